@@ -1,0 +1,211 @@
+"""ContMix: convolution with kernels mixed from the global context (OverLoCK, section 3.3).
+
+Every pixel of the query map asks a 7×7 summary of the key map; the 49 affinities become, by one
+shared linear map, the taps of a small and a large kernel for that pixel, which then aggregate the
+value map. `ContMixBase` holds what the network's DynamicBlock and the stand-alone ContMixBlock share.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from mmcv.cnn.bricks import DropPath
+from torch import Tensor, nn
+
+from mmoverlock.ops import contmix
+
+from .layers import GRN, SE, LayerNorm2d, LayerScale, ResDWConv, conv1x1_bn, init_weights, resize
+from .reparam import DilatedReparam
+
+POOL = 7  # the key map is summarised in POOL×POOL regions
+
+
+def at_least_kernel(height: int, width: int, kernel_size: int) -> tuple[int, int]:
+    """The size at which ContMix runs: the shorter side is brought up to the kernel size.
+
+    The floating-point expressions and their order are the published ones; the last step keeps
+    their rounding from ending below the kernel size.
+    """
+    if min(height, width) >= kernel_size:
+        return height, width
+    if height < width:
+        size = kernel_size, int(kernel_size / height * width)
+    else:
+        size = int(kernel_size / width * height), kernel_size
+    return max(size[0], kernel_size), max(size[1], kernel_size)
+
+
+class ContMixBase(nn.Module):
+    """Dynamic kernels, gate, local position encoding and MLP around a (B, D, H, W) map.
+
+    Args:
+        dim: Channels of the query and value maps, a multiple of 4·num_heads.
+        key_dim: Channels of the key map.
+        full_dim: Channels D of the residual stream.
+        kernel_size: Large kernel k, a key of ``arch.DILATED_BRANCHES``.
+        small_kernel: Small kernel, odd.
+        num_heads: Heads; there are G = 2·num_heads groups of kernels.
+        mlp_dim: Hidden channels of the MLP.
+        ls_init_value: Start of the LayerScales; None leaves them out.
+        res_scale: Where LayerScale stands: on the residual stream (True) or on the branches.
+        drop_path: Probability of dropping a branch.
+        deploy: Build the merged form.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        key_dim: int,
+        full_dim: int,
+        kernel_size: int,
+        small_kernel: int,
+        num_heads: int,
+        mlp_dim: int,
+        ls_init_value: float | None,
+        res_scale: bool,
+        drop_path: float,
+        deploy: bool,
+    ):
+        super().__init__()
+        groups = 2 * num_heads
+        if dim % (2 * groups):
+            raise ValueError(f'num_heads={num_heads}: 4·num_heads must divide dim={dim}')
+        if small_kernel % 2 == 0 or small_kernel > kernel_size:
+            raise ValueError(
+                f'small_kernel={small_kernel}: an odd number up to kernel_size={kernel_size}'
+            )
+        self.kernel_size = kernel_size
+        self.small_kernel = small_kernel
+        self.num_groups = groups
+        self.scale = (dim // groups) ** -0.5
+        self.res_scale = res_scale
+
+        self.dwconv1 = ResDWConv(full_dim)
+        self.norm1 = LayerNorm2d(full_dim)
+        self.weight_query = nn.Sequential(*conv1x1_bn(dim, dim // 2))
+        self.weight_key = nn.Sequential(nn.AdaptiveAvgPool2d(POOL), *conv1x1_bn(key_dim, dim // 2))
+        self.weight_proj = nn.Conv2d(POOL**2, small_kernel**2 + kernel_size**2, 1)
+        self.rpb1 = nn.Parameter(torch.zeros(groups, 2 * small_kernel - 1, 2 * small_kernel - 1))
+        self.rpb2 = nn.Parameter(torch.zeros(groups, 2 * kernel_size - 1, 2 * kernel_size - 1))
+        self.lepe = nn.Sequential(DilatedReparam(dim, kernel_size, deploy), nn.BatchNorm2d(dim))
+        self.gate = nn.Sequential(*conv1x1_bn(dim, dim), nn.SiLU())
+        self.se_layer = SE(dim)
+        self.proj = nn.Sequential(nn.BatchNorm2d(dim), nn.Conv2d(dim, full_dim, 1))
+        self.dwconv2 = ResDWConv(full_dim)
+        self.norm2 = LayerNorm2d(full_dim)
+        self.mlp = nn.Sequential(
+            nn.Conv2d(full_dim, mlp_dim, 1),
+            nn.GELU(),
+            ResDWConv(mlp_dim),
+            GRN(mlp_dim),
+            nn.Conv2d(mlp_dim, full_dim, 1),
+        )
+        with_ls = ls_init_value is not None
+        self.ls1 = LayerScale(full_dim, ls_init_value) if with_ls else nn.Identity()
+        self.ls2 = LayerScale(full_dim, ls_init_value) if with_ls else nn.Identity()
+        self.drop_path = DropPath(drop_path)
+
+    def mix(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Aggregate `value` with kernels computed from `query` and `key`.
+
+        Args:
+            query: (B, dim, H, W), H and W at least the kernel size.
+            key: (B, key_dim, H, W).
+            value: (B, dim, H, W).
+
+        Returns:
+            (B, dim, H, W): the first half by the small kernels, the second by the large ones.
+        """
+        batch, dim, height, width = value.shape
+        groups = self.num_groups
+        query = self.scale * self.weight_query(query)
+        return contmix(
+            query.view(batch, groups, -1, height, width),
+            self.weight_key(key).view(batch, groups, -1, POOL**2),
+            value.view(batch, 2, groups, -1, height, width),
+            self.weight_proj.weight.flatten(1),
+            self.weight_proj.bias,
+            self.rpb1,
+            self.rpb2,
+            self.small_kernel,
+            self.kernel_size,
+        )
+
+    def modulate(self, y: Tensor, gate: Tensor, lepe: Tensor) -> Tensor:
+        """Local position encoding, channel attention and gate: (B, dim, H, W) → (B, D, H, W)."""
+        return self.proj(gate * self.se_layer(y + lepe))
+
+    def residual(self, identity: Tensor, y: Tensor) -> Tensor:
+        """The two residual steps: the mixed branch `y`, then the MLP; all (B, D, H, W)."""
+        if self.res_scale:
+            x = self.dwconv2(self.ls1(identity) + self.drop_path(y))
+            return self.ls2(x) + self.drop_path(self.mlp(self.norm2(x)))
+        x = self.dwconv2(identity + self.drop_path(self.ls1(y)))
+        return x + self.drop_path(self.ls2(self.mlp(self.norm2(x))))
+
+
+class ContMixBlock(ContMixBase):
+    """Plug-and-play ContMix block: one (B, dim, H, W) map in, one out, no top-down context.
+
+    Args:
+        dim: Channels, a multiple of 4·num_heads.
+        kernel_size: Large kernel, 5, 7, ..., 19. Smaller maps are resized inside.
+        small_kernel: Small kernel, odd.
+        num_heads: Heads.
+        mlp_ratio: Hidden over input channels of the MLP.
+        ls_init_value: Start of the LayerScales; None leaves them out.
+        res_scale: LayerScale on the residual stream instead of the branches.
+        drop_path: Probability of dropping a branch.
+        deploy: Build with merged large-kernel branches.
+
+    Raises:
+        ValueError: if the sizes do not fit.
+    """
+
+    def __init__(
+        self,
+        dim: int = 64,
+        kernel_size: int = 7,
+        small_kernel: int = 5,
+        num_heads: int = 2,
+        mlp_ratio: float = 4,
+        ls_init_value: float | None = None,
+        res_scale: bool = False,
+        drop_path: float = 0.0,
+        deploy: bool = False,
+    ):
+        super().__init__(
+            dim=dim,
+            key_dim=dim,
+            full_dim=dim,
+            kernel_size=kernel_size,
+            small_kernel=small_kernel,
+            num_heads=num_heads,
+            mlp_dim=int(dim * mlp_ratio),
+            ls_init_value=ls_init_value,
+            res_scale=res_scale,
+            drop_path=drop_path,
+            deploy=deploy,
+        )
+        self.weight_value = nn.Sequential(*conv1x1_bn(dim, dim))
+        self.fusion_proj = nn.Sequential(*conv1x1_bn(dim, dim))
+        self.apply(init_weights)
+        nn.init.trunc_normal_(self.rpb1, std=0.02)
+        nn.init.trunc_normal_(self.rpb2, std=0.02)
+
+    def forward(self, x: Tensor) -> Tensor:
+        size = x.shape[2:]
+        identity = self.dwconv1(x)
+        x = self.norm1(identity)
+        gate, lepe = self.gate(x), self.lepe(x)
+        run_size = at_least_kernel(*size, self.kernel_size)
+        if run_size != size:
+            x = resize(x, run_size)
+        y = self.mix(x, x, self.weight_value(x))
+        if run_size != size:
+            y = F.adaptive_avg_pool2d(y, size)
+        return self.residual(identity, self.modulate(self.fusion_proj(y), gate, lepe))
+
+    def reparameterize(self) -> None:
+        """Merge the large-kernel branches in place, exactly (evaluation mode)."""
+        self.lepe[0].reparameterize()

@@ -1,0 +1,103 @@
+"""Small layers of OverLoCK. Parameter names are those of the published state dicts."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class ResDWConv(nn.Conv2d):
+    """Residual 3×3 depthwise convolution: x + conv(x), (B, C, H, W) in and out."""
+
+    def __init__(self, dim: int):
+        super().__init__(dim, dim, 3, padding=1, groups=dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + super().forward(x)
+
+
+class LayerNorm2d(nn.LayerNorm):
+    """LayerNorm over the channels of every pixel of a (B, C, H, W) map, eps 1e-6."""
+
+    def __init__(self, dim: int):
+        super().__init__(dim, eps=1e-6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+class LayerScale(nn.Module):
+    """Per-channel weight and bias of a (B, C, H, W) map; the weight is stored as (C, 1, 1, 1)."""
+
+    def __init__(self, dim: int, init_value: float = 1.0):
+        super().__init__()
+        self.weight = nn.Parameter(torch.full((dim, 1, 1, 1), init_value))
+        self.bias = nn.Parameter(torch.zeros(dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight, bias = self.weight.to(x.dtype), self.bias.to(x.dtype)
+        return torch.addcmul(bias.view(-1, 1, 1), x, weight.view(-1, 1, 1))
+
+
+class GRN(nn.Module):
+    """Global response normalisation (ConvNeXt V2, arXiv 2301.00808, algorithm 1) of (B, C, H, W).
+
+    The squares are summed in float32 at least: their sum overflows float16 on ordinary maps.
+    """
+
+    def __init__(self, dim: int):
+        super().__init__()
+        self.gamma = nn.Parameter(torch.zeros(1, dim, 1, 1))
+        self.beta = nn.Parameter(torch.zeros(1, dim, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        dtype = torch.promote_types(x.dtype, torch.float32)
+        norm = torch.linalg.vector_norm(x, dim=(2, 3), keepdim=True, dtype=dtype)
+        response = norm / (norm.mean(dim=1, keepdim=True) + 1e-6)
+        scale = (self.gamma * response + 1).to(x.dtype)
+        return torch.addcmul(self.beta.to(x.dtype), scale, x)
+
+
+class SE(nn.Module):
+    """Squeeze-and-excitation (arXiv 1709.01507) with max(16, C // 8) hidden channels and GELU."""
+
+    def __init__(self, dim: int):
+        super().__init__()
+        hidden = max(16, dim // 8)
+        self.proj = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1),
+            nn.Conv2d(dim, hidden, 1),
+            nn.GELU(),
+            nn.Conv2d(hidden, dim, 1),
+            nn.Sigmoid(),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.proj(x)
+
+
+def conv3x3_bn(in_channels: int, out_channels: int, stride: int) -> list[nn.Module]:
+    """3×3 convolution without bias, and its batch norm."""
+    return [
+        nn.Conv2d(in_channels, out_channels, 3, stride, 1, bias=False),
+        nn.BatchNorm2d(out_channels),
+    ]
+
+
+def conv1x1_bn(in_channels: int, out_channels: int) -> list[nn.Module]:
+    """1×1 convolution without bias, and its batch norm."""
+    return [nn.Conv2d(in_channels, out_channels, 1, bias=False), nn.BatchNorm2d(out_channels)]
+
+
+def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bilinear resize of (B, C, H, W) to exactly `size`, half-pixel centres."""
+    return F.interpolate(x, size=size, mode='bilinear', align_corners=False)
+
+
+def init_weights(module: nn.Module) -> None:
+    """Convolutions and linear maps: truncated normal, std 0.02, bias 0 (for ``nn.Module.apply``)."""
+    if isinstance(module, (nn.Conv2d, nn.Linear)):
+        nn.init.trunc_normal_(module.weight, std=0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

@@ -1,0 +1,102 @@
+"""Large-kernel depthwise convolution with dilated branches that merge into one kernel.
+
+Source: UniRepLKNet (arXiv 2311.15599, section 3.1). In training, a k×k depthwise convolution and
+small dilated ones, each with its own batch norm, are summed. For inference they are one k×k
+convolution with bias: a dilated kernel is a k×k kernel with zeros in between, and a batch norm with
+fixed statistics is a scale and a shift.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, MutableMapping
+
+import torch
+from torch import Tensor, nn
+
+from .arch import DILATED_BRANCHES
+
+BN_EPS = 1e-5
+
+
+def depthwise(dim: int, size: int, dilation: int = 1, bias: bool = False) -> nn.Conv2d:
+    """Depthwise convolution with "same" padding."""
+    padding = dilation * (size // 2)
+    return nn.Conv2d(dim, dim, size, 1, padding, dilation, dim, bias)
+
+
+def merged_kernel(state: Mapping[str, Tensor], kernel_size: int) -> tuple[Tensor, Tensor]:
+    """Fold the branches of a :class:`DilatedReparam` state dict into one kernel.
+
+    Returns:
+        The weight (C, 1, k, k) and bias (C,) of the equal convolution, computed in float64 and
+        returned in the dtype of the stored weights.
+    """
+    branches = [('lk_origin', 'origin_bn', kernel_size, 1)] + [
+        (f'dil_conv_k{size}_{dilation}', f'dil_bn_k{size}_{dilation}', size, dilation)
+        for size, dilation in DILATED_BRANCHES[kernel_size]
+    ]
+    origin = state['lk_origin.weight']
+    kernel = torch.zeros_like(origin, dtype=torch.float64)
+    bias = kernel.new_zeros(len(origin))
+    for conv, bn, size, dilation in branches:
+        std = (state[f'{bn}.running_var'].double() + BN_EPS).sqrt()
+        scale = state[f'{bn}.weight'].double() / std
+        span = dilation * (size - 1) + 1
+        start = (kernel_size - span) // 2
+        taps = slice(start, start + span, dilation)
+        kernel[:, :, taps, taps] += state[f'{conv}.weight'].double() * scale.view(-1, 1, 1, 1)
+        bias += state[f'{bn}.bias'].double() - state[f'{bn}.running_mean'].double() * scale
+    return kernel.to(origin.dtype), bias.to(origin.dtype)
+
+
+def merge_state_dict(state_dict: MutableMapping[str, Tensor], prefix: str, kernel_size: int) -> None:
+    """Replace the branches stored under `prefix` by their merged kernel, in place."""
+    names = [name for name in state_dict if name.startswith(prefix)]
+    state = {name[len(prefix) :]: state_dict.pop(name) for name in names}
+    state_dict[f'{prefix}lk_origin.weight'], state_dict[f'{prefix}lk_origin.bias'] = merged_kernel(
+        state, kernel_size
+    )
+
+
+class DilatedReparam(nn.Module):
+    """k×k depthwise convolution, (B, C, H, W) in and out.
+
+    Args:
+        dim: Channels C.
+        kernel_size: k, a key of ``arch.DILATED_BRANCHES``.
+        deploy: Build the merged form at once. It also loads unmerged state dicts.
+    """
+
+    def __init__(self, dim: int, kernel_size: int, deploy: bool = False):
+        super().__init__()
+        self.kernel_size = kernel_size
+        self.deploy = deploy
+        self.lk_origin = depthwise(dim, kernel_size, bias=deploy)
+        if deploy:
+            return
+        self.origin_bn = nn.BatchNorm2d(dim, eps=BN_EPS)
+        for size, dilation in DILATED_BRANCHES[kernel_size]:
+            self.add_module(f'dil_conv_k{size}_{dilation}', depthwise(dim, size, dilation))
+            self.add_module(f'dil_bn_k{size}_{dilation}', nn.BatchNorm2d(dim, eps=BN_EPS))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.deploy:
+            return self.lk_origin(x)
+        y = self.origin_bn(self.lk_origin(x))
+        for size, dilation in DILATED_BRANCHES[self.kernel_size]:
+            conv = self.get_submodule(f'dil_conv_k{size}_{dilation}')
+            norm = self.get_submodule(f'dil_bn_k{size}_{dilation}')
+            y = y + norm(conv(x))
+        return y
+
+    @torch.no_grad()
+    def reparameterize(self) -> None:
+        """Merge the branches in place. Exact in evaluation mode; a second call does nothing."""
+        if self.deploy:
+            return
+        weight, bias = merged_kernel(self.state_dict(), self.kernel_size)
+        self.lk_origin.weight.copy_(weight)
+        self.lk_origin.bias = nn.Parameter(bias)
+        for name in [name for name, _ in self.named_children() if name != 'lk_origin']:
+            delattr(self, name)
+        self.deploy = True

@@ -1,0 +1,193 @@
+"""Published files of all three tasks, unmodified, by every door: load_official, init_cfg, load_from."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from mmengine.registry import MODELS
+from mmengine.runner import load_checkpoint
+
+from mmoverlock.models import OverLoCK, load_official
+
+ALL = (0, 1, 2, 3)
+
+
+def backbone_cfg(task, **kwargs):
+    if task != 'cls':
+        kwargs.update(out_indices=ALL, fuse_overview=task == 'det')
+    return dict(type='OverLoCK', arch='xxt', **kwargs)
+
+
+def whole_model(task, **kwargs):
+    backbone = backbone_cfg(task, **kwargs)
+    channels = [24, 48, 128, 160]
+    if task == 'cls':
+        head = dict(type='OverLoCKHead', arch='xxt', num_classes=20)
+        return MODELS.build(dict(type='mmpretrain.ImageClassifier', backbone=backbone, head=head))
+    if task == 'det':
+        return MODELS.build(
+            dict(
+                _scope_='mmdet',
+                type='RetinaNet',
+                backbone=backbone,
+                neck=dict(type='FPN', in_channels=channels, out_channels=16, num_outs=5),
+                bbox_head=dict(
+                    type='RetinaHead',
+                    num_classes=3,
+                    in_channels=16,
+                    feat_channels=16,
+                    anchor_generator=dict(type='AnchorGenerator', octave_base_scale=4, scales_per_octave=1, ratios=[1.0], strides=[4, 8, 16, 32, 64]),
+                ),
+            )
+        )  # fmt: skip
+    return MODELS.build(
+        dict(
+            _scope_='mmseg',
+            type='EncoderDecoder',
+            backbone=backbone,
+            decode_head=dict(type='UPerHead', in_channels=channels, in_index=ALL, pool_scales=(1, 2), channels=16, num_classes=4),
+            test_cfg=dict(mode='whole'),
+        )
+    )  # fmt: skip
+
+
+def published_file(golden, task, tmp_path, form):
+    """As the authors save it: names at top level, or those of the whole model in a checkpoint."""
+    state = golden.state_dict(f'{task}/xxt')
+    if form == 'whole':
+        rest = {n: t + 1 for n, t in whole_model(task).state_dict().items() if not n.startswith('backbone.')}
+        state = {'state_dict': {**{f'backbone.{n}': t for n, t in state.items()}, **rest}, 'meta': {}}
+    path = tmp_path / f'{task}.pth'
+    torch.save(state, path)
+    return path
+
+
+def assert_backbone_loaded(backbone: OverLoCK, golden, task):
+    state = golden.state_dict(f'{task}/xxt')
+    own = backbone.state_dict()
+    checked = 0
+    for name, tensor in state.items():
+        for ours in (name, *(f'{net}.{name}' for net in ('base_net', 'overview_net', 'focus_net'))):
+            if ours in own:
+                assert torch.equal(own[ours], tensor), name
+                checked += 1
+    assert checked == len(own)
+
+
+CASES = [('cls', 'flat'), ('det', 'flat'), ('seg', 'flat'), ('det', 'whole'), ('seg', 'whole')]
+
+
+@pytest.mark.parametrize(('task', 'form'), CASES)
+def test_load_official_into_a_backbone(golden, tmp_path, task, form):
+    model = MODELS.build(backbone_cfg(task))
+    report = load_official(model, published_file(golden, task, tmp_path, form))
+    assert_backbone_loaded(model, golden, task)
+    assert len(report.loaded) == len(model.state_dict()) and not report.missing
+    outside = {'cls': ('head.', 'aux_head.'), 'det': ('neck.', 'bbox_head.'), 'seg': ('decode_head.',)}[task]
+    assert all(name.startswith(outside) for name in report.unexpected)
+    assert bool(report.unexpected) == (task == 'cls' or form == 'whole')
+    assert 'loaded 8' in str(report) or 'loaded 7' in str(report)
+
+
+@pytest.mark.parametrize(('task', 'form'), CASES)
+def test_load_official_into_a_whole_model(golden, tmp_path, task, form):
+    model = whole_model(task)
+    report = load_official(model, published_file(golden, task, tmp_path, form))
+    assert_backbone_loaded(model.backbone, golden, task)
+    assert not report.unexpected
+    assert bool(report.missing) == (form == 'flat' and task != 'cls')
+    assert not any(name.startswith('backbone.') for name in report.missing)
+
+
+@pytest.mark.parametrize(('task', 'form'), CASES)
+def test_init_cfg(golden, tmp_path, task, form):
+    path = published_file(golden, task, tmp_path, form)
+    model = whole_model(task, init_cfg=dict(type='Pretrained', checkpoint=str(path)))
+    model.init_weights()
+    assert_backbone_loaded(model.backbone, golden, task)
+
+
+@pytest.mark.parametrize(('task', 'form'), [c for c in CASES if c == ('cls', 'flat') or c[1] == 'whole'])
+def test_mmengine_load_checkpoint(golden, tmp_path, task, form):
+    """MMEngine's own loader (load_from in other people's tools) needs no help from us."""
+    model = whole_model(task)
+    load_checkpoint(model, str(published_file(golden, task, tmp_path, form)))
+    assert_backbone_loaded(model.backbone, golden, task)
+    if task == 'cls':
+        expected = golden.state_dict('cls/xxt')['head.4.weight']
+        assert torch.equal(model.head.main[4].weight, expected)
+
+
+def test_classification_weights_start_a_detector(golden):
+    model = whole_model('det')
+    report = load_official(model, golden.state_dict('cls/xxt'))
+    backbone = {name for name in report.missing if name.startswith('backbone.')}
+    assert {name.split('.')[1] for name in backbone} == {'extra_norm', 'h_proj'}
+    assert {name.split('.')[0] for name in report.unexpected} == {'head'}
+
+
+def test_data_parallel_prefix_is_dropped(golden):
+    state = {f'module.{name}': tensor for name, tensor in golden.state_dict('cls/xxt').items()}
+    report = load_official(whole_model('cls'), state)
+    assert not report.missing and not report.unexpected
+
+
+def test_ours_round_trip(golden, tmp_path):
+    model = whole_model('cls')
+    load_official(model, golden.state_dict('cls/xxt'))
+    other = whole_model('cls')
+    report = load_official(other, model.state_dict())
+    assert not report.missing and not report.unexpected
+    assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), other.state_dict().values(), strict=True))
+
+
+def test_another_number_of_classes_is_reported(golden):
+    state = golden.state_dict('cls/xxt')
+    state['head.4.weight'], state['head.4.bias'] = torch.zeros(7, 256, 1, 1), torch.zeros(7)
+    report = load_official(whole_model('cls'), state)
+    assert report.missing == ['head.main.4.weight', 'head.main.4.bias']
+    assert 'head.main.4.weight (7, 256, 1, 1) for (20, 256, 1, 1)' in report.mismatched
+    assert 'of another shape 2' in str(report)
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (lambda golden: {'conv1.weight': torch.zeros(3), 'fc.bias': torch.zeros(2)}, "fits nothing: none of its 2 tensors \\(first: 'conv1.weight'"),
+        (lambda golden: {}, 'fits nothing'),
+        (lambda golden: golden.state_dict('cls/xt'), r'another arch: base_net.patch_embed1.0.weight is \(28, 3, 3, 3\) in the file, \(12, 3, 3, 3\)'),
+        (lambda golden: golden.state_dict('cls_reparam/xxt'), 'merged branches: build OverLoCK with deploy=True'),
+        (lambda golden: {'patch_embed1.0.weight': 'text'}, "'patch_embed1.0.weight' is a str, not a tensor"),
+    ],
+    ids=['foreign', 'empty', 'arch', 'merged', 'text'],
+)  # fmt: skip
+def test_files_that_do_not_fit_are_refused(golden, change, message):
+    model = OverLoCK('xxt')
+    before = copy.deepcopy(model.state_dict())
+    with pytest.raises(ValueError, match=message):
+        load_official(model, change(golden))
+    assert all(torch.equal(a, b) for a, b in zip(before.values(), model.state_dict().values(), strict=True))
+
+
+def test_heads_alone_do_not_make_a_detector_fit():
+    model = whole_model('det')
+    state = {n: t for n, t in model.state_dict().items() if not n.startswith('backbone.')}
+    with pytest.raises(ValueError, match='fits nothing'):
+        load_official(model, {**state, 'backbone.layer1.0.conv1.weight': torch.zeros(1)})
+
+
+def test_merged_file_into_a_deployed_model(golden):
+    model = OverLoCK('xxt', deploy=True)
+    report = load_official(model, golden.state_dict('cls_reparam/xxt'))
+    assert not report.missing
+
+
+def test_unmerged_file_into_a_deployed_model_equals_the_published_network(golden):
+    model = OverLoCK('xxt', out_indices=ALL, fuse_overview=True, deploy=True).eval()
+    assert not load_official(model, golden.state_dict('det/xxt')).missing
+    expected = golden.arrays('det_xxt_70x90')
+    with torch.no_grad():
+        for i, out in enumerate(model(golden.draw(5, 2, 3, 70, 90)), start=2):
+            golden.check(out[:, ::5, ::3, ::3], expected[f'c{i}'])
