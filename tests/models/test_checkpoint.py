@@ -57,8 +57,15 @@ def published_file(golden, task, tmp_path, form):
     """As the authors save it: names at top level, or those of the whole model in a checkpoint."""
     state = golden.state_dict(f'{task}/xxt')
     if form == 'whole':
-        rest = {n: t + 1 for n, t in whole_model(task).state_dict().items() if not n.startswith('backbone.')}
-        state = {'state_dict': {**{f'backbone.{n}': t for n, t in state.items()}, **rest}, 'meta': {}}
+        rest = {
+            n: t + 1
+            for n, t in whole_model(task).state_dict().items()
+            if not n.startswith('backbone.')
+        }
+        state = {
+            'state_dict': {**{f'backbone.{n}': t for n, t in state.items()}, **rest},
+            'meta': {},
+        }
     path = tmp_path / f'{task}.pth'
     torch.save(state, path)
     return path
@@ -85,7 +92,11 @@ def test_load_official_into_a_backbone(golden, tmp_path, task, form):
     report = load_official(model, published_file(golden, task, tmp_path, form))
     assert_backbone_loaded(model, golden, task)
     assert len(report.loaded) == len(model.state_dict()) and not report.missing
-    outside = {'cls': ('head.', 'aux_head.'), 'det': ('neck.', 'bbox_head.'), 'seg': ('decode_head.',)}[task]
+    outside = {
+        'cls': ('head.', 'aux_head.'),
+        'det': ('neck.', 'bbox_head.'),
+        'seg': ('decode_head.',),
+    }[task]
     assert all(name.startswith(outside) for name in report.unexpected)
     assert bool(report.unexpected) == (task == 'cls' or form == 'whole')
     assert 'loaded 8' in str(report) or 'loaded 7' in str(report)
@@ -109,7 +120,9 @@ def test_init_cfg(golden, tmp_path, task, form):
     assert_backbone_loaded(model.backbone, golden, task)
 
 
-@pytest.mark.parametrize(('task', 'form'), [c for c in CASES if c == ('cls', 'flat') or c[1] == 'whole'])
+@pytest.mark.parametrize(
+    ('task', 'form'), [c for c in CASES if c == ('cls', 'flat') or c[1] == 'whole']
+)
 def test_mmengine_load_checkpoint(golden, tmp_path, task, form):
     """MMEngine's own loader (load_from in other people's tools) needs no help from us."""
     model = whole_model(task)
@@ -140,7 +153,10 @@ def test_ours_round_trip(golden, tmp_path):
     other = whole_model('cls')
     report = load_official(other, model.state_dict())
     assert not report.missing and not report.unexpected
-    assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), other.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(model.state_dict().values(), other.state_dict().values(), strict=True)
+    )
 
 
 def test_another_number_of_classes_is_reported(golden):
@@ -168,7 +184,9 @@ def test_files_that_do_not_fit_are_refused(golden, change, message):
     before = copy.deepcopy(model.state_dict())
     with pytest.raises(ValueError, match=message):
         load_official(model, change(golden))
-    assert all(torch.equal(a, b) for a, b in zip(before.values(), model.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(before.values(), model.state_dict().values(), strict=True)
+    )
 
 
 def test_heads_alone_do_not_make_a_detector_fit():

@@ -94,7 +94,10 @@ def test_window_rule(name):
 
 def test_numba_takes_non_contiguous_tensors():
     kernels, value, grad = make_inputs((2, 2, 8, 9, 6, 5), torch.float64)
-    strided = [x.detach().transpose(2, 3).contiguous().transpose(2, 3).requires_grad_() for x in (kernels, value)]
+    strided = [
+        x.detach().transpose(2, 3).contiguous().transpose(2, 3).requires_grad_()
+        for x in (kernels, value)
+    ]
     assert not strided[0].is_contiguous()
     grad = grad.transpose(0, 1).contiguous().transpose(0, 1)
     assert_all_close(run('numba', strided, grad), run('reference', [kernels, value], grad), 1e-12)
@@ -103,7 +106,9 @@ def test_numba_takes_non_contiguous_tensors():
 @pytest.mark.parametrize('name', ['reference', 'numba'])
 def test_gradcheck(name):
     kernels, value, _ = make_inputs((1, 2, 5, 6, 3, 5), torch.float64)
-    assert torch.autograd.gradcheck(lambda k, v: dynamic_conv2d(k, v, backend=name), (kernels, value))
+    assert torch.autograd.gradcheck(
+        lambda k, v: dynamic_conv2d(k, v, backend=name), (kernels, value)
+    )
 
 
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16], ids=str)
@@ -137,7 +142,9 @@ def contmix_inputs(batch, groups, c, regions, channels, height, width, small, la
         (groups, 2 * large - 1, 2 * large - 1),
     ]
     tensors = [torch.randn(s, generator=generator, dtype=dtype).requires_grad_() for s in shapes]
-    grad = torch.randn(batch, 2 * groups * channels, height, width, generator=generator, dtype=dtype)
+    grad = torch.randn(
+        batch, 2 * groups * channels, height, width, generator=generator, dtype=dtype
+    )
     return tensors, grad
 
 
@@ -230,7 +237,7 @@ def test_backend_that_cannot_run_says_why(monkeypatch):
     monkeypatch.setattr('mmoverlock.ops.dynamic_conv.natten_av.find_spec', lambda name: None)
     with pytest.raises(ValueError, match="'natten' cannot run here: natten is not installed"):
         dynamic_conv2d(kernels, value, backend='natten')
-    assert 'numba computes on the CPU' in numba_cpu.unavailable(torch.device('cuda'))
+    assert 'numba runs on the CPU' in numba_cpu.unavailable(torch.device('cuda'))
 
 
 def fake_natten(monkeypatch, with_operator):

@@ -71,7 +71,7 @@ class Arch:
         for dim, heads in zip(self.embed_dim[2:], self.sub_num_heads, strict=True):
             if dim % (4 * heads):
                 raise ValueError(
-                    f'arch sub_num_heads={self.sub_num_heads}: 4·{heads} does not divide {dim} channels'
+                    f'arch sub_num_heads={self.sub_num_heads}: 4·{heads} does not divide {dim}'
                 )
 
     @property
@@ -107,7 +107,7 @@ def get_arch(arch: str | dict | Arch) -> Arch:
         return arch
     if isinstance(arch, str):
         if arch not in ARCHS:
-            raise ValueError(f"unknown arch '{arch}': allowed are {sorted(ARCHS)} or a dict of sizes")
+            raise ValueError(f"unknown arch '{arch}': allowed are {sorted(ARCHS)}, or a dict")
         return ARCHS[arch]
     if not isinstance(arch, dict):
         raise ValueError(f'arch={arch!r}: a name ({sorted(ARCHS)}) or a dict of sizes is needed')
@@ -115,6 +115,7 @@ def get_arch(arch: str | dict | Arch) -> Arch:
     needed = {'depth', 'sub_depth', 'embed_dim', 'kernel_size'}
     if not needed <= set(arch) <= known:
         raise ValueError(
-            f'arch columns {sorted(arch)}: {sorted(needed)} are needed, {sorted(known - needed)} optional'
+            f'arch columns {sorted(arch)}: {sorted(needed)} are needed, '
+            f'{sorted(known - needed)} optional'
         )
     return Arch(**arch)

@@ -93,7 +93,9 @@ def dynamic_blocks(arch: Arch, stage: int, rates: Iterator[float], deploy: bool)
 class BaseNet(nn.Module):
     """Low and mid-level features at strides 4, 8 and 16."""
 
-    def __init__(self, arch: Arch, rates: Iterator[float], use_checkpoint: Sequence[int], deploy: bool):
+    def __init__(
+        self, arch: Arch, rates: Iterator[float], use_checkpoint: Sequence[int], deploy: bool
+    ):
         super().__init__()
         c1, c2, c3, _ = arch.embed_dim
         self.use_checkpoint = use_checkpoint
@@ -139,7 +141,9 @@ class BaseNet(nn.Module):
 class OverviewNet(nn.Module):
     """A quick look at the whole image: the stride-32 map that guides Focus-Net."""
 
-    def __init__(self, arch: Arch, rates: Iterator[float], use_checkpoint: Sequence[int], deploy: bool):
+    def __init__(
+        self, arch: Arch, rates: Iterator[float], use_checkpoint: Sequence[int], deploy: bool
+    ):
         super().__init__()
         _, _, c3, c4 = arch.embed_dim
         self.use_checkpoint = use_checkpoint
@@ -169,7 +173,9 @@ class ContextEmbed(nn.Module):
 class FocusNet(nn.Module):
     """The closer look: dynamic blocks at strides 16 and 32 under the guidance of the overview."""
 
-    def __init__(self, arch: Arch, rates: Iterator[float], use_checkpoint: Sequence[int], deploy: bool):
+    def __init__(
+        self, arch: Arch, rates: Iterator[float], use_checkpoint: Sequence[int], deploy: bool
+    ):
         super().__init__()
         _, _, c3, c4 = arch.embed_dim
         self.use_checkpoint = use_checkpoint
@@ -245,7 +251,7 @@ class OverLoCK(BaseModule):
         if out_indices is not None and (
             not out_indices or list(out_indices) != sorted(set(out_indices) & {0, 1, 2, 3})
         ):
-            raise ValueError(f'out_indices={out_indices}: rising indices out of 0, 1, 2, 3, or None')
+            raise ValueError(f'out_indices={out_indices}: None or rising indices out of 0, 1, 2, 3')
         if fuse_overview and 3 not in (out_indices or ()):
             raise ValueError(f'fuse_overview=True needs map 3 in out_indices, not {out_indices}')
 
@@ -294,7 +300,9 @@ class OverLoCK(BaseModule):
         c4, focus = self.focus_net(x, overview)
         maps = {0: c2, 1: c3, 2: c4, 3: focus}
         # c3 comes normed out of Base-Net.
-        outs = {i: maps[i] if i == 1 else self.extra_norm[str(i)](maps[i]) for i in self.out_indices}
+        outs = {
+            i: maps[i] if i == 1 else self.extra_norm[str(i)](maps[i]) for i in self.out_indices
+        }
         if self.fuse_overview:
             outs[3] = outs[3] + self.h_proj(self.extra_norm['4'](overview))
         return tuple(outs.values())

@@ -1,4 +1,4 @@
-"""The two blocks of the network: RepConvBlock (Base-Net, Overview-Net) and DynamicBlock (Focus-Net)."""
+"""The blocks: RepConvBlock in Base-Net and Overview-Net, DynamicBlock in Focus-Net."""
 
 from __future__ import annotations
 

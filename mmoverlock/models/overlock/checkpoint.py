@@ -77,7 +77,9 @@ def translate(backbone: nn.Module, state_dict: MutableMapping, prefix: str, *_) 
                 merge_state_dict(state_dict, branch, module.kernel_size)
 
 
-def classifier_names(state_dict: MutableMapping, prefix: str = '', backbone: str = 'backbone') -> None:
+def classifier_names(
+    state_dict: MutableMapping, prefix: str = '', backbone: str = 'backbone'
+) -> None:
     """Give a published classification file's top-level names a whole model's names, in place."""
     if not any(f'{prefix}{first}' in state_dict for first in FIRST_NAMES):
         return
@@ -155,7 +157,7 @@ def _refuse_misfits(model, backbone, prefix, state, own, misfits, report) -> Non
             )
     if not any(name.startswith(prefix) for name in report.loaded):
         raise ValueError(
-            f"checkpoint fits nothing: none of its {len(state)} tensors (first: "
+            f'checkpoint fits nothing: none of its {len(state)} tensors (first: '
             f"'{next(iter(state), '')}') belongs to the {what}"
         )
 

@@ -2,7 +2,7 @@
 
 Every pixel of the query map asks a 7×7 summary of the key map; the 49 affinities become, by one
 shared linear map, the taps of a small and a large kernel for that pixel, which then aggregate the
-value map. `ContMixBase` holds what the network's DynamicBlock and the stand-alone ContMixBlock share.
+value map. `ContMixBase` is what the network's DynamicBlock and the stand-alone ContMixBlock share.
 """
 
 from __future__ import annotations

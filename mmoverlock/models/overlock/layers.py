@@ -96,7 +96,7 @@ def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def init_weights(module: nn.Module) -> None:
-    """Convolutions and linear maps: truncated normal, std 0.02, bias 0 (for ``nn.Module.apply``)."""
+    """Truncated normal weights, std 0.02, and zero biases (for ``nn.Module.apply``)."""
     if isinstance(module, (nn.Conv2d, nn.Linear)):
         nn.init.trunc_normal_(module.weight, std=0.02)
         if module.bias is not None:

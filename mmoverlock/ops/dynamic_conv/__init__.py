@@ -149,7 +149,9 @@ def contmix(
 
 def _check_window(name: str, size: tuple[int, int], kernel_size: int) -> None:
     if min(size) < kernel_size:
-        raise ValueError(f'{name} map {tuple(size)}: at least {kernel_size}×{kernel_size} is needed')
+        raise ValueError(
+            f'{name} map {tuple(size)}: at least {kernel_size}×{kernel_size} is needed'
+        )
 
 
 def _check_same(**tensors: Tensor) -> None:

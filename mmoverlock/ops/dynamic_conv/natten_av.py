@@ -1,4 +1,4 @@
-"""Dynamic convolution by NATTEN's `na2d_av`, where a NATTEN that still has it (< 0.20) is installed."""
+"""Dynamic convolution by NATTEN's `na2d_av`, where a NATTEN that has it (< 0.20) is installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dynamic convolution on the CPU: loops that numba compiles on first use, on all of torch's threads.
+"""Dynamic convolution on the CPU: loops that numba compiles on first use.
 
 Nothing is unfolded: each kernel reads the value map in place, channels innermost so that they fill
 the vector registers. Half precisions are computed in float32.
@@ -23,7 +23,7 @@ COMPILE = dict(
 
 def unavailable(device: torch.device) -> str | None:
     """The CPU alone."""
-    return None if device.type == 'cpu' else f'numba computes on the CPU, the tensors are on {device}'
+    return None if device.type == 'cpu' else f'numba runs on the CPU, not on {device}'
 
 
 @njit(**COMPILE)
@@ -93,7 +93,7 @@ class NumbaDynamicConv2d(torch.autograd.Function):
         ctx.size = round(kernels.shape[-1] ** 0.5)
         out = torch.empty(value.shape, dtype=value.dtype)
         _follow_torch_threads()
-        _forward(_maps(kernels, value.dtype), _maps(value, value.dtype), _maps(out, out.dtype), ctx.size)
+        _forward(*(_maps(tensor, out.dtype) for tensor in (kernels, value, out)), ctx.size)
         return out
 
     @staticmethod

@@ -67,7 +67,9 @@ def contmix(
 ) -> Tensor:
     """See :func:`mmoverlock.ops.contmix`."""
     affinity = torch.einsum('bgchw,bgcl->bghwl', query, key)
-    logits = F.linear(affinity, proj_weight, proj_bias).split((small_kernel**2, large_kernel**2), -1)
+    logits = F.linear(affinity, proj_weight, proj_bias).split(
+        (small_kernel**2, large_kernel**2), -1
+    )
     halves = []
     for part, rpb, half in zip(logits, (rpb_small, rpb_large), value.unbind(1), strict=True):
         kernels = (part + position_bias(rpb, value.shape[-2:])).softmax(-1)

@@ -1,0 +1,127 @@
+"""A tool's config: the file, and what the command line changes in it."""
+
+import ast
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.runner import Runner, find_latest_checkpoint
+
+from .errors import did_you_mean, one_line
+
+_SUFFIXES = ('.py', '.json', '.yaml', '.yml')
+_OTHER_KEYS = ('runner_type', 'sync_bn', 'find_unused_parameters', 'model_wrapper_cfg', 'compile')
+
+
+def load_config(
+    path: str,
+    options: Mapping[str, Any] | None = None,
+    work_dir: str | None = None,
+    launcher: str = 'none',
+) -> Config:
+    """Read a config file and set what every run needs.
+
+    Args:
+        path: The file.
+        options: Dotted keys and their values, as from ``--cfg-options``.
+        work_dir: Where logs go; by default the config's, else ``./work_dirs/<config name>``.
+        launcher: ``none``, ``pytorch``, ``slurm`` or ``mpi``.
+
+    Raises:
+        ValueError: the file is missing, no config, or fails; or an option has no place in it.
+    """
+    cfg = _read(path)
+    _set_options(cfg, options or {})
+    if work_dir or not cfg.get('work_dir'):
+        cfg.work_dir = work_dir or f'./work_dirs/{Path(path).stem}'
+    if Path(cfg.work_dir).exists() and not Path(cfg.work_dir).is_dir():
+        raise ValueError(f"work_dir '{cfg.work_dir}' is a file, not a directory")
+    cfg.launcher = launcher
+    return cfg
+
+
+def _read(path: str) -> Config:
+    if not Path(path).is_file():
+        raise ValueError(f"config '{path}' does not exist")
+    if Path(path).suffix not in _SUFFIXES:
+        raise ValueError(f"config '{path}' is not one of {', '.join(_SUFFIXES)}")
+    try:
+        if path.endswith('.py'):
+            ast.parse(Path(path).read_text(encoding='utf-8'))
+    except (SyntaxError, ValueError) as error:
+        line = getattr(error, 'lineno', None)
+        where = f', line {line}' if line else ''
+        raise ValueError(f"config '{path}'{where}: {getattr(error, 'msg', error)}") from error
+    try:
+        return Config.fromfile(path)
+    except FileNotFoundError as error:  # of a base
+        raise ValueError(f"config '{path}': '{error.filename}' does not exist") from error
+    except Exception as error:  # a config is a program: anything may fail in it or in its bases
+        reason = str(error).strip("'").partition('\n')[0]
+        raise ValueError(f"config '{path}': {type(error).__name__}: {reason}") from error
+
+
+def _set_options(cfg: Config, options: Mapping[str, Any]) -> None:
+    known = {*cfg, *inspect.signature(Runner.__init__).parameters, *_OTHER_KEYS}
+    for key in options:
+        first = key.partition('.')[0]
+        if first not in known:
+            raise ValueError(
+                f"--cfg-options {key}: the config has no '{first}'{did_you_mean(first, known)}"
+            )
+    try:
+        cfg.merge_from_dict(dict(options))
+    except (KeyError, TypeError) as error:
+        raise ValueError(f'--cfg-options: {one_line(error)}') from error
+
+
+def use_amp(cfg: Config) -> None:
+    """Train in mixed precision: bfloat16 where the GPU has it, else float16 with loss scaling.
+
+    Raises:
+        ValueError: there is no GPU.
+    """
+    if not torch.cuda.is_available():
+        raise ValueError('--amp needs a GPU, this machine has none')
+    bfloat16 = torch.cuda.is_bf16_supported(including_emulation=False)
+    cfg.optim_wrapper.type = 'AmpOptimWrapper'
+    cfg.optim_wrapper.dtype = 'bfloat16' if bfloat16 else 'float16'
+    cfg.optim_wrapper.loss_scale = 1.0 if bfloat16 else 'dynamic'
+
+
+def scale_lr(cfg: Config) -> None:
+    """Scale the learning rate to the real batch size.
+
+    Raises:
+        ValueError: the config does not say which batch size its learning rate is meant for.
+    """
+    if not (cfg.get('auto_scale_lr') or {}).get('base_batch_size'):
+        raise ValueError('--auto-scale-lr needs auto_scale_lr.base_batch_size in the config')
+    cfg.auto_scale_lr.enable = True
+
+
+def set_resume(cfg: Config, path: str) -> None:
+    """Continue from `path`, or from the last checkpoint in the work_dir when it is 'auto'.
+
+    Raises:
+        ValueError: there is nothing to continue from.
+    """
+    if path == 'auto':
+        latest = find_latest_checkpoint(cfg.work_dir)
+        if latest is None:
+            raise ValueError(f"--resume: no checkpoint in work_dir '{cfg.work_dir}'")
+        # The work_dir may have been moved since.
+        path = latest if Path(latest).is_file() else str(Path(cfg.work_dir, Path(latest).name))
+    elif '://' not in path and not Path(path).is_file():
+        raise ValueError(f"--resume: checkpoint '{path}' does not exist")
+    cfg.resume = True
+    cfg.load_from = path
+
+
+def add_guard(cfg: Config, strict: bool) -> None:
+    """Add :class:`CheckpointGuard` to the config's hooks."""
+    hooks = [hook for hook in cfg.get('custom_hooks') or [] if hook['type'] != 'CheckpointGuard']
+    cfg.custom_hooks = [*hooks, dict(type='CheckpointGuard', strict=strict)]

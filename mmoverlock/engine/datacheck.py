@@ -1,0 +1,133 @@
+"""Checks of a config's data sets before a run: paths, categories, number of classes.
+
+OpenMMLab's data sets fail late or not at all when a folder is missing or when an annotation file's
+categories are not the config's classes (they then train on nothing). These checks name the config
+key, the value and the remedy.
+"""
+
+import inspect
+import json
+import mmap
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from mmengine.registry import DATASETS
+from torch import nn
+
+from .errors import build, find_class, shown
+
+_HEAD = re.compile(r'(^|\.)((bbox|mask|cls|decode|auxiliary)_head(\.\d+)?|head)$')
+_TAIL = 2**22  # bytes in which a COCO file's categories must stand
+
+
+def check_dataset(cfg: Mapping[str, Any], key: str, model: nn.Module) -> None:
+    """Build the data set `cfg`, found under the config's `key`, and compare it with the model.
+
+    Raises:
+        ValueError: a path is missing, classes are missing in the annotation file, the model's heads
+            have another number of classes, or no image is left.
+    """
+    for leaf, leaf_key in _leaves(cfg, key):
+        _check_paths(leaf, leaf_key)
+        _check_categories(leaf, leaf_key)
+    empty = f'{key}: no image is left in the data set'
+    try:
+        dataset = build(DATASETS, cfg, key)
+        if hasattr(dataset, 'full_init'):
+            dataset.full_init()
+    except ValueError as error:
+        if 'need at least one array to concatenate' in str(error):  # BaseDataset, of no images
+            raise ValueError(empty) from error
+        raise
+    if len(dataset) == 0:
+        raise ValueError(empty)
+    classes = getattr(dataset, 'metainfo', {}).get('classes')
+    if isinstance(classes, str):
+        raise ValueError(f"{key}.metainfo.classes: '{classes}' is not a list, write ('{classes}',)")
+    for name, module in model.named_modules():
+        number = getattr(module, 'num_classes', None)
+        if classes and _HEAD.search(name) and number not in (None, len(classes)):
+            raise ValueError(
+                f'model.{name}.num_classes is {number}, but {key} has {len(classes)} classes'
+            )
+
+
+def check_path(path: str, key: str) -> None:
+    """Raise ValueError if the config's `key` names a local path that does not exist."""
+    if not path or '://' in path or Path(path).exists():
+        return
+    remedy = ''
+    if 'digits_scenes' in path:
+        remedy = ', make it with: python tools/prepare_data.py digits_scenes'
+    elif not Path(path).is_absolute():
+        remedy = f' in {Path.cwd()}'
+    raise ValueError(f"{key}: '{path}' does not exist{remedy}")
+
+
+def _leaves(cfg: Mapping[str, Any], key: str) -> Iterator[tuple[Mapping[str, Any], str]]:
+    """The data sets inside wrappers such as RepeatDataset and ConcatDataset."""
+    inner = cfg.get('dataset', cfg.get('datasets'))
+    if isinstance(inner, Mapping):
+        yield from _leaves(inner, f'{key}.dataset')
+    elif isinstance(inner, (list, tuple)):
+        for index, one in enumerate(inner):
+            yield from _leaves(one, f'{key}.datasets.{index}')
+    else:
+        yield cfg, key
+
+
+def _joined(cfg: Mapping[str, Any], path: str) -> str:
+    return str(Path(cfg.get('data_root') or '', path))
+
+
+def _check_paths(cfg: Mapping[str, Any], key: str) -> None:
+    kind = find_class(DATASETS, cfg)
+    if cfg.get('backend_args') or kind is None:
+        return  # remote storage; an unknown type is told when it is built
+    if 'download' in inspect.signature(kind.__init__).parameters:
+        return
+    check_path(cfg.get('data_root') or '', f'{key}.data_root')
+    if cfg.get('ann_file'):
+        check_path(_joined(cfg, cfg['ann_file']), f'{key}.ann_file')
+    prefixes = cfg.get('data_prefix') or {}
+    if isinstance(prefixes, str):
+        prefixes = {'': prefixes}
+    for name, prefix in prefixes.items():
+        if prefix:
+            check_path(_joined(cfg, prefix), f'{key}.data_prefix.{name}'.rstrip('.'))
+
+
+def _check_categories(cfg: Mapping[str, Any], key: str) -> None:
+    kind = find_class(DATASETS, cfg)
+    if not hasattr(kind, 'COCOAPI') or not cfg.get('ann_file') or cfg.get('backend_args'):
+        return
+    classes = (cfg.get('metainfo') or {}).get('classes', kind.METAINFO.get('classes'))
+    path = _joined(cfg, cfg['ann_file'])
+    if not classes or isinstance(classes, str) or '://' in path:
+        return
+    known = coco_categories(path)
+    absent = [name for name in classes if name not in known]
+    if absent:
+        raise ValueError(
+            f"{key}: {len(absent)} of its {len(classes)} classes are no categories of '{path}', "
+            f"such as '{absent[0]}'; the file has {shown(known)}"
+        )
+
+
+def coco_categories(path: str) -> list[str]:
+    """The category names of a COCO annotation file, found without parsing all of a large one.
+
+    Raises:
+        ValueError: the file is no COCO annotation file.
+    """
+    try:
+        with open(path, 'rb') as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            key = data.rfind(b'"categories"')  # often the last one in the file
+            start = data.find(b'[', key) if key >= 0 else len(data)
+            text = data[start : start + _TAIL].decode('utf-8', 'ignore')
+        categories, _ = json.JSONDecoder().raw_decode(text)
+        return [category['name'] for category in categories]
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"annotation file '{path}' has no list of COCO categories") from error

@@ -1,0 +1,111 @@
+"""What testing adds to a config: which metrics, where predictions and pictures go, the result."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.dist import master_only
+from mmengine.logging import print_log
+
+from .errors import shown
+
+# What each evaluator can compute, and the argument that chooses; None where there is no choice.
+METRICS = {
+    'CocoMetric': ('metric', ('bbox', 'segm', 'proposal')),
+    'IoUMetric': ('iou_metrics', ('mIoU', 'mDice', 'mFscore')),
+    'Accuracy': (None, ('accuracy',)),
+    'SingleLabelMetric': ('items', ('precision', 'recall', 'f1-score', 'support')),
+}
+_HOOKS = {
+    'mmdet': 'DetVisualizationHook',
+    'mmseg': 'SegVisualizationHook',
+    'mmpretrain': 'VisualizationHook',
+}
+
+
+def set_metrics(cfg: Config, names: Sequence[str]) -> None:
+    """Let the config's evaluators compute exactly the metrics `names`.
+
+    Raises:
+        ValueError: a name that none of them can compute; it lists the allowed ones.
+    """
+    evaluators = cfg.get('test_evaluator') or []
+    evaluators = [evaluators] if isinstance(evaluators, Mapping) else list(evaluators)
+    kinds = [str(evaluator.get('type')).rpartition('.')[2] for evaluator in evaluators]
+    allowed = [name for kind in kinds for name in METRICS.get(kind, (None, ()))[1]]
+    for name in names:
+        if name not in allowed:
+            can = shown(allowed) if allowed else 'no choice'
+            raise ValueError(
+                f"--eval: '{name}' is not what {shown(kinds) or 'the config'} can evaluate: {can}"
+            )
+    chosen = []
+    for kind, evaluator in zip(kinds, evaluators, strict=True):
+        argument, can = METRICS.get(kind, (None, ()))
+        mine = [name for name in dict.fromkeys(names) if name in can]
+        if mine and argument:
+            evaluator[argument] = mine
+        if mine:
+            chosen.append(evaluator)
+    cfg.test_evaluator = chosen
+
+
+def set_output(cfg: Config, path: str) -> None:
+    """Write the predictions to the pickle file `path`; masks are run-length encoded.
+
+    Raises:
+        ValueError: the file exists, or its name does not end in .pkl or .pickle.
+    """
+    if Path(path).suffix not in ('.pkl', '.pickle'):
+        raise ValueError(f"--out: '{path}' does not end in .pkl or .pickle")
+    if Path(path).exists():
+        raise ValueError(f"--out: '{path}' exists, choose another name or remove it")
+    if not Path(path).absolute().parent.is_dir():
+        raise ValueError(f"--out: the folder of '{path}' does not exist")
+    kind = 'mmdet.DumpDetResults' if cfg.get('default_scope') == 'mmdet' else 'DumpResults'
+    evaluators = cfg.test_evaluator
+    evaluators = [evaluators] if isinstance(evaluators, Mapping) else list(evaluators)
+    cfg.test_evaluator = [*evaluators, dict(type=kind, out_file_path=path)]
+
+
+def set_pictures(cfg: Config, folder: str) -> None:
+    """Draw every test picture with its predictions into `folder`.
+
+    Raises:
+        ValueError: the folder is not empty, or the config's library draws nothing.
+    """
+    path = Path(folder).absolute()
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise ValueError(f"--show-dir: '{folder}' is not an empty folder")
+    scope = cfg.get('default_scope')
+    if scope not in _HOOKS:
+        raise ValueError(f"--show-dir: default_scope '{scope}' is none of {shown(_HOOKS)}")
+    if scope == 'mmdet':
+        settings = dict(draw=True, test_out_dir=str(path))
+    elif scope == 'mmpretrain':
+        settings = dict(enable=True, interval=1, out_dir=str(path))
+    else:
+        settings = dict(draw=True, interval=1)
+        backends = [dict(type='LocalVisBackend')]
+        visualizer = cfg.get('visualizer') or dict(type='SegLocalVisualizer')
+        cfg.visualizer = {**visualizer, 'vis_backends': backends, 'save_dir': str(path)}
+    hooks = dict(cfg.get('default_hooks') or {})
+    old = hooks.get('visualization') or dict(type=_HOOKS[scope])
+    cfg.default_hooks = {**hooks, 'visualization': {**old, **settings}}
+
+
+@master_only
+def write_metrics(cfg: Config, metrics: Mapping[str, Any]) -> None:
+    """Log the metrics, one a line, and write them to ``metrics.json`` in the work_dir."""
+    path = Path(cfg.work_dir, 'metrics.json')
+    numbers = {name: float(value) for name, value in metrics.items() if _is_number(value)}
+    result = dict(config=cfg.filename, checkpoint=cfg.load_from, metrics=numbers)
+    path.write_text(json.dumps(result, indent=2) + '\n')
+    table = '\n'.join(f'  {name:<28} {value:.4f}' for name, value in numbers.items())
+    print_log(f'results of {cfg.load_from} (in {path}):\n{table}', logger='current')
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) or getattr(value, 'size', 0) == 1

@@ -1,0 +1,156 @@
+"""The package as users get it: sdist, wheel, `.mim`, configs inherited in a foreign folder."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from email.parser import Parser
+from pathlib import Path
+
+import pytest
+
+import mmoverlock
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGED = (
+    'mmoverlock configs tools requirements setup.py pyproject.toml MANIFEST.in model-index.yml '
+    'README.md CHANGELOG.md LICENSE'
+).split()
+CONFIG = 'maskrcnn_overlock/mask_rcnn_overlock_t_in1k_fpn_1x_coco.py'
+
+USER_CONFIG = f"""
+_base_ = 'mmoverlock::{CONFIG}'
+model = dict(
+    backbone=dict(arch='xxt', drop_path_rate=0.1, init_cfg=None),
+    neck=dict(in_channels=[24, 48, 128, 160]))
+"""
+
+# What a user's own script does. A warning while the config is read would greet every user.
+USER_SCRIPT = """
+import warnings
+import mmoverlock
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+from mmengine.utils import get_installed_path
+with warnings.catch_warnings():
+    warnings.simplefilter('error')
+    config = Config.fromfile('my_config.py')
+assert config.model.backbone.type.endswith('OverLoCK'), config.model.backbone
+assert config.model.backbone.arch == 'xxt'
+init_default_scope(config.default_scope)
+model = MODELS.build(config.model)
+print('PACKAGE', mmoverlock.__file__)
+print('CONFIGS', get_installed_path('mmoverlock'))
+print('WEIGHTS', sum(p.numel() for p in model.backbone.parameters()))
+"""
+
+
+def run(*command: str, cwd: Path, **environment: str) -> str:
+    """Run a command, fail with its output, return what it printed."""
+    done = subprocess.run(
+        command, cwd=cwd, env={**os.environ, **environment}, text=True, capture_output=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert 'WARNING' not in done.stderr, done.stderr
+    return done.stdout
+
+
+def use_from(folder: Path, **environment: str) -> dict[str, str]:
+    """Write a user's config and script to a folder and run it; return what it printed, by name."""
+    (folder / 'my_config.py').write_text(USER_CONFIG)
+    (folder / 'script.py').write_text(USER_SCRIPT)
+    output = run(sys.executable, 'script.py', cwd=folder, **environment)
+    return dict(re.findall(r'^(PACKAGE|CONFIGS|WEIGHTS) (.+)$', output, re.MULTILINE))
+
+
+@pytest.fixture(scope='module')
+def wheel(tmp_path_factory) -> Path:
+    """A wheel built from an sdist, which is built from a copy of the sources, so none is soiled."""
+    source = tmp_path_factory.mktemp('a checkout')
+    for name in PACKAGED:
+        if (ROOT / name).is_dir():
+            skip = shutil.ignore_patterns('__pycache__', '.mim')
+            shutil.copytree(ROOT / name, source / name, ignore=skip)
+        else:
+            shutil.copy(ROOT / name, source / name)
+    out = tmp_path_factory.mktemp('out')
+    run(
+        sys.executable,
+        '-c',
+        f'from setuptools.build_meta import build_sdist; build_sdist({str(out)!r})',
+        cwd=source,
+    )
+    (sdist,) = out.glob('*.tar.gz')
+    pip = [sys.executable, '-m', 'pip', 'wheel', '--no-deps', '--no-build-isolation']
+    run(*pip, '-w', str(out), str(sdist), cwd=out)
+    (path,) = out.glob('*.whl')
+    return path
+
+
+def test_wheel_holds_every_module_and_mim(wheel):
+    names = set(zipfile.ZipFile(wheel).namelist())
+    expected = {'mmoverlock/.mim/model-index.yml'}
+    for path in (ROOT / 'mmoverlock').rglob('*.py'):
+        if '.mim' not in path.parts:
+            expected.add(path.relative_to(ROOT).as_posix())
+    for folder in ('configs', 'tools'):
+        for path in (ROOT / folder).rglob('*'):
+            if path.is_file() and '__pycache__' not in path.parts:
+                expected.add('mmoverlock/.mim/' + path.relative_to(ROOT).as_posix())
+    assert expected - names == set()
+    assert f'mmoverlock/.mim/configs/{CONFIG}' in names
+    assert not [name for name in names if name.startswith(('tests', 'configs'))]
+
+
+def test_wheel_metadata(wheel):
+    archive = zipfile.ZipFile(wheel)
+    (name,) = (name for name in archive.namelist() if name.endswith('.dist-info/METADATA'))
+    metadata = Parser().parsestr(archive.read(name).decode())
+    assert metadata['Name'] == 'mmoverlock'
+    assert metadata['Version'] == mmoverlock.__version__
+    assert metadata['Requires-Python'] == '>=3.10'
+    assert 'Apache-2.0' in (metadata['License-Expression'] or metadata['License'])
+    assert set(metadata.get_all('Provides-Extra')) == {'all', 'cls', 'data', 'det', 'seg', 'tests'}
+    required = metadata.get_all('Requires-Dist')
+    assert 'torch>=2.4' in required
+    for extra, requirement in {'det': 'onedl-mmdetection', 'seg': 'onedl-mmsegmentation'}.items():
+        for where in (extra, 'all'):
+            assert any(r.startswith(requirement) and f'"{where}"' in r for r in required)
+    assert any(name.endswith('/LICENSE') for name in archive.namelist())
+
+
+def test_config_inherits_from_the_current_install(tmp_path):
+    used = use_from(tmp_path)
+    assert Path(used['PACKAGE']) == Path(mmoverlock.__file__)
+    assert Path(used['CONFIGS']) == Path(mmoverlock.__file__).parent
+    assert 1e6 < int(used['WEIGHTS']) < 2e6  # arch t, which is overridden, has about 30e6
+
+
+def test_config_inherits_from_the_wheel(wheel, tmp_path):
+    site = tmp_path / 'site packages'
+    zipfile.ZipFile(wheel).extractall(site)
+    used = use_from(tmp_path, PYTHONPATH=str(site))
+    assert Path(used['PACKAGE']) == site / 'mmoverlock' / '__init__.py'
+    assert Path(used['CONFIGS']) == site / 'mmoverlock'
+    assert 1e6 < int(used['WEIGHTS']) < 2e6
+
+
+def test_changelog_and_license():
+    changes = (ROOT / 'CHANGELOG.md').read_text()
+    newest = re.search(r'^## \[(.+?)\] - \d{4}-\d\d-\d\d$', changes, re.MULTILINE)
+    assert newest.group(1) == mmoverlock.__version__
+    licence = (ROOT / 'LICENSE').read_text()
+    assert 'Version 2.0, January 2004' in licence and 'END OF TERMS AND CONDITIONS' in licence
+
+
+def test_constraints_pin_every_requirement():
+    def names(path: Path) -> set[str]:
+        lines = (line.partition('#')[0].strip() for line in path.read_text().splitlines())
+        return {re.split(r'[=<>; ]', line)[0] for line in lines if line}
+
+    folder = ROOT / 'requirements'
+    pinned = names(folder / 'constraints.txt')
+    for path in folder.glob('*.txt'):
+        assert names(path) - pinned == set(), path.name

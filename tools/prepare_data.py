@@ -1,0 +1,28 @@
+"""Make or prepare a data set: python tools/prepare_data.py NAME [--root ROOT]."""
+
+from collections.abc import Sequence
+
+from mmoverlock.datasets import make_digits_scenes
+from mmoverlock.engine.cli import ArgumentParser, command
+
+MAKERS = dict(digits_scenes=make_digits_scenes)
+
+
+@command
+def main(argv: Sequence[str]) -> None:
+    parser = ArgumentParser(description='Make or prepare a data set.')
+    parser.add_argument('name', choices=MAKERS, help='the data set')
+    parser.add_argument('--root', help='folder to make (default: data/NAME)')
+    parser.add_argument('--num-train', type=int, help='number of training pictures')
+    parser.add_argument('--num-val', type=int, help='number of validation pictures')
+    parser.add_argument('--seed', type=int, help='seed of everything random')
+    parser.add_argument('--debug', action='store_true', help='show the traceback of an error')
+    options = vars(parser.parse_args(argv))
+    options.pop('debug')  # read by command
+    name, root = options.pop('name'), options.pop('root')
+    given = {key: value for key, value in options.items() if value is not None}
+    MAKERS[name](root or f'data/{name}', **given)
+
+
+if __name__ == '__main__':
+    main()

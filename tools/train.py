@@ -1,0 +1,56 @@
+"""Train a model: python tools/train.py CONFIG."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # a clone that is not installed
+
+from mmengine.registry import RUNNERS  # noqa: E402
+from mmengine.runner import Runner  # noqa: E402
+
+from mmoverlock.engine import cli, config  # noqa: E402
+from mmoverlock.engine.dist import process_group  # noqa: E402
+from mmoverlock.engine.preflight import check_work_dir, preflight  # noqa: E402
+
+
+def parse_args(argv: Sequence[str]):
+    parser = cli.ArgumentParser(description='Train a model.')
+    parser.add_argument('config', help='config file')
+    cli.add_common_arguments(parser)
+    parser.add_argument('--amp', action='store_true', help='train in mixed precision')
+    parser.add_argument(
+        '--auto-scale-lr', action='store_true', help='scale the learning rate to the batch size'
+    )
+    parser.add_argument(
+        '--resume', nargs='?', const='auto', metavar='PATH',
+        help='continue from this checkpoint, or from the last one in the work_dir',
+    )  # fmt: skip
+    parser.add_argument(
+        '--overwrite', action='store_true', help='remove the checkpoints of an earlier run'
+    )
+    return parser.parse_args(argv)
+
+
+@cli.command
+def main(argv: Sequence[str]) -> None:
+    args = parse_args(argv)
+    cfg = config.load_config(args.config, args.cfg_options, args.work_dir, args.launcher)
+    if args.amp:
+        config.use_amp(cfg)
+    if args.auto_scale_lr:
+        config.scale_lr(cfg)
+    if args.resume and args.overwrite:
+        raise ValueError('--resume and --overwrite contradict each other')
+    if args.resume:
+        config.set_resume(cfg, args.resume)
+    config.add_guard(cfg, strict=False)
+    preflight(cfg, training=True)
+    check_work_dir(cfg, args.overwrite)
+    with process_group(cfg):
+        runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+        runner.train()
+
+
+if __name__ == '__main__':
+    main()
