@@ -6,9 +6,6 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))  # a clone that is not installed
 
-from mmengine.registry import RUNNERS  # noqa: E402
-from mmengine.runner import Runner  # noqa: E402
-
 from mmoverlock.engine import cli, config, evaluation  # noqa: E402
 from mmoverlock.engine.dist import process_group  # noqa: E402
 from mmoverlock.engine.preflight import preflight  # noqa: E402
@@ -33,6 +30,8 @@ def main(argv: Sequence[str]) -> None:
     args = parse_args(argv)
     cfg = config.load_config(args.config, args.cfg_options, args.work_dir, args.launcher)
     cfg.load_from, cfg.resume = args.checkpoint, False
+    folder = cfg.work_dir
+    cfg.work_dir = str(Path(folder, 'test'))  # the training's logs and config stay as they are
     if args.eval:
         evaluation.set_metrics(cfg, args.eval)
     if args.out:
@@ -42,8 +41,8 @@ def main(argv: Sequence[str]) -> None:
     config.add_guard(cfg, strict=True)
     preflight(cfg, training=False)
     with process_group(cfg):
-        runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-        evaluation.write_metrics(cfg, runner.test())
+        metrics = config.build_runner(cfg).test()
+        evaluation.write_metrics(cfg, metrics, folder)
 
 
 if __name__ == '__main__':

@@ -6,9 +6,6 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))  # a clone that is not installed
 
-from mmengine.registry import RUNNERS  # noqa: E402
-from mmengine.runner import Runner  # noqa: E402
-
 from mmoverlock.engine import cli, config  # noqa: E402
 from mmoverlock.engine.dist import process_group  # noqa: E402
 from mmoverlock.engine.preflight import check_work_dir, preflight  # noqa: E402
@@ -48,8 +45,7 @@ def main(argv: Sequence[str]) -> None:
     preflight(cfg, training=True)
     check_work_dir(cfg, args.overwrite)
     with process_group(cfg):
-        runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-        runner.train()
+        config.build_runner(cfg).train()
 
 
 if __name__ == '__main__':

@@ -14,6 +14,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from mmengine.config import DictAction
 from mmengine.logging import MMLogger
@@ -21,6 +22,7 @@ from mmengine.logging import MMLogger
 from .errors import one_line
 
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
+ERROR_FILE = 'TORCHELASTIC_ERROR_FILE'  # torchrun's variable
 USER_ERRORS = (ValueError, OSError)
 
 
@@ -46,7 +48,7 @@ class OptionsAction(DictAction):
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that training and testing share."""
-    parser.add_argument('--work-dir', help='where logs go (default: ./work_dirs/<config name>)')
+    parser.add_argument('--work-dir', help='where results go (default: ./work_dirs/<config name>)')
     parser.add_argument(
         '--cfg-options', nargs='+', action=OptionsAction, default={}, metavar='KEY=VALUE',
         help='change the config: model.backbone.arch=xxt train_cfg.max_epochs=3; '
@@ -66,33 +68,42 @@ def command(main: Callable[[Sequence[str]], None]) -> Callable[..., None]:
         try:
             main(argv)
         except KeyboardInterrupt:
-            sys.exit(130)
+            _end(130)
         except Exception as error:
             if '--debug' in argv:
                 traceback.print_exc()
+            hint = _keep_traceback()
             if isinstance(error, USER_ERRORS):
-                _tell(one_line(error))
-                sys.exit(2)
-            _tell(f'{type(error).__name__}: {one_line(error)} ({_keep_traceback()})')
-            sys.exit(1)
+                _fail(one_line(error), 2)
+            _fail(f'{type(error).__name__}: {one_line(error)} ({hint})', 1)
 
     return guarded
 
 
-def _tell(message: str) -> None:
+def _fail(message: str, code: int) -> NoReturn:
     """Print the message; under torchrun hand it to the launcher, which prints one of all ranks'."""
-    file = os.environ.get('TORCHELASTIC_ERROR_FILE')
+    file = os.environ.get(ERROR_FILE)
     if file:
         Path(file).write_text(json.dumps(dict(message=message, timestamp=int(time.time()))))
     else:
         sys.stdout.flush()
         sys.stderr.write(f'error: {message}\n')
+    _end(code)
+
+
+def _end(code: int) -> NoReturn:
+    """Exit; under torchrun at once, because a process group in use may hang or abort the exit."""
+    if ERROR_FILE not in os.environ:
+        sys.exit(code)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _keep_traceback() -> str:
     """Add the current traceback to the run's log file, if it has one; say where to find it."""
     log_file = MMLogger.get_current_instance().log_file
-    if not log_file:
+    if not log_file or not Path(log_file).is_file():
         return 'run again with --debug for the traceback'
     with open(log_file, 'a') as file:
         traceback.print_exc(file=file)

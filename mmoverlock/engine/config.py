@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, find_latest_checkpoint
 
 from .errors import did_you_mean, one_line
@@ -74,6 +75,11 @@ def _set_options(cfg: Config, options: Mapping[str, Any]) -> None:
             )
     try:
         cfg.merge_from_dict(dict(options))
+    except AttributeError as error:  # MMEngine merges dicts only into dicts
+        raise ValueError(
+            f'--cfg-options {" ".join(options)}: a single number of a list cannot be set, '
+            'give the whole list: key="[a,b]"'
+        ) from error
     except (KeyError, TypeError) as error:
         raise ValueError(f'--cfg-options: {one_line(error)}') from error
 
@@ -121,7 +127,13 @@ def set_resume(cfg: Config, path: str) -> None:
     cfg.load_from = path
 
 
+def build_runner(cfg: Config) -> Runner:
+    """Build the Runner, or what ``runner_type`` names."""
+    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+
+
 def add_guard(cfg: Config, strict: bool) -> None:
     """Add :class:`CheckpointGuard` to the config's hooks."""
-    hooks = [hook for hook in cfg.get('custom_hooks') or [] if hook['type'] != 'CheckpointGuard']
-    cfg.custom_hooks = [*hooks, dict(type='CheckpointGuard', strict=strict)]
+    guard = dict(type='CheckpointGuard', strict=strict)
+    hooks = cfg.get('custom_hooks') or []
+    cfg.custom_hooks = [*(hook for hook in hooks if hook.get('type') != guard['type']), guard]

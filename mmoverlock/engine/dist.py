@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import gc
 import os
 from collections.abc import Iterator
 
@@ -28,10 +29,11 @@ def env_rank(local: bool = False) -> int:
 
 @contextlib.contextmanager
 def process_group(cfg: Config) -> Iterator[None]:
-    """Join the process group that ``cfg.launcher`` started, for the time of the run.
+    """Join the process group that ``cfg.launcher`` started, until the run succeeds.
 
     On a machine without GPU the group is of gloo, the model's wrapper is told that there are no
-    devices, and ``sync_bn``, which has no CPU form, is dropped.
+    devices, and ``sync_bn``, which has no CPU form, is dropped. The caller keeps no reference to
+    the runner. After a failure the group is left alone: other processes may be waiting in it.
 
     Raises:
         ValueError: the launcher did not start this process, or needs GPUs.
@@ -56,18 +58,20 @@ def process_group(cfg: Config) -> Iterator[None]:
         _fit_to_cpu(cfg)
     else:
         raise ValueError(f'--launcher {cfg.launcher} needs GPUs, use pytorch on the CPU')
-    try:
-        yield
-    finally:
-        distributed.destroy_process_group()
+    yield
+    # A gloo thread that still holds a tensor when Python ends aborts the process. Destroying the
+    # group joins these threads, if nothing refers to it any more: so free the runner's model first.
+    gc.collect()
+    distributed.destroy_process_group()
 
 
 def _fit_to_cpu(cfg: Config) -> None:
-    cfg.model_wrapper_cfg = dict(
+    defaults = dict(
         type='MMDistributedDataParallel',
         broadcast_buffers=False,
         find_unused_parameters=cfg.get('find_unused_parameters', False),
-        **{**cfg.get('model_wrapper_cfg', {}), 'device_ids': None},
     )
+    wrapper = cfg.get('model_wrapper_cfg') or {}
+    cfg.model_wrapper_cfg = {**defaults, **wrapper, 'device_ids': None}
     if cfg.pop('sync_bn', None):
         print_log('sync_bn is left out: there is no GPU', logger='current')

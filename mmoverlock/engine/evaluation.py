@@ -74,8 +74,11 @@ def set_pictures(cfg: Config, folder: str) -> None:
     """Draw every test picture with its predictions into `folder`.
 
     Raises:
-        ValueError: the folder is not empty, or the config's library draws nothing.
+        ValueError: the folder is not empty, the library draws nothing, or there are several
+            processes, of which only the first would draw its pictures.
     """
+    if cfg.launcher != 'none':
+        raise ValueError('--show-dir works in one process only: python tools/test.py ...')
     path = Path(folder).absolute()
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise ValueError(f"--show-dir: '{folder}' is not an empty folder")
@@ -86,6 +89,7 @@ def set_pictures(cfg: Config, folder: str) -> None:
         settings = dict(draw=True, test_out_dir=str(path))
     elif scope == 'mmpretrain':
         settings = dict(enable=True, interval=1, out_dir=str(path))
+        cfg.visualizer = cfg.get('visualizer') or dict(type='UniversalVisualizer')
     else:
         settings = dict(draw=True, interval=1)
         backends = [dict(type='LocalVisBackend')]
@@ -97,9 +101,9 @@ def set_pictures(cfg: Config, folder: str) -> None:
 
 
 @master_only
-def write_metrics(cfg: Config, metrics: Mapping[str, Any]) -> None:
-    """Log the metrics, one a line, and write them to ``metrics.json`` in the work_dir."""
-    path = Path(cfg.work_dir, 'metrics.json')
+def write_metrics(cfg: Config, metrics: Mapping[str, Any], folder: str) -> None:
+    """Log the metrics, one a line, and write them to ``metrics.json`` in `folder`."""
+    path = Path(folder, 'metrics.json')
     numbers = {name: float(value) for name, value in metrics.items() if _is_number(value)}
     result = dict(config=cfg.filename, checkpoint=cfg.load_from, metrics=numbers)
     path.write_text(json.dumps(result, indent=2) + '\n')

@@ -50,7 +50,8 @@ class CheckpointGuard(Hook):
     model as it was. This hook logs one report and raises when nothing fits.
 
     Args:
-        strict: Whether every tensor of the model must come from the file, as in testing.
+        strict: Whether every tensor of the model must come from the file, as in testing; in
+            resuming it must in any case.
     """
 
     priority = 'VERY_HIGH'  # before EMAHook, which loads the same names
@@ -60,6 +61,7 @@ class CheckpointGuard(Hook):
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Replace the checkpoint's state dict by what fits the model."""
-        fits, report = fit_state_dict(runner.model, checkpoint, self.strict)
+        strict = self.strict or runner._resume
+        fits, report = fit_state_dict(runner.model, checkpoint, strict)
         print_log(f'checkpoint: {report}', logger='current')
         checkpoint['state_dict'] = fits

@@ -44,7 +44,7 @@ def launch(processes: str, script: str, arguments: Sequence[str]) -> int:
     port = _port(nodes, node)
     if not torch.cuda.is_available():
         _share_cores(count)
-    logging.getLogger('torch.distributed').setLevel(logging.CRITICAL)
+    logging.disable(logging.ERROR)  # torchrun's reports
     options = dict(
         nnodes=nodes,
         node_rank=node,

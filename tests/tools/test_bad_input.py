@@ -103,6 +103,7 @@ OPTION_CASES = [
     ('a=[1,2', "'a=[1,2' has unbalanced brackets"),
     ('modle.type=A', "--cfg-options modle.type: the config has no 'modle', did you mean 'model'?"),
     ('train_dataloader.dataset.pipeline.9.type=A', '--cfg-options: Index 9 exceeds the length'),
+    ('model.neck.in_channels.0=3', 'a single number of a list cannot be set, give the whole list'),
     (f'{ARCH}=huge', 'huge'),
     ('model.backbone.out_indices=[0,7]', 'out_indices'),
     (
@@ -198,6 +199,10 @@ TEST_CASES = [
     (['det.py', 'det.pth', '--out', 'new.txt'], "--out: 'new.txt' does not end in .pkl or .pickle"),
     (['det.py', 'det.pth', '--out', 'no/new.pkl'], "--out: the folder of 'no/new.pkl' does not"),
     (['det.py', 'det.pth', '--show-dir', 'full'], "--show-dir: 'full' is not an empty folder"),
+    (
+        ['det.py', 'det.pth', '--show-dir', 'new', '--launcher', 'pytorch'],
+        '--show-dir works in one',
+    ),
     (['cls.py', 'det.pth'], "checkpoint 'det.pth' lacks "),
     (['det.py'], 'the following arguments are required: checkpoint'),
 ]

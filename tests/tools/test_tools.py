@@ -68,7 +68,8 @@ def test_evaluates_boxes_and_masks(at_home, tool, tmp_path):
     ]
     tool('test')([*arguments, '--out', str(out), '--show-dir', str(pictures)])
     result = json.loads((tmp_path / 'work/metrics.json').read_text())
-    assert result['checkpoint'] == 'det.pth'
+    assert (result['config'], result['checkpoint']) == ('det.py', 'det.pth')
+    assert sorted(os.listdir(tmp_path / 'work')) == ['metrics.json', 'test']
     assert {'coco/bbox_mAP', 'coco/segm_mAP'} <= result['metrics'].keys()
     assert len(pickle.loads(out.read_bytes())) == 2
     assert sorted(path.name for path in pictures.iterdir()) == ['000000.png', '000001.png']

@@ -1,0 +1,217 @@
+"""Digits scenes: pictures of scanned digits with boxes, instance masks and semantic maps.
+
+A small real data set that needs no download. The 1,797 hand-written digits that ship with
+scikit-learn (8x8 scans of the UCI "Optical Recognition of Handwritten Digits" data, E. Alpaydin
+and C. Kaynak, 1998, CC BY 4.0) are enlarged, turned, coloured, textured and laid over each other
+and over clutter; see compose.py.
+"""
+
+import json
+import tempfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+from mmengine.logging import print_log
+from mmengine.utils import track_iter_progress
+from pycocotools import mask as coco_mask
+
+from .compose import Digit, compose_scene
+
+DIGITS_SCENES_METAINFO = dict(
+    classes=('0', '1', '2', '3', '4', '5', '6', '7', '8', '9'),
+    palette=[
+        (230, 25, 75),
+        (60, 180, 75),
+        (255, 225, 25),
+        (0, 130, 200),
+        (245, 130, 48),
+        (145, 30, 180),
+        (70, 240, 240),
+        (240, 50, 230),
+        (210, 245, 60),
+        (250, 190, 212),
+    ],
+)
+
+VERSION = 1  # raise when the same settings no longer give the same bytes
+SPLITS = ('train', 'val')
+VAL_FRACTION = 0.25  # of the scans
+MIN_IMAGE_SIZE = 64
+
+
+def make_digits_scenes(
+    root: str | Path,
+    num_train: int = 1000,
+    num_val: int = 200,
+    image_size: int = 160,
+    seed: int = 0,
+) -> Path:
+    """Write the data set in COCO format, or reuse it where it already stands.
+
+    Under ``root``: ``{train,val}/000000.png`` (image_size x image_size, 3 channels),
+    ``annotations/instances_{train,val}.json`` (compressed RLE masks of the visible part; category
+    ids 1..10 named '0'..'9'; each annotation's ``scan`` is its index in ``load_digits()``),
+    ``semantic/{train,val}/000000.png`` (uint8: 0 background, digit + 1 elsewhere) and
+    ``meta.json`` (settings and counts). Training and validation use different scans. Picture i of
+    a split depends on the seed, the size and i alone, not on how many pictures are made.
+
+    The folder appears under its name only when complete.
+
+    Args:
+        root: Folder to make; its parents are made too.
+        num_train: Number of training pictures, at least 1.
+        num_val: Number of validation pictures, at least 1.
+        image_size: Side of the square pictures in pixels, at least 64.
+        seed: Any integer from 0.
+
+    Returns:
+        ``root`` as a Path.
+
+    Raises:
+        ValueError: A number is out of range, or ``root`` holds anything other than exactly this
+            data set; what is there is left untouched.
+    """
+    root = Path(root)
+    settings = dict(
+        name='digits_scenes',
+        version=VERSION,
+        num_train=_at_least('num_train', num_train, 1),
+        num_val=_at_least('num_val', num_val, 1),
+        image_size=_at_least('image_size', image_size, MIN_IMAGE_SIZE),
+        seed=_at_least('seed', seed, 0),
+    )
+    if _stands_at(root, settings):
+        print_log(f'digits scenes: reusing {root}', logger='current')
+        return root
+
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=root.parent, prefix=f'.{root.name}-') as scratch:
+        unfinished = Path(scratch, 'unfinished')
+        _write(unfinished, settings)
+        try:
+            unfinished.rename(root)
+        except OSError:  # another process may have finished the same data set meanwhile
+            if not _stands_at(root, settings):
+                raise
+    print_log(f'digits scenes: {num_train} + {num_val} pictures in {root}', logger='current')
+    return root
+
+
+def _at_least(name: str, value: int, low: int) -> int:
+    if not isinstance(value, int) or value < low:
+        raise ValueError(f'{name} must be an integer of at least {low}, got {value!r}')
+    return value
+
+
+def _stands_at(root: Path, settings: dict) -> bool:
+    """Whether ``root`` is this data set (True) or free (False); anything else raises."""
+    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
+        return False
+    advice = 'choose another folder or remove this one'
+    try:
+        meta = json.loads((root / 'meta.json').read_text())
+        found = {key: meta[key] for key in settings}
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ValueError(f'{root} exists and is not a digits scenes folder: {advice}') from None
+    different = [
+        f'{key}={found[key]} (asked: {value})'
+        for key, value in settings.items()
+        if found[key] != value
+    ]
+    if different:
+        raise ValueError(f'{root} was made with {", ".join(different)}: {advice}')
+    for split in SPLITS:
+        pictures = [root / split, root / 'semantic' / split]
+        whole = all(len(list(d.glob('*.png'))) == settings[f'num_{split}'] for d in pictures)
+        if not whole or not (root / 'annotations' / f'instances_{split}.json').is_file():
+            raise ValueError(f'{root} has lost some of its {split} files: {advice}')
+    return True
+
+
+def _write(root: Path, settings: dict) -> None:
+    from sklearn.datasets import load_digits  # here, because it takes a second to import
+    from sklearn.model_selection import train_test_split
+
+    data = load_digits()
+    scans = data.images.astype(np.float32) / 16  # (1797, 8, 8) in 0..1
+    indices = train_test_split(
+        np.arange(len(scans)),
+        test_size=VAL_FRACTION,
+        random_state=settings['seed'] % 2**32,
+        stratify=data.target,
+    )
+    annotations = root / 'annotations'
+    annotations.mkdir(parents=True)
+    instances = {}
+    for number, (split, chosen) in enumerate(zip(SPLITS, indices, strict=True)):
+        pictures, semantic = root / split, root / 'semantic' / split
+        pictures.mkdir()
+        semantic.mkdir(parents=True)
+        images, objects = [], []
+        for i in track_iter_progress(range(settings[f'num_{split}'])):
+            rng = np.random.default_rng((settings['seed'], number, i))
+            picture, digits = compose_scene(rng, settings['image_size'], scans, data.target, chosen)
+            height, width = picture.shape[:2]
+            image = dict(id=i + 1, file_name=f'{i:06d}.png', width=width, height=height, license=1)
+            _save_png(pictures / image['file_name'], picture)
+            _save_png(semantic / image['file_name'], _semantic_map(digits, (height, width)))
+            images.append(image)
+            for digit in digits:
+                objects.append(_annotation(digit, len(objects) + 1, image['id']))
+        instances[split] = len(objects)
+        _save_json(annotations / f'instances_{split}.json', _coco(images, objects))
+    _save_json(root / 'meta.json', {**settings, 'instances': instances})
+
+
+def _coco(images: list[dict], annotations: list[dict]) -> dict:
+    return dict(
+        info=dict(
+            description="Digits scenes, composed from scikit-learn's digits",
+            version=str(VERSION),
+        ),
+        licenses=[
+            dict(
+                id=1,
+                name="CC BY 4.0 (scikit-learn's digits: UCI Optical Recognition of Handwritten "
+                'Digits, E. Alpaydin and C. Kaynak, 1998)',
+                url='https://doi.org/10.24432/C50P49',
+            )
+        ],
+        categories=[
+            dict(id=i, name=name, supercategory='digit')
+            for i, name in enumerate(DIGITS_SCENES_METAINFO['classes'], start=1)
+        ],
+        images=images,
+        annotations=annotations,
+    )
+
+
+def _annotation(digit: Digit, annotation_id: int, image_id: int) -> dict:
+    rle = coco_mask.encode(np.asfortranarray(digit.visible, dtype=np.uint8))
+    return dict(
+        id=annotation_id,
+        image_id=image_id,
+        category_id=digit.label + 1,
+        bbox=coco_mask.toBbox(rle).tolist(),  # x, y, width, height in pixels
+        area=int(coco_mask.area(rle)),
+        segmentation=dict(size=rle['size'], counts=rle['counts'].decode()),
+        iscrowd=0,
+        scan=digit.scan,
+    )
+
+
+def _semantic_map(digits: list[Digit], shape: tuple[int, int]) -> np.ndarray:
+    """(H, W) uint8, 0 for background and digit + 1 elsewhere; visible masks never overlap."""
+    labels = np.zeros(shape, np.uint8)
+    for digit in digits:
+        labels[digit.visible] = digit.label + 1
+    return labels
+
+
+def _save_png(path: Path, picture: np.ndarray) -> None:
+    path.write_bytes(cv2.imencode('.png', picture)[1].tobytes())
+
+
+def _save_json(path: Path, content: dict) -> None:
+    path.write_text(json.dumps(content, separators=(',', ':')) + '\n')
