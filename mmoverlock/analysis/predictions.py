@@ -30,7 +30,7 @@ def draw_predictions(
         min_score: Least score of what is drawn.
 
     Raises:
-        ValueError: if the file holds no detections.
+        ValueError: if the file holds no detections, or a picture is not where it was.
     """
     samples = mmengine.load(predictions)[:count]
     if not samples or 'pred_instances' not in samples[0]:
@@ -38,11 +38,14 @@ def draw_predictions(
     columns = min(6, len(samples))
     rows = -(-len(samples) // columns)
     figure = Figure(figsize=(2.4 * columns, 2.4 * rows), layout='constrained')
-    panels = figure.subplots(rows, columns, squeeze=False).flat
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in panels:
         axes.axis('off')
     for axes, sample in zip(panels, samples, strict=False):
-        axes.imshow(cv2.imread(sample['img_path'])[..., ::-1])
+        if not Path(sample['img_path']).is_file():
+            raise ValueError(f"picture '{sample['img_path']}' of '{predictions}' does not exist")
+        picture = cv2.imread(sample['img_path'])[..., ::-1]
+        axes.imshow(picture)
         found = sample['pred_instances']
         for i, score in enumerate(found['scores'].tolist()):
             if score >= min_score:
@@ -65,4 +68,6 @@ def _draw(axes, box: list[float], mask: dict | None, label: int, text: str) -> N
         axes.imshow(layer)
         axes.contour(inside, levels=[0.5], colors='white', linewidths=0.8)
     caption = dict(facecolor=colour, edgecolor='none', pad=1)
-    axes.text(x1, y1, text, fontsize=7, color='white', va='bottom', bbox=caption, clip_on=True)
+    axes.text(
+        x1, max(y1, 12), text, fontsize=7, color='white', va='bottom', bbox=caption, clip_on=True
+    )

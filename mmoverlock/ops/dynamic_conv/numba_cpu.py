@@ -81,7 +81,11 @@ def _maps(tensor: Tensor, dtype: torch.dtype) -> np.ndarray:
 
 
 def _follow_torch_threads() -> None:
-    numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
+    """Use as many threads as torch. Both may share one OpenMP, whose count numba resets at first."""
+    threads = torch.get_num_threads()
+    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+    if torch.get_num_threads() != threads:
+        torch.set_num_threads(threads)
 
 
 class NumbaDynamicConv2d(torch.autograd.Function):
