@@ -51,9 +51,10 @@ def draw_predictions(
             if score >= min_score:
                 label = int(found['labels'][i])
                 mask = found['masks'][i] if 'masks' in found else None
-                _draw(
-                    axes, found['bboxes'][i].tolist(), mask, label, f'{classes[label]} {score:.2f}'
-                )
+                text = f'{classes[label]} {score:.2f}'
+                _draw(axes, found['bboxes'][i].tolist(), mask, label, text)
+        height, width = picture.shape[:2]
+        axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
     figure.savefig(path, dpi=100)
 
 
@@ -68,6 +69,5 @@ def _draw(axes, box: list[float], mask: dict | None, label: int, text: str) -> N
         axes.imshow(layer)
         axes.contour(inside, levels=[0.5], colors='white', linewidths=0.8)
     caption = dict(facecolor=colour, edgecolor='none', pad=1)
-    axes.text(
-        x1, max(y1, 12), text, fontsize=7, color='white', va='bottom', bbox=caption, clip_on=True
-    )
+    top = max(y1, 12)  # inside the picture
+    axes.text(x1, top, text, fontsize=7, color='white', va='bottom', bbox=caption, clip_on=True)

@@ -11,7 +11,6 @@ import os
 import pickle
 import re
 import zipfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 from urllib.error import URLError
@@ -24,6 +23,8 @@ from mmengine.dist import barrier, get_rank
 from mmengine.logging.history_buffer import HistoryBuffer
 from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
 from mmengine.runner.checkpoint import CheckpointLoader
+
+from mmoverlock.models.overlock.checkpoint import state_dict_of
 
 _ZIP = b'PK\x03\x04'
 _LEGACY = b'\x80\x02\x8a\x0a'  # torch.save before 1.6: a pickled magic number comes first
@@ -82,14 +83,6 @@ def read_checkpoint(
         raise FileNotFoundError(f"checkpoint '{path}' does not exist")
     _check_kind(path)
     return _load(path, path, map_location)
-
-
-def state_dict_of(checkpoint: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The state dict inside a checkpoint: its ``state_dict``, its ``model``, or all of it."""
-    for key in ('state_dict', 'model'):
-        if isinstance(checkpoint.get(key), Mapping):
-            return checkpoint[key]
-    return checkpoint
 
 
 def _check_kind(path: Path) -> None:

@@ -11,9 +11,7 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from mmoverlock.models.overlock.checkpoint import LoadReport, match_state_dict
-
-from .checkpoint import state_dict_of
+from mmoverlock.models.overlock.checkpoint import LoadReport, match_state_dict, state_dict_of
 
 
 def fit_state_dict(

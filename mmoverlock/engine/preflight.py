@@ -16,7 +16,9 @@ from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
 from torch import nn
 
-from .checkpoint import read_checkpoint, state_dict_of
+from mmoverlock.models.overlock.checkpoint import state_dict_of
+
+from .checkpoint import read_checkpoint
 from .datacheck import check_dataset, check_path
 from .dist import env_rank
 from .errors import build, check_type

@@ -21,7 +21,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from mmoverlock.engine import read_checkpoint
-from mmoverlock.engine.checkpoint import state_dict_of
+from mmoverlock.models.overlock.checkpoint import state_dict_of
 
 WEIGHTS = {'weight': torch.arange(6.0).reshape(2, 3), 'bias': torch.ones(2)}
 

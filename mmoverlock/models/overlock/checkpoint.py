@@ -162,6 +162,14 @@ def _refuse_misfits(model, backbone, prefix, state, own, misfits, report) -> Non
         )
 
 
+def state_dict_of(checkpoint: Mapping) -> Mapping:
+    """The state dict inside a checkpoint: its ``state_dict``, its ``model``, or all of it."""
+    for key in ('state_dict', 'model'):
+        if isinstance(checkpoint.get(key), Mapping):
+            return checkpoint[key]
+    return checkpoint
+
+
 def load_official(model: nn.Module, path_or_state_dict: str | Path | Mapping) -> LoadReport:
     """Load a published file, unmodified, or one of ours.
 
@@ -179,10 +187,7 @@ def load_official(model: nn.Module, path_or_state_dict: str | Path | Mapping) ->
     source = path_or_state_dict
     if not isinstance(source, Mapping):
         source = CheckpointLoader.load_checkpoint(str(source), map_location='cpu')
-    for key in ('state_dict', 'model'):
-        if isinstance(source.get(key), Mapping):
-            source = source[key]
-    fits, report = match_state_dict(model, source)
+    fits, report = match_state_dict(model, state_dict_of(source))
     model.load_state_dict(fits, strict=False)
     print_log(f'{type(model).__name__}: {report}', logger='current')
     return report

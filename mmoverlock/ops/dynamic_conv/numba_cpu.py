@@ -81,7 +81,7 @@ def _maps(tensor: Tensor, dtype: torch.dtype) -> np.ndarray:
 
 
 def _follow_torch_threads() -> None:
-    """Use as many threads as torch. Both may share one OpenMP, whose count numba resets at first."""
+    """Use as many threads as torch. numba may reset the count when it starts: they share OpenMP."""
     threads = torch.get_num_threads()
     numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
     if torch.get_num_threads() != threads:
