@@ -114,7 +114,7 @@ def test_wheel_metadata(wheel):
     assert 'Apache-2.0' in (metadata['License-Expression'] or metadata['License'])
     assert set(metadata.get_all('Provides-Extra')) == {'all', 'cls', 'data', 'det', 'seg', 'tests'}
     required = metadata.get_all('Requires-Dist')
-    assert 'torch>=2.4' in required
+    assert 'torch>=2.6' in required
     for extra, requirement in {'det': 'onedl-mmdetection', 'seg': 'onedl-mmsegmentation'}.items():
         for where in (extra, 'all'):
             assert any(r.startswith(requirement) and f'"{where}"' in r for r in required)

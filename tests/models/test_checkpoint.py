@@ -25,7 +25,8 @@ def whole_model(task, **kwargs):
     channels = [24, 48, 128, 160]
     if task == 'cls':
         head = dict(type='OverLoCKHead', arch='xxt', num_classes=20)
-        return MODELS.build(dict(type='mmpretrain.ImageClassifier', backbone=backbone, head=head))
+        cfg = dict(_scope_='mmpretrain', type='ImageClassifier', backbone=backbone, head=head)
+        return MODELS.build(cfg)
     if task == 'det':
         return MODELS.build(
             dict(

@@ -17,7 +17,8 @@ DATA = Path(__file__).parents[1] / 'data'
 def classifier(arch: str, num_classes: int, **kwargs):
     return MODELS.build(
         dict(
-            type='mmpretrain.ImageClassifier',
+            _scope_='mmpretrain',
+            type='ImageClassifier',
             backbone=dict(type='OverLoCK', arch=arch, **kwargs),
             head=dict(type='OverLoCKHead', arch=arch, num_classes=num_classes),
         )
