@@ -33,7 +33,7 @@ model = dict(
 )
 
 # A schedule of iterations instead of epochs.
-train_cfg = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=260, val_interval=65)
+train_cfg = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=260, val_interval=70)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=20),
     dict(type='CosineAnnealingLR', eta_min=1e-5, by_epoch=False, begin=20, end=260),
@@ -41,7 +41,7 @@ param_scheduler = [
 optim_wrapper = dict(optimizer=dict(lr=1.5e-3), clip_grad=dict(max_norm=10))
 default_hooks = dict(
     logger=dict(interval=10),
-    checkpoint=dict(by_epoch=False, interval=65, max_keep_ckpts=1),
+    checkpoint=dict(by_epoch=False, interval=70, max_keep_ckpts=1),
 )
 log_processor = dict(window_size=10, by_epoch=False)
 randomness = dict(seed=0)
