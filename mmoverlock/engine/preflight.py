@@ -16,6 +16,7 @@ from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
 from torch import nn
 
+from mmoverlock.models import OverLoCK
 from mmoverlock.models.overlock.checkpoint import state_dict_of
 
 from .checkpoint import read_checkpoint
@@ -48,6 +49,7 @@ def preflight(cfg: Config, training: bool) -> None:
     loaders = [f'{part}_dataloader' for part in parts if cfg.get(f'{part}_dataloader')]
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
         model = build(registry.MODELS, _model_cfg(cfg), 'model')
+        _check_channels(cfg, model)
         _check_types(cfg, loaders)
         if training and 'optimizer' in cfg.optim_wrapper:
             parameters = dict(params=[nn.Parameter(torch.zeros(1))])
@@ -89,6 +91,18 @@ def check_work_dir(cfg: Config, overwrite: bool) -> None:
 def _model_cfg(cfg: Config) -> Mapping[str, Any]:
     preprocessor = cfg.get('data_preprocessor')
     return {'data_preprocessor': preprocessor, **cfg.model} if preprocessor else cfg.model
+
+
+def _check_channels(cfg: Config, model: nn.Module) -> None:
+    """Compare the neck's channels, which the config repeats, with those of an OverLoCK backbone."""
+    given = (cfg.model.get('neck') or {}).get('in_channels')
+    backbone = getattr(model, 'backbone', None)
+    if isinstance(backbone, OverLoCK) and isinstance(given, (list, tuple)):
+        if tuple(given) != backbone.out_channels:
+            raise ValueError(
+                f'model.neck.in_channels={list(given)}: the backbone of this arch and out_indices '
+                f'returns {list(backbone.out_channels)}'
+            )
 
 
 def _each(cfg: Any, key: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -110,6 +110,7 @@ OPTION_CASES = [
         'model.backbone.type=OverLok',
         "model.backbone.type: unknown type 'OverLok', did you mean 'Ov",
     ),
+    ('model.neck.in_channels=[8,16,24,40]', 'model.neck.in_channels=[8, 16, 24, 40]: the backbone'),
     ('model.backbone.archh=t', "unexpected keyword argument 'archh'"),
     (
         'model.roi_head.bbox_head.num_classes=3',
