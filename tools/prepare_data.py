@@ -1,9 +1,13 @@
 """Make or prepare a data set: python tools/prepare_data.py NAME [--root ROOT]."""
 
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
-from mmoverlock.datasets import make_digits_scenes
-from mmoverlock.engine.cli import ArgumentParser, command
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # a clone that is not installed
+
+from mmoverlock.datasets import make_digits_scenes  # noqa: E402
+from mmoverlock.engine.cli import ArgumentParser, command  # noqa: E402
 
 MAKERS = dict(digits_scenes=make_digits_scenes)
 

@@ -38,7 +38,7 @@ bash tools/dist_train.sh "$CONFIG" 1 --work-dir "$OUT" ${resume[@]+"${resume[@]}
              s/.*Iter\(val\).*bbox_mAP: ([0-9.]+).*segm_mAP: ([0-9.]+).*/    AP box \1  AP mask \2/p' ||
     { tail -n 15 "$OUT/train.log" >&2; fail "step 'train' failed, see $OUT/train.log"; }
 
-checkpoint=$(cat "$OUT/last_checkpoint")
+checkpoint=$OUT/$(basename "$(cat "$OUT/last_checkpoint")")
 rm -f "$OUT/predictions.pkl" # this script's own, of an earlier run
 step 'evaluate' "$OUT/test.log" "$PYTHON" tools/test.py "$CONFIG" "$checkpoint" \
     --eval bbox segm --out "$OUT/predictions.pkl" --work-dir "$OUT"
@@ -58,8 +58,7 @@ PY
 cat <<END
 Look at   $REPO/$OUT/predictions.png   what it finds in pictures it has not seen
           $REPO/$OUT/curves.png        losses and AP while it trained
-Next      source .venv/bin/activate
-          bash tools/dist_train.sh configs/maskrcnn_overlock/mask_rcnn_overlock_t_in1k_fpn_1x_coco.py 8
+Next      bash tools/dist_train.sh configs/maskrcnn_overlock/mask_rcnn_overlock_t_in1k_fpn_1x_coco.py 8
           (COCO under data/coco; README.md says how)
 Again     rm -r $OUT && bash tools/quickstart.sh
 END

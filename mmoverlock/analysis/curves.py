@@ -42,7 +42,7 @@ def draw_curves(work_dir: str | Path, path: str | Path) -> None:
     losses.set(xlabel='step', ylabel='training loss', ylim=(0, None))
     losses.legend(fontsize='small')
 
-    # MMEngine counts evaluations from the training step where it can, else from zero.
+    # MMEngine numbers evaluations by epoch or not at all: they stand at the last training step.
     last_step, points = 0, {}
     for row in rows:
         if 'loss' in row:
@@ -50,7 +50,7 @@ def draw_curves(work_dir: str | Path, path: str | Path) -> None:
             continue
         for name, value in row.items():
             if name.endswith(('mAP', 'mIoU', 'top1', 'aAcc')):
-                points.setdefault(name, {})[row.get('step') or last_step] = value
+                points.setdefault(name, {})[last_step] = value
     for name, values in points.items():
         metrics.plot(*zip(*sorted(values.items()), strict=True), marker='o', label=name)
     metrics.set(xlabel='step', ylabel='evaluation', ylim=(0, None))

@@ -13,7 +13,8 @@ from .errors import shown
 
 # What each evaluator can compute, and the argument that chooses; None where there is no choice.
 METRICS = {
-    'CocoMetric': ('metric', ('bbox', 'segm', 'proposal')),
+    'CocoMetric': ('metric', ('bbox', 'segm', 'proposal', 'proposal_fast')),
+    'LVISMetric': ('metric', ('bbox', 'segm', 'proposal', 'proposal_fast')),
     'IoUMetric': ('iou_metrics', ('mIoU', 'mDice', 'mFscore')),
     'Accuracy': (None, ('accuracy',)),
     'SingleLabelMetric': ('items', ('precision', 'recall', 'f1-score', 'support')),

@@ -142,6 +142,13 @@ def test_classification_weights_start_a_detector(golden):
     assert {name.split('.')[0] for name in report.unexpected} == {'head'}
 
 
+def test_a_wrapped_model_is_loaded_inside(golden):
+    model = whole_model('cls')
+    report = load_official(torch.nn.DataParallel(model), golden.state_dict('cls/xxt'))
+    assert not report.missing
+    assert_backbone_loaded(model.backbone, golden, 'cls')
+
+
 def test_data_parallel_prefix_is_dropped(golden):
     state = {f'module.{name}': tensor for name, tensor in golden.state_dict('cls/xxt').items()}
     report = load_official(whole_model('cls'), state)

@@ -309,5 +309,8 @@ def test_contmix_refuses_wrong_shapes():
         tensors[3], tensors[4] = torch.zeros(16 + 49, 49), torch.zeros(16 + 49)
         tensors[5] = torch.zeros(2, 7, 7)
         contmix(*tensors, 4, 7)
+    tensors, _ = contmix_inputs(*CONTMIX_SHAPES[0], torch.float32)
+    with pytest.raises(ValueError, match=r'proj_weight \(torch.float64'):
+        contmix(*tensors[:3], tensors[3].double(), *tensors[4:], 5, 7)
     with pytest.raises(ValueError, match='on one device'):
         dynamic_conv2d(torch.zeros(1, 1, 3, 3, 9), torch.zeros(1, 1, 3, 3, 2, dtype=torch.long))

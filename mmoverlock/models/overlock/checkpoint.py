@@ -38,7 +38,8 @@ class LoadReport:
     Attributes:
         loaded: The model's tensors that were taken from the file.
         missing: The model's tensors that keep their values; batch-norm counters are not listed.
-        unexpected: The file's tensors that the model has no place for.
+        unexpected: The file's tensors that the model has no place for, under the names they would
+            have in it.
         mismatched: Why a name may stand in both lists: its two shapes, as text.
     """
 
@@ -115,8 +116,7 @@ def match_state_dict(model: nn.Module, state_dict: Mapping) -> tuple[dict[str, T
     Raises:
         ValueError: if nothing fits, or if the backbone is of another size or form.
     """
-    if is_model_wrapper(model):
-        model = model.module
+    model = _unwrap(model)
     state = {name.removeprefix('module.'): value for name, value in state_dict.items()}
     bad = next((name for name, value in state.items() if not isinstance(value, Tensor)), None)
     if bad is not None:
@@ -188,9 +188,13 @@ def load_official(model: nn.Module, path_or_state_dict: str | Path | Mapping) ->
     if not isinstance(source, Mapping):
         source = CheckpointLoader.load_checkpoint(str(source), map_location='cpu')
     fits, report = match_state_dict(model, state_dict_of(source))
-    model.load_state_dict(fits, strict=False)
+    _unwrap(model).load_state_dict(fits, strict=False)
     print_log(f'{type(model).__name__}: {report}', logger='current')
     return report
+
+
+def _unwrap(model: nn.Module) -> nn.Module:
+    return model.module if is_model_wrapper(model) else model
 
 
 def _shape(tensor: Tensor) -> tuple[int, ...]:

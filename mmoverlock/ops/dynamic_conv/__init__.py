@@ -141,7 +141,7 @@ def contmix(
         if size % 2 == 0:
             raise ValueError(f'{name}={size}: an odd number is needed')
         _check_window('query', (height, width), size)
-    _check_same(query=query, key=key, value=value)
+    _check_same(query=query, **{name: tensor for name, (tensor, _) in expected.items()})
     return choose_backend('contmix', value.device, backend).contmix(
         query, key, value, proj_weight, proj_bias, rpb_small, rpb_large, small_kernel, large_kernel
     )
@@ -157,8 +157,9 @@ def _check_window(name: str, size: tuple[int, int], kernel_size: int) -> None:
 def _check_same(**tensors: Tensor) -> None:
     (first, a), *rest = tensors.items()
     for name, b in rest:
-        if a.device != b.device or not a.is_floating_point() or not b.is_floating_point():
+        same = a.dtype == b.dtype or torch.is_autocast_enabled(a.device.type)
+        if a.device != b.device or not same or not a.is_floating_point():
             raise ValueError(
                 f'{first} ({a.dtype}, {a.device}) and {name} ({b.dtype}, {b.device}): '
-                'floating-point tensors on one device are needed'
+                'floating-point tensors of one dtype (but for autocast) on one device are needed'
             )
