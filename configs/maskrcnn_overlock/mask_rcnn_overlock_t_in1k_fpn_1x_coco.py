@@ -1,17 +1,6 @@
 _base_ = [
-    '../_base_/models/mask_rcnn_overlock_fpn.py',
+    '../_base_/models/mask_rcnn_overlock_t_fpn.py',
     'mmdet::_base_/datasets/coco_instance.py',
     '../_base_/schedules/adamw_1x.py',
     '../_base_/runtimes/mmdet.py',
 ]
-
-model = dict(
-    backbone=dict(
-        arch='t',
-        drop_path_rate=0.2,
-        init_cfg=dict(
-            checkpoint='https://github.com/LMMMEng/OverLoCK/releases/download/v1/overlock_t_in1k_224.pth'
-        ),
-    ),
-    neck=dict(in_channels=[64, 128, 384, 640]),
-)
