@@ -163,6 +163,45 @@ def test_contmix_numba_equals_reference(shape, dtype):
     assert_all_close(*results, 10 * DTYPES[dtype])
 
 
+def channels_last(tensor):
+    """The same numbers, the channels innermost in memory."""
+    last = tensor.detach().flatten(1, -3).contiguous(memory_format=torch.channels_last)
+    return last.view(tensor.shape).requires_grad_()
+
+
+def with_gaps(tensor):
+    """The same numbers, every second element of a larger tensor."""
+    return torch.stack((tensor.detach(), tensor.detach()), -1)[..., 0].requires_grad_()
+
+
+@pytest.mark.parametrize('layout', [channels_last, with_gaps])
+def test_contmix_numba_takes_any_layout(layout):
+    shape = CONTMIX_SHAPES[3]
+    inputs, grad = contmix_inputs(*shape, torch.float32)
+    other = [layout(inputs[0]), with_gaps(inputs[1]), layout(inputs[2]), *inputs[3:]]
+    assert not other[0].is_contiguous() and not other[2].is_contiguous()
+    actual = run('numba', other, layout(grad).detach(), contmix, shape[-2:])
+    assert_all_close(actual, run('reference', inputs, grad, contmix, shape[-2:]), 1e-4)
+
+
+@pytest.mark.parametrize('name', ['reference', 'numba'])
+@pytest.mark.parametrize('spread', [0.0, 1e4])
+def test_contmix_is_finite_for_equal_and_for_extreme_logits(name, spread):
+    """Equal logits average the window; extreme ones pick a value; nothing overflows."""
+    inputs, grad = contmix_inputs(1, 2, 3, 4, 5, 7, 9, 3, 5, torch.float32)
+    with torch.no_grad():
+        inputs[0].mul_(spread)
+        for tensor in inputs[4:]:
+            tensor.mul_(spread)
+    out, *grads = run(name, inputs, grad, contmix, (3, 5))
+    assert all(tensor.isfinite().all() for tensor in (out, *grads))
+    if not spread:
+        small = reference.windows(inputs[2][:, 0].flatten(1, 2), 3).mean(2)
+        torch.testing.assert_close(out[:, :10], small)
+    else:
+        assert out.abs().max() <= inputs[2].abs().max() * 1.0001
+
+
 def test_contmix_gradcheck():
     inputs, _ = contmix_inputs(1, 1, 2, 4, 2, 5, 6, 3, 5, torch.float64)
     assert torch.autograd.gradcheck(lambda *x: contmix(*x, 3, 5, backend='reference'), inputs)
@@ -213,6 +252,39 @@ def test_numba_never_unfolds():
         largest[name] = mode.numel
     assert largest['numba'] <= unfolded / channels
     assert largest['reference'] >= unfolded
+
+
+def test_numba_contmix_never_has_the_kernels():
+    """No operator returns them, forward or backward (benchmarks/contmix.py measures the memory)."""
+    shape = (2, 2, 4, 49, 16, 40, 60, 5, 13)
+    inputs, grad = contmix_inputs(*shape, torch.float32)
+    kernels = 2 * 2 * 40 * 60 * (5**2 + 13**2)
+    for name, bound in (('numba', kernels / 2), ('reference', None)):
+        with LargestTensor() as mode:
+            run(name, inputs, grad, contmix, (5, 13))
+        assert mode.numel <= bound if bound else mode.numel >= kernels
+
+
+def test_contmix_under_autocast():
+    inputs, grad = contmix_inputs(*CONTMIX_SHAPES[1], torch.float32)
+    expected = run('reference', inputs, grad, contmix, (5, 9))
+    with torch.autocast('cpu', torch.bfloat16):
+        out = contmix(*inputs, 5, 9, backend='numba')
+    assert out.dtype == torch.bfloat16
+    for tensor in inputs:
+        tensor.grad = None
+    out.backward(grad.bfloat16())
+    for tensor, e in zip((out, *(x.grad for x in inputs)), expected, strict=True):
+        assert (tensor.float() - e).abs().max() <= 2e-2 * e.abs().max()
+
+
+def test_contmix_compiles_into_one_graph():
+    inputs, grad = contmix_inputs(*CONTMIX_SHAPES[0], torch.float32)
+    compiled = torch.compile(
+        lambda *x, backend: 2 * contmix(*x, backend=backend), fullgraph=True, backend='aot_eager'
+    )
+    actual = run('numba', inputs, grad, compiled, (5, 7))
+    assert_all_close(actual, [2 * x for x in run('numba', inputs, grad, contmix, (5, 7))], 1e-6)
 
 
 def test_numba_leaves_the_number_of_threads_alone():

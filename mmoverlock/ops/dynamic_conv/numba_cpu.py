@@ -1,24 +1,17 @@
-"""Dynamic convolution on the CPU: loops that numba compiles on first use.
+"""Dynamic convolution and ContMix on the CPU, by loops that numba compiles on first use.
 
-Nothing is unfolded: each kernel reads the value map in place, channels innermost so that they fill
-the vector registers. Half precisions are computed in float32.
+Half precisions are computed in float32. Nothing of size B·G·H·W·K² is made by `contmix`.
 """
 
 from __future__ import annotations
 
-import numba
-import numpy as np
 import torch
-from numba import njit, prange
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from .reference import position_bias
+from mmoverlock.ops.numba_tensors import dense, flat, follow_torch_threads
 
-# Sums may be reordered, as in any BLAS; NaN and infinity keep their meaning.
-COMPILE = dict(
-    parallel=True, cache=True, nogil=True, error_model='numpy', fastmath={'reassoc', 'contract'}
-)
+from . import folded, numba_kernels
 
 
 def unavailable(device: torch.device) -> str | None:
@@ -26,102 +19,138 @@ def unavailable(device: torch.device) -> str | None:
     return None if device.type == 'cpu' else f'numba runs on the CPU, not on {device}'
 
 
-@njit(**COMPILE)
-def _forward(kernels, value, out, size):
-    maps, height, width, channels = value.shape
-    for row in prange(maps * height):
-        n, i = row // height, row % height
-        top = min(max(i - size // 2, 0), height - size)
-        for j in range(width):
-            left = min(max(j - size // 2, 0), width - size)
-            for c in range(channels):
-                out[n, i, j, c] = 0
-            for a in range(size):
-                for b in range(size):
-                    weight = kernels[n, i, j, a * size + b]
-                    for c in range(channels):
-                        out[n, i, j, c] += weight * value[n, top + a, left + b, c]
-
-
-@njit(**COMPILE)
-def _grad_kernels(value, grad_out, grad_kernels, size):
-    maps, height, width, channels = value.shape
-    for row in prange(maps * height):
-        n, i = row // height, row % height
-        top = min(max(i - size // 2, 0), height - size)
-        for j in range(width):
-            left = min(max(j - size // 2, 0), width - size)
-            for a in range(size):
-                for b in range(size):
-                    total = value.dtype.type(0)
-                    for c in range(channels):
-                        total += grad_out[n, i, j, c] * value[n, top + a, left + b, c]
-                    grad_kernels[n, i, j, a * size + b] = total
-
-
-@njit(**COMPILE)
-def _grad_value(kernels, grad_out, grad_value, size):
-    # Neighbouring pixels add to the same values, so a map is one thread's work.
-    maps, height, width, channels = grad_out.shape
-    for n in prange(maps):
-        for i in range(height):
-            top = min(max(i - size // 2, 0), height - size)
-            for j in range(width):
-                left = min(max(j - size // 2, 0), width - size)
-                for a in range(size):
-                    for b in range(size):
-                        weight = kernels[n, i, j, a * size + b]
-                        for c in range(channels):
-                            grad_value[n, top + a, left + b, c] += weight * grad_out[n, i, j, c]
-
-
-def _maps(tensor: Tensor, dtype: torch.dtype) -> np.ndarray:
-    """(B, G, H, W, N) tensor → contiguous (B·G, H, W, N) array, without a copy where possible."""
-    return tensor.detach().to(dtype).contiguous().flatten(0, 1).numpy()
-
-
-def _follow_torch_threads() -> None:
-    """Use as many threads as torch. numba may reset the count when it starts: they share OpenMP."""
-    threads = torch.get_num_threads()
-    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
-    if torch.get_num_threads() != threads:
-        torch.set_num_threads(threads)
-
-
 class NumbaDynamicConv2d(torch.autograd.Function):
     """Forward and backward of :func:`dynamic_conv2d`, in the dtype of the inputs."""
 
     @staticmethod
     def forward(ctx, kernels: Tensor, value: Tensor) -> Tensor:
+        kernels, value = kernels.contiguous(), dense(value)
         ctx.save_for_backward(kernels, value)
-        ctx.size = round(kernels.shape[-1] ** 0.5)
-        out = torch.empty(value.shape, dtype=value.dtype)
-        _follow_torch_threads()
-        _forward(*(_maps(tensor, out.dtype) for tensor in (kernels, value, out)), ctx.size)
-        return out
+        planar = value.movedim(-1, 2)  # (B, G, C, H, W), not moved in memory
+        ctx.sizes = (*planar.shape, round(kernels.shape[-1] ** 0.5))
+        out = torch.zeros_like(planar)
+        follow_torch_threads()
+        numba_kernels.dynamic_conv_forward(
+            flat(kernels), flat(planar), planar.stride(), flat(out), ctx.sizes
+        )
+        return out.movedim(2, -1)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad_out: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    def backward(ctx, grad_out: Tensor) -> tuple[Tensor, Tensor]:
         kernels, value = ctx.saved_tensors
-        dtype = value.dtype
-        grad_out = _maps(grad_out, dtype)
-        grad_kernels = grad_value = None
-        _follow_torch_threads()
-        if ctx.needs_input_grad[0]:
-            grad_kernels = torch.empty(kernels.shape, dtype=dtype)
-            _grad_kernels(_maps(value, dtype), grad_out, _maps(grad_kernels, dtype), ctx.size)
-        if ctx.needs_input_grad[1]:
-            grad_value = torch.zeros(value.shape, dtype=dtype)
-            _grad_value(_maps(kernels, dtype), grad_out, _maps(grad_value, dtype), ctx.size)
-        return grad_kernels, grad_value
+        grad_out, planar = grad_out.movedim(-1, 2), value.movedim(-1, 2)
+        grad_kernels, grad_value = torch.zeros_like(kernels), torch.zeros_like(planar)
+        follow_torch_threads()
+        numba_kernels.dynamic_conv_backward(
+            flat(grad_out),
+            grad_out.stride(),
+            flat(kernels),
+            flat(planar),
+            planar.stride(),
+            flat(grad_kernels),
+            flat(grad_value),
+            ctx.sizes,
+        )
+        return grad_kernels, grad_value.movedim(2, -1)
 
 
 def dynamic_conv2d(kernels: Tensor, value: Tensor) -> Tensor:
     """See :func:`mmoverlock.ops.dynamic_conv2d`."""
     dtype = value.dtype
-    work = torch.promote_types(torch.promote_types(kernels.dtype, dtype), torch.float32)
+    work = folded.accumulator(torch.promote_types(kernels.dtype, dtype))
     return NumbaDynamicConv2d.apply(kernels.to(work), value.to(work)).to(dtype)
+
+
+def _halves(keys, bias, rpb_small, rpb_large, *whole):
+    """What each half of ContMix reads and writes: its keys, biases and part of (B, 2, ...) maps."""
+    sizes = folded.kernel_sizes(rpb_small, rpb_large)
+    taps = [size**2 for size in sizes]
+    return zip(
+        sizes,
+        [part.contiguous() for part in keys.split(taps, -1)],
+        bias.split(taps),
+        (rpb_small.contiguous(), rpb_large.contiguous()),
+        *(tensor.unbind(1) for tensor in whole),
+        strict=True,
+    )
+
+
+def _forward(
+    query: Tensor, keys: Tensor, bias: Tensor, rpb_small: Tensor, rpb_large: Tensor, value: Tensor
+) -> tuple[Tensor, Tensor]:
+    query, value = dense(query), dense(value)
+    batch, groups, inner, height, width = query.shape
+    out = torch.zeros_like(value)
+    log_sum = value.new_empty(batch, 2, groups, height, width)
+    threads = follow_torch_threads()
+    strips = min(-(-threads // (batch * groups)), height)
+    halves = _halves(keys, bias, rpb_small, rpb_large, value, out, log_sum)
+    for size, keys_h, bias_h, rpb, value_h, out_h, log_sum_h in halves:
+        numba_kernels.contmix_forward(
+            flat(query),
+            query.stride(),
+            flat(keys_h),
+            flat(bias_h),
+            flat(rpb),
+            flat(value_h),
+            value_h.stride(),
+            flat(out_h),
+            flat(log_sum_h),
+            log_sum_h.stride(),
+            (batch, groups, inner, value.shape[3], height, width, size, strips),
+        )
+    return out, log_sum
+
+
+def _backward(
+    grad_out: Tensor,
+    out: Tensor,
+    log_sum: Tensor,
+    query: Tensor,
+    keys: Tensor,
+    bias: Tensor,
+    rpb_small: Tensor,
+    rpb_large: Tensor,
+    value: Tensor,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    query, value = dense(query), dense(value)
+    batch, groups, inner, height, width = query.shape
+    grad_query, grad_value = torch.zeros_like(query), torch.zeros_like(value)
+    grads = []  # of each half: keys, bias and rpb
+    follow_torch_threads()
+    halves = _halves(keys, bias, rpb_small, rpb_large, grad_out, out, log_sum, value, grad_value)
+    for size, keys_h, bias_h, rpb, grad_h, out_h, log_sum_h, value_h, grad_value_h in halves:
+        grad_keys = torch.zeros_like(keys_h)
+        grad_bias = keys.new_zeros(batch, groups, size**2)  # a map's threads share nothing
+        grad_rpb = keys.new_zeros(batch, *rpb.shape)
+        numba_kernels.contmix_backward(
+            flat(grad_h),
+            grad_h.stride(),
+            flat(out_h),
+            flat(log_sum_h),
+            log_sum_h.stride(),
+            flat(query),
+            query.stride(),
+            flat(keys_h),
+            flat(bias_h),
+            flat(rpb),
+            flat(value_h),
+            value_h.stride(),
+            flat(grad_query),
+            flat(grad_keys),
+            flat(grad_bias),
+            flat(grad_rpb),
+            flat(grad_value_h),
+            (batch, groups, inner, value.shape[3], height, width, size, 1),
+        )
+        grads.append((grad_keys, grad_bias.sum((0, 1)), grad_rpb.sum(0)))
+    (keys_s, bias_s, rpb_s), (keys_l, bias_l, rpb_l) = grads
+    grad_keys, grad_bias = torch.cat((keys_s, keys_l), -1), torch.cat((bias_s, bias_l))
+    return grad_query, grad_keys, grad_bias, rpb_s, rpb_l, grad_value
+
+
+contmix_op = folded.make_op('contmix_numba', _forward, _backward)
 
 
 def contmix(
@@ -135,24 +164,6 @@ def contmix(
     small_kernel: int,
     large_kernel: int,
 ) -> Tensor:
-    """See :func:`mmoverlock.ops.contmix`.
-
-    The projection is folded into the keys, so that the logits come straight from the queries and
-    the (B, G, H, W, L) affinities never exist.
-    """
-    size = value.shape[-2:]
-    parts = (small_kernel**2, large_kernel**2)
-    queries = query.flatten(3).transpose(2, 3)  # (B, G, H·W, c)
-    halves = []
-    for weight, bias, rpb, half in zip(
-        proj_weight.split(parts),
-        proj_bias.split(parts),
-        (rpb_small, rpb_large),
-        value.unbind(1),
-        strict=True,
-    ):
-        logits = (queries @ (key @ weight.t())).unflatten(2, size)  # (B, G, H, W, K·K)
-        kernels = (logits + (position_bias(rpb, size) + bias)).softmax(-1)
-        mixed = dynamic_conv2d(kernels, half.permute(0, 1, 3, 4, 2))
-        halves.append(mixed.permute(0, 1, 4, 2, 3).flatten(1, 2))
-    return torch.cat(halves, dim=1)
+    """See :func:`mmoverlock.ops.contmix`."""
+    tensors = (query, key, value, proj_weight, proj_bias, rpb_small, rpb_large)
+    return folded.contmix(contmix_op, *tensors, half_precision=False)

@@ -1,0 +1,206 @@
+"""Vector registers for numba: what its loops need to reach the speed of the hardware.
+
+LLVM vectorises a plain loop well, but keeps its sums in memory where the number of terms is known
+only at run time. Here a vector is a value, so that sums stay in registers. A vector fills one
+register of the machine that compiles: `lanes(array)` says how many elements of that array's dtype
+that is. Arrays are one-dimensional and contiguous; nothing checks an index.
+"""
+
+from __future__ import annotations
+
+import math
+
+import llvmlite.binding as llvm
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic, models, register_model
+
+VECTOR_BYTES = 64 if llvm.get_host_cpu_features().get('avx512f') else 32
+SHORT = {'float': 'f32', 'double': 'f64'}  # LLVM's names of a type, in full and in intrinsics
+
+
+class Vector(types.Type):
+    """A register of `dtype`."""
+
+    def __init__(self, dtype: types.Float):
+        self.dtype = dtype
+        self.lanes = VECTOR_BYTES * 8 // dtype.bitwidth
+        super().__init__(f'Vector({dtype})')
+
+
+@register_model(Vector)
+class VectorModel(models.PrimitiveModel):
+    def __init__(self, manager, kind: Vector):
+        element = manager.lookup(kind.dtype).get_value_type()
+        super().__init__(manager, kind, ir.VectorType(element, kind.lanes))
+
+
+def _splat(builder: ir.IRBuilder, scalar: ir.Value, lanes: int) -> ir.Value:
+    one = ir.Constant(ir.VectorType(scalar.type, lanes), ir.Undefined)
+    one = builder.insert_element(one, scalar, ir.Constant(ir.IntType(32), 0))
+    mask = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
+    return builder.shuffle_vector(one, one, mask)
+
+
+def _constant(kind: ir.VectorType, number: float | int) -> ir.Constant:
+    return ir.Constant(kind, [number] * kind.count)
+
+
+def _call(builder: ir.IRBuilder, name: str, *args: ir.Value) -> ir.Value:
+    """The LLVM intrinsic `name`, overloaded on the type of its arguments."""
+    kind = args[0].type
+    function = cgutils.get_or_insert_function(
+        builder.module,
+        ir.FunctionType(kind, [arg.type for arg in args]),
+        f'llvm.{name}.v{kind.count}{SHORT[str(kind.element)]}',
+    )
+    return builder.call(function, args)
+
+
+def _reduce(builder: ir.IRBuilder, name: str, *args: ir.Value) -> ir.Value:
+    """The LLVM reduction `name` of the last argument, a vector."""
+    kind = args[-1].type
+    function = cgutils.get_or_insert_function(
+        builder.module,
+        ir.FunctionType(kind.element, [arg.type for arg in args]),
+        f'llvm.vector.reduce.{name}.v{kind.count}{SHORT[str(kind.element)]}',
+    )
+    return builder.call(function, args, fastmath=('reassoc',))
+
+
+def _pointer(context, builder, kind: types.Array, array: ir.Value, index: ir.Value) -> ir.Value:
+    data = context.make_array(kind)(context, builder, array).data
+    vector = context.get_value_type(Vector(kind.dtype))
+    return builder.bitcast(builder.gep(data, [index]), vector.as_pointer())
+
+
+@intrinsic
+def lanes(typing, array):
+    """Elements of the dtype of `array` in one vector."""
+    count = Vector(array.dtype).lanes
+    return types.intp(array), lambda context, builder, signature, args: ir.Constant(
+        context.get_value_type(types.intp), count
+    )
+
+
+@intrinsic
+def load(typing, array, index):
+    """array[index : index + lanes]"""
+
+    def codegen(context, builder, signature, args):
+        pointer = _pointer(context, builder, signature.args[0], *args)
+        return builder.load(pointer, align=array.dtype.bitwidth // 8)
+
+    return Vector(array.dtype)(array, types.intp), codegen
+
+
+@intrinsic
+def store(typing, array, index, vector):
+    """array[index : index + lanes] = vector"""
+
+    def codegen(context, builder, signature, args):
+        pointer = _pointer(context, builder, signature.args[0], *args[:2])
+        builder.store(args[2], pointer, align=array.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, vector), codegen
+
+
+@intrinsic
+def splat(typing, scalar):
+    """A vector that holds `scalar` in every lane."""
+
+    def codegen(context, builder, signature, args):
+        return _splat(builder, args[0], signature.return_type.lanes)
+
+    return Vector(scalar)(scalar), codegen
+
+
+def _elementwise(emit):
+    """Codegen from `emit(builder, *vectors)`."""
+    return lambda context, builder, signature, args: emit(builder, *args)
+
+
+@intrinsic
+def fma(typing, a, b, c):
+    """a · b + c"""
+    return a(a, a, a), _elementwise(lambda builder, *v: _call(builder, 'fmuladd', *v))
+
+
+@intrinsic
+def add(typing, a, b):
+    """a + b"""
+    return a(a, a), _elementwise(lambda builder, *v: builder.fadd(*v))
+
+
+@intrinsic
+def sub(typing, a, b):
+    """a - b"""
+    return a(a, a), _elementwise(lambda builder, *v: builder.fsub(*v))
+
+
+@intrinsic
+def mul(typing, a, b):
+    """a · b"""
+    return a(a, a), _elementwise(lambda builder, *v: builder.fmul(*v))
+
+
+@intrinsic
+def maximum(typing, a, b):
+    """The greater of a and b, lane by lane; of a number and NaN, the number."""
+    return a(a, a), _elementwise(lambda builder, *v: _call(builder, 'maxnum', *v))
+
+
+@intrinsic
+def total(typing, vector):
+    """Sum of the lanes, in any order."""
+
+    def codegen(context, builder, signature, args):
+        scalar = args[0].type.element
+        return _reduce(builder, 'fadd', ir.Constant(scalar, 0), args[0])
+
+    return vector.dtype(vector), codegen
+
+
+@intrinsic
+def highest(typing, vector):
+    """Maximum of the lanes, as :func:`maximum` sees it."""
+    return vector.dtype(vector), _elementwise(lambda builder, v: _reduce(builder, 'fmax', v))
+
+
+@intrinsic
+def exp(typing, x):
+    """e^x for x <= 0, to about one unit in the last place; zero below the smallest normal number.
+
+    x = n·ln 2 + r with an integer n: e^r is a Taylor polynomial, and 2^n is written into the
+    exponent's bits. Adding a large constant rounds x / ln 2 to n and leaves n in the low bits of
+    the sum, which is defined for NaN as well.
+    """
+    double = x.dtype.bitwidth == 64
+    degree, mantissa = (13, 52) if double else (7, 23)
+    largest = 1023 if double else 127  # exponent, and bias of its bits
+    shift = 1.5 * 2.0**mantissa
+    high, low = 45426 / 65536, 1.4286068203094172e-6  # ln 2 in two parts: n · high is exact
+    lowest = -(largest - 1) * math.log(2)
+
+    def codegen(context, builder, signature, args):
+        (value,) = args
+        kind = value.type
+        integers = ir.VectorType(ir.IntType(x.dtype.bitwidth), kind.count)
+        vanishes = builder.fcmp_ordered('<', value, _constant(kind, lowest))
+        shifted = _call(
+            builder, 'fmuladd', value, _constant(kind, 1 / math.log(2)), _constant(kind, shift)
+        )
+        n = builder.fsub(shifted, _constant(kind, shift))
+        rest = _call(builder, 'fmuladd', n, _constant(kind, -high), value)
+        rest = _call(builder, 'fmuladd', n, _constant(kind, -low), rest)
+        power = _constant(kind, 1 / math.factorial(degree))
+        for k in reversed(range(degree)):
+            power = _call(builder, 'fmuladd', power, rest, _constant(kind, 1 / math.factorial(k)))
+        bits = builder.shl(builder.bitcast(shifted, integers), _constant(integers, mantissa))
+        bits = builder.add(bits, _constant(integers, largest << mantissa))
+        result = builder.fmul(power, builder.bitcast(bits, kind))
+        return builder.select(vanishes, _constant(kind, 0), result)
+
+    return x(x), codegen
