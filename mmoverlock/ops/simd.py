@@ -107,6 +107,49 @@ def store(typing, array, index, vector):
     return types.void(array, types.intp, vector), codegen
 
 
+@intrinsic(prefer_literal=True)
+def repeat(typing, vector, count):
+    """The vector `count` times, as a tuple: what :func:`fma_each` adds to. `count` is a literal."""
+
+    def codegen(context, builder, signature, args):
+        return context.make_tuple(builder, signature.return_type, [args[0]] * count.literal_value)
+
+    return types.UniTuple(vector, count.literal_value)(vector, count), codegen
+
+
+@intrinsic
+def fma_each(typing, sums, array, index, step, factor):
+    """sums[k] + array[index + k·step : + lanes] · factor for every k, as a tuple."""
+
+    def codegen(context, builder, signature, args):
+        before, array_value, at, stride, other = args
+        after = []
+        for k in range(sums.count):
+            pointer = _pointer(context, builder, array, array_value, at)
+            vector = builder.load(pointer, align=array.dtype.bitwidth // 8)
+            after.append(_call(builder, 'fmuladd', vector, other, builder.extract_value(before, k)))
+            at = builder.add(at, stride)
+        return context.make_tuple(builder, sums, after)
+
+    return sums(sums, array, types.intp, types.intp, factor), codegen
+
+
+@intrinsic
+def store_each(typing, array, index, step, vectors):
+    """array[index + k·step : + lanes] = vectors[k] for every k."""
+
+    def codegen(context, builder, signature, args):
+        array_value, at, stride, values = args
+        for k in range(vectors.count):
+            pointer = _pointer(context, builder, array, array_value, at)
+            vector = builder.extract_value(values, k)
+            builder.store(vector, pointer, align=array.dtype.bitwidth // 8)
+            at = builder.add(at, stride)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, types.intp, vectors), codegen
+
+
 @intrinsic
 def splat(typing, scalar):
     """A vector that holds `scalar` in every lane."""

@@ -13,15 +13,11 @@ from collections.abc import Mapping, MutableMapping
 import torch
 from torch import Tensor, nn
 
+from mmoverlock.ops import DepthwiseConv2d
+
 from .arch import DILATED_BRANCHES
 
 BN_EPS = 1e-5
-
-
-def depthwise(dim: int, size: int, dilation: int = 1, bias: bool = False) -> nn.Conv2d:
-    """Depthwise convolution with "same" padding."""
-    padding = dilation * (size // 2)
-    return nn.Conv2d(dim, dim, size, 1, padding, dilation, dim, bias)
 
 
 def merged_kernel(state: Mapping[str, Tensor], kernel_size: int) -> tuple[Tensor, Tensor]:
@@ -73,12 +69,14 @@ class DilatedReparam(nn.Module):
         super().__init__()
         self.kernel_size = kernel_size
         self.deploy = deploy
-        self.lk_origin = depthwise(dim, kernel_size, bias=deploy)
+        self.lk_origin = DepthwiseConv2d(dim, kernel_size, bias=deploy)
         if deploy:
             return
         self.origin_bn = nn.BatchNorm2d(dim, eps=BN_EPS)
         for size, dilation in DILATED_BRANCHES[kernel_size]:
-            self.add_module(f'dil_conv_k{size}_{dilation}', depthwise(dim, size, dilation))
+            self.add_module(
+                f'dil_conv_k{size}_{dilation}', DepthwiseConv2d(dim, size, dilation, bias=False)
+            )
             self.add_module(f'dil_bn_k{size}_{dilation}', nn.BatchNorm2d(dim, eps=BN_EPS))
 
     def forward(self, x: Tensor) -> Tensor:

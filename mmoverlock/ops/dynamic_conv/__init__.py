@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from mmoverlock import environment
+from mmoverlock.ops.tracing import exporting
 
 from . import natten_av, numba_cpu, reference
 
@@ -40,12 +41,15 @@ def choose_backend(op: str, device: torch.device, backend: str | None = None) ->
     Args:
         op: 'dynamic_conv2d' or 'contmix'.
         device: Where the tensors are.
-        backend: A name; None takes MMOVERLOCK_BACKEND, or else the first that can run.
+        backend: A name; None takes MMOVERLOCK_BACKEND, or else the first that can run; in export,
+            the reference.
 
     Raises:
         ValueError: for a name that is unknown or that cannot run here; says why.
     """
-    name = backend or environment.backend() or available_backends(device, op)[0]
+    name = backend or environment.backend()
+    if name is None:
+        name = 'reference' if exporting() else available_backends(device, op)[0]
     if name not in BACKENDS:
         raise ValueError(f"unknown backend '{name}': allowed are {sorted(BACKENDS)}")
     module = BACKENDS[name]

@@ -28,7 +28,7 @@ class NumbaDynamicConv2d(torch.autograd.Function):
         ctx.save_for_backward(kernels, value)
         planar = value.movedim(-1, 2)  # (B, G, C, H, W), not moved in memory
         ctx.sizes = (*planar.shape, round(kernels.shape[-1] ** 0.5))
-        out = torch.zeros_like(planar)
+        out = torch.empty_like(planar)
         follow_torch_threads()
         numba_kernels.dynamic_conv_forward(
             flat(kernels), flat(planar), planar.stride(), flat(out), ctx.sizes
@@ -40,7 +40,7 @@ class NumbaDynamicConv2d(torch.autograd.Function):
     def backward(ctx, grad_out: Tensor) -> tuple[Tensor, Tensor]:
         kernels, value = ctx.saved_tensors
         grad_out, planar = grad_out.movedim(-1, 2), value.movedim(-1, 2)
-        grad_kernels, grad_value = torch.zeros_like(kernels), torch.zeros_like(planar)
+        grad_kernels, grad_value = torch.empty_like(kernels), torch.empty_like(planar)
         follow_torch_threads()
         numba_kernels.dynamic_conv_backward(
             flat(grad_out),
@@ -81,7 +81,7 @@ def _forward(
 ) -> tuple[Tensor, Tensor]:
     query, value = dense(query), dense(value)
     batch, groups, inner, height, width = query.shape
-    out = torch.zeros_like(value)
+    out = torch.empty_like(value)
     log_sum = value.new_empty(batch, 2, groups, height, width)
     threads = follow_torch_threads()
     strips = min(-(-threads // (batch * groups)), height)
@@ -116,7 +116,7 @@ def _backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     query, value = dense(query), dense(value)
     batch, groups, inner, height, width = query.shape
-    grad_query, grad_value = torch.zeros_like(query), torch.zeros_like(value)
+    grad_query, grad_value = torch.zeros_like(query), torch.empty_like(value)
     grads = []  # of each half: keys, bias and rpb
     follow_torch_threads()
     halves = _halves(keys, bias, rpb_small, rpb_large, grad_out, out, log_sum, value, grad_value)

@@ -17,6 +17,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, prange
 
+from mmoverlock.ops.numba_maps import COMPILE, pack, padded, scratch, unpack
 from mmoverlock.ops.simd import (
     add,
     exp,
@@ -31,23 +32,6 @@ from mmoverlock.ops.simd import (
     sub,
     total,
 )
-
-# Sums may be reordered, as in any BLAS; NaN and infinity keep their meaning.
-COMPILE = dict(cache=True, nogil=True, error_model='numpy', fastmath={'reassoc', 'contract'})
-
-
-@njit(**COMPILE)
-def padded(count, array):
-    """`count` rounded up to whole vectors of the dtype of `array`."""
-    return -(-count // lanes(array)) * lanes(array)
-
-
-@njit(**COMPILE)
-def scratch(count, array):
-    """Zeros of the dtype of `array`, aligned to vectors: a load then touches one cache line."""
-    space = np.zeros(count + lanes(array), array.dtype)
-    skip = -(space.ctypes.data // array.itemsize) % lanes(array)
-    return space[skip : skip + count]
 
 
 @njit(**COMPILE)
@@ -107,38 +91,6 @@ def scatter(weights, pixels, pixel, taps, start, stride, size, width):
 
 
 @njit(**COMPILE)
-def pack(tensor, start, strides, channels, top, bottom, width, rows):
-    """Rows top to bottom of the (channels, H, W) map at `start` → (rows, W, padded channels)."""
-    step = padded(channels, rows)
-    for i in range(top, bottom):
-        row, at = (i - top) * width * step, start + i * strides[-2]
-        if strides[-1] < strides[-3]:
-            for c in range(channels):
-                for j in range(width):
-                    rows[row + j * step + c] = tensor[at + c * strides[-3] + j * strides[-1]]
-        else:
-            for j in range(width):
-                for c in range(channels):
-                    rows[row + j * step + c] = tensor[at + c * strides[-3] + j * strides[-1]]
-
-
-@njit(**COMPILE)
-def unpack(rows, tensor, start, strides, channels, top, bottom, width):
-    """Add what :func:`pack` would have read to the map."""
-    step = padded(channels, rows)
-    for i in range(top, bottom):
-        row, at = (i - top) * width * step, start + i * strides[-2]
-        if strides[-1] < strides[-3]:
-            for c in range(channels):
-                for j in range(width):
-                    tensor[at + c * strides[-3] + j * strides[-1]] += rows[row + j * step + c]
-        else:
-            for j in range(width):
-                for c in range(channels):
-                    tensor[at + c * strides[-3] + j * strides[-1]] += rows[row + j * step + c]
-
-
-@njit(**COMPILE)
 def pack_planes(tensor, start, strides, channels, height, width, plane, planes):
     """The (channels, H, W) map at `start` → planes of H·W, `plane` elements apart."""
     for i in range(height):
@@ -163,7 +115,7 @@ def tap_bias(bias, rpb, table, row, column, size, out):
 def contmix_forward(
     query, query_strides, keys, bias, rpb, value, value_strides, out, log_sum, sum_strides, sizes
 ):
-    """One half of ContMix. `out` is zeros with the strides of `value`; `keys` is contiguous.
+    """One half of ContMix. `out` has the strides of `value`; `keys` is contiguous.
 
     sizes: B, G, c, C, H, W, K and into how many strips of rows a map is cut.
     """
@@ -187,14 +139,14 @@ def contmix_forward(
 
         value_n = b * value_strides[0] + g * value_strides[1]
         query_n = b * query_strides[0] + g * query_strides[1]
-        pack(value, value_n, value_strides, channels, top, bottom, width, rows)
+        pack(value, value_n, value_strides, channels, top, bottom, width, rows, 0, width * step)
         for c in range(inner):
             for t in range(taps):
                 keys_n[c * plane + t] = keys[(n * inner + c) * taps + t]
 
         for i in range(first, last):
             row = window_start(i, height, size)
-            pack(query, query_n, query_strides, inner, i, i + 1, width, queries)
+            pack(query, query_n, query_strides, inner, i, i + 1, width, queries, 0, 0)
             previous = -1
             for j in range(width):
                 column = window_start(j, width, size)
@@ -219,7 +171,7 @@ def contmix_forward(
                 gather(kernel, rows, start, width * step, size, step, mixed, j * step, scale)
                 at = b * sum_strides[0] + g * sum_strides[1] + i * width + j
                 log_sum[at] = peak - np.log(scale)
-            unpack(mixed, out, value_n, value_strides, channels, i, i + 1, width)
+            unpack(mixed, out, value_n, value_strides, channels, i, i + 1, width, 0, False)
 
 
 @njit(parallel=True, **COMPILE)
@@ -243,7 +195,7 @@ def contmix_backward(
     grad_value,
     sizes,
 ):
-    """Gradients of one half, added to what is there.
+    """Gradients of one half. grad_value is written; to the others is added.
 
     grad_query (B, G, c, H, W) has the strides of `query`, out and grad_value those of `value`;
     grad_keys (B, G, c, K·K), grad_bias (B, G, K·K) and grad_rpb (B, G, 2K-1, 2K-1) are contiguous.
@@ -281,9 +233,9 @@ def contmix_backward(
 
         for i in range(height):
             row = window_start(i, height, size)
-            pack(query, query_n, query_strides, inner, i, i + 1, width, queries)
-            pack(out, value_n, value_strides, channels, i, i + 1, width, outs)
-            pack(grad_out, grad_n, grad_strides, channels, i, i + 1, width, grads)
+            pack(query, query_n, query_strides, inner, i, i + 1, width, queries, 0, 0)
+            pack(out, value_n, value_strides, channels, i, i + 1, width, outs, 0, 0)
+            pack(grad_out, grad_n, grad_strides, channels, i, i + 1, width, grads, 0, 0)
             previous = -1
             for j in range(width):
                 column = window_start(j, width, size)
@@ -341,9 +293,22 @@ def contmix_backward(
                             grad_rpb[first + t - a * size] += grad_biases[t]
                             grad_biases[t] = 0
                         first += span
-            unpack(grad_queries, grad_query, query_n, query_strides, inner, i, i + 1, width)
+            unpack(
+                grad_queries, grad_query, query_n, query_strides, inner, i, i + 1, width, 0, True
+            )
 
-        unpack(grad_rows, grad_value, value_n, value_strides, channels, 0, height, width)
+        unpack(
+            grad_rows,
+            grad_value,
+            value_n,
+            value_strides,
+            channels,
+            0,
+            height,
+            width,
+            width * step,
+            False,
+        )
         for c in range(inner):
             for t in range(taps):
                 grad_keys[(n * inner + c) * taps + t] += grad_keys_t[t * inner_step + c]
@@ -351,7 +316,7 @@ def contmix_backward(
 
 @njit(parallel=True, **COMPILE)
 def dynamic_conv_forward(kernels, value, strides, out, sizes):
-    """`kernels` is contiguous, `out` is zeros with the strides of `value`.
+    """`kernels` is contiguous, `out` has the strides of `value`.
 
     sizes: B, G, C, H, W, K.
     """
@@ -362,7 +327,7 @@ def dynamic_conv_forward(kernels, value, strides, out, sizes):
         rows = scratch(height * width * step, value)
         mixed = scratch(width * step, value)
         value_n = n // groups * strides[0] + n % groups * strides[1]
-        pack(value, value_n, strides, channels, 0, height, width, rows)
+        pack(value, value_n, strides, channels, 0, height, width, rows, 0, width * step)
         for i in range(height):
             row = window_start(i, height, size)
             for j in range(width):
@@ -370,14 +335,14 @@ def dynamic_conv_forward(kernels, value, strides, out, sizes):
                 start = (row * width + window_start(j, width, size)) * step
                 kernel = kernels[at : at + taps]
                 gather(kernel, rows, start, width * step, size, step, mixed, j * step, one)
-            unpack(mixed, out, value_n, strides, channels, i, i + 1, width)
+            unpack(mixed, out, value_n, strides, channels, i, i + 1, width, 0, False)
 
 
 @njit(parallel=True, **COMPILE)
 def dynamic_conv_backward(
     grad_out, grad_strides, kernels, value, strides, grad_kernels, grad_value, sizes
 ):
-    """Gradients of both, added to what is there, in the layouts of `kernels` and `value`."""
+    """Gradients of both, in the layouts of `kernels` and `value`."""
     batch, groups, channels, height, width, size = sizes
     taps, step = size * size, padded(channels, value)
     plane = padded(height * width, value) + lanes(value)
@@ -391,7 +356,7 @@ def dynamic_conv_backward(
         pack_planes(value, value_n, strides, channels, height, width, plane, planes)
         for i in range(height):
             row = window_start(i, height, size)
-            pack(grad_out, grad_n, grad_strides, channels, i, i + 1, width, grads)
+            pack(grad_out, grad_n, grad_strides, channels, i, i + 1, width, grads, 0, 0)
             for j in range(width):
                 at = ((n * height + i) * width + j) * taps
                 start = row * width + window_start(j, width, size)
@@ -399,7 +364,9 @@ def dynamic_conv_backward(
                     grads, j * step, channels, planes, plane, start, width, size, size, grad_kernel
                 )
                 for t in range(taps):
-                    grad_kernels[at + t] += grad_kernel[t]
+                    grad_kernels[at + t] = grad_kernel[t]
                 kernel = kernels[at : at + taps]
                 scatter(kernel, grads, j * step, grad_rows, start * step, width * step, size, step)
-        unpack(grad_rows, grad_value, value_n, strides, channels, 0, height, width)
+        unpack(
+            grad_rows, grad_value, value_n, strides, channels, 0, height, width, width * step, False
+        )

@@ -1,0 +1,139 @@
+"""Depthwise convolution with large kernels, by the implementation that is fastest here.
+
+No implementation is fastest everywhere: on the CPU, oneDNN is good at small kernels and, with
+channels innermost, at large ones in the forward pass; backward it is up to 20 times slower than the
+loops here. So the fastest is measured, for each direction, on the first input of a kind.
+
+An implementation is a module with `unavailable(device)`, which says why it cannot run there, or
+None, with `forward` and with `backward`.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from types import ModuleType
+
+import torch
+from torch import Tensor, nn
+
+from mmoverlock import environment
+from mmoverlock.ops.tracing import exporting
+
+from . import numba_cpu, torch_conv
+from .choice import choices, fastest, forget
+
+__all__ = ['DepthwiseConv2d', 'choices', 'depthwise_conv2d', 'forget']
+
+# In the order of preference, where nothing may be measured.
+IMPLEMENTATIONS: dict[str, ModuleType] = {'numba': numba_cpu, 'torch': torch_conv}
+
+
+def _run(direction: str, x: Tensor, weight: Tensor, *args) -> Tensor | tuple[Tensor, Tensor]:
+    """Run `direction` by the fastest implementation for inputs like these.
+
+    Alike are inputs whose numbers of pixels have the same power of two, the rest being equal.
+    """
+    candidates = {
+        name: partial(getattr(module, direction), *args)
+        for name, module in IMPLEMENTATIONS.items()
+        if module.unavailable(x.device) is None
+    }
+    kind = (
+        direction,
+        x.device,
+        x.dtype,
+        x.stride(1) == 1,
+        tuple(weight.shape),
+        args[-1],
+        (x.numel() // len(weight)).bit_length(),
+        torch.get_num_threads(),
+    )
+    return candidates[fastest(kind, candidates, x.device)]()
+
+
+@torch.library.custom_op('mmoverlock::depthwise_conv2d', mutates_args=())
+def _op(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int) -> Tensor:
+    return _run('forward', x, weight, x, weight, bias, dilation)
+
+
+@_op.register_fake
+def _(x, weight, bias, dilation):
+    return torch.empty_like(x)
+
+
+@torch.library.custom_op('mmoverlock::depthwise_conv2d_backward', mutates_args=())
+def _backward_op(
+    grad_out: Tensor, x: Tensor, weight: Tensor, dilation: int
+) -> tuple[Tensor, Tensor]:
+    return _run('backward', x, weight, grad_out, x, weight, dilation)
+
+
+@_backward_op.register_fake
+def _(grad_out, x, weight, dilation):
+    return torch.empty_like(x), torch.empty_like(weight)
+
+
+def _setup_context(ctx, inputs, output):
+    x, weight, bias, ctx.dilation = inputs
+    ctx.with_bias = bias is not None
+    ctx.save_for_backward(x, weight)
+
+
+def _backward(ctx, grad_out):
+    grad_x, grad_weight = _backward_op(grad_out, *ctx.saved_tensors, ctx.dilation)
+    grad_bias = grad_out.sum((0, 2, 3)) if ctx.with_bias else None
+    return grad_x, grad_weight, grad_bias, None
+
+
+_op.register_autograd(_backward, setup_context=_setup_context)
+
+
+def plain() -> bool:
+    """Whether to leave it to PyTorch: in export, and with MMOVERLOCK_BACKEND=reference."""
+    return exporting() or environment.backend() == 'reference'
+
+
+def depthwise_conv2d(
+    x: Tensor, weight: Tensor, bias: Tensor | None = None, dilation: int = 1
+) -> Tensor:
+    """Depthwise convolution with stride 1 and "same" zero padding.
+
+    Args:
+        x: (B, C, H, W), contiguous or channels_last; the result has the same layout.
+        weight: (C, 1, K, K), K odd.
+        bias: (C).
+        dilation: Distance of neighbouring taps.
+
+    Returns:
+        (B, C, H, W). Differentiable in x, weight and bias.
+
+    Raises:
+        ValueError: if the shapes do not fit.
+    """
+    size = weight.shape[-1]
+    if x.ndim != 4 or weight.shape != (x.shape[1], 1, size, size) or size % 2 == 0:
+        raise ValueError(
+            f'x {tuple(x.shape)}, weight {tuple(weight.shape)}: (B, C, H, W) and (C, 1, K, K) with '
+            'an odd K are needed'
+        )
+    if plain():
+        return torch_conv.forward(x, weight, bias, dilation)
+    device = x.device.type
+    if torch.is_autocast_enabled(device):
+        dtype = torch.get_autocast_dtype(device)
+        x, weight = x.to(dtype), weight.to(dtype)
+        bias = None if bias is None else bias.to(dtype)
+    return _op(x, weight, bias, dilation)
+
+
+class DepthwiseConv2d(nn.Conv2d):
+    """:func:`depthwise_conv2d` as a module, with the parameters of PyTorch's."""
+
+    def __init__(self, dim: int, kernel_size: int, dilation: int = 1, bias: bool = True):
+        padding = dilation * (kernel_size // 2)
+        super().__init__(dim, dim, kernel_size, 1, padding, dilation, dim, bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if plain():
+            return super().forward(x)
+        return depthwise_conv2d(x, self.weight, self.bias, self.dilation[0])

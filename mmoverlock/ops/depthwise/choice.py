@@ -1,0 +1,55 @@
+"""Which implementation is fastest here: measured once per kind of input, and remembered.
+
+As with cuDNN's benchmark mode, the choice is a process's own, and two runs may choose differently
+and then differ in the last bits. Under ``torch.use_deterministic_algorithms(True)`` nothing is
+measured: the first implementation that can run is taken.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Hashable
+
+import torch
+
+ROUNDS = 2  # timed, after one that compiles
+
+_chosen: dict[Hashable, str] = {}
+
+
+def seconds(run: Callable[[], object], device: torch.device) -> float:
+    """Shortest of ROUNDS runs."""
+    times = []
+    for _ in range(1 + ROUNDS):
+        if device.type == 'cuda':
+            torch.cuda.synchronize(device)
+        start = time.perf_counter()
+        run()
+        if device.type == 'cuda':
+            torch.cuda.synchronize(device)
+        times.append(time.perf_counter() - start)
+    return min(times[1:])
+
+
+def fastest(
+    kind: Hashable, candidates: dict[str, Callable[[], object]], device: torch.device
+) -> str:
+    """Name of the fastest candidate for inputs of this kind; measures where it is not known yet."""
+    if kind in _chosen:
+        return _chosen[kind]
+    capturing = device.type == 'cuda' and torch.cuda.is_current_stream_capturing()
+    if len(candidates) == 1 or capturing or torch.are_deterministic_algorithms_enabled():
+        return next(iter(candidates))
+    times = {name: seconds(run, device) for name, run in candidates.items()}
+    _chosen[kind] = min(times, key=times.get)
+    return _chosen[kind]
+
+
+def choices() -> dict[Hashable, str]:
+    """What was measured to be fastest so far, by kind of input."""
+    return dict(_chosen)
+
+
+def forget() -> None:
+    """Measure again from now on."""
+    _chosen.clear()

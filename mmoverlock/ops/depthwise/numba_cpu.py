@@ -1,0 +1,64 @@
+"""Depthwise convolution on the CPU, by loops that numba compiles on first use.
+
+Half precisions are computed in float32.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from mmoverlock.ops.numba_tensors import dense, flat, follow_torch_threads
+from mmoverlock.ops.simd import VECTOR_BYTES
+
+from . import numba_kernels
+
+
+def unavailable(device: torch.device) -> str | None:
+    """The CPU alone."""
+    return None if device.type == 'cpu' else f'numba runs on the CPU, not on {device}'
+
+
+def _prepare(
+    x: Tensor, weight: Tensor, dilation: int
+) -> tuple[Tensor, Tensor, tuple[int, int, int, int, int, int, int]]:
+    """Tensors in the dtype of the computation, and the sizes that the kernels take.
+
+    Maps are cut into strips of rows until every thread has two pieces of work.
+    """
+    work = torch.promote_types(x.dtype, torch.float32)
+    x, weight = dense(x.to(work)), weight.to(work).contiguous()
+    batch, channels, height, width = x.shape
+    pieces = batch * -(-channels * x.element_size() // VECTOR_BYTES)
+    strips = min(-(-2 * follow_torch_threads() // pieces), height)
+    return x, weight, (batch, channels, height, width, weight.shape[-1], dilation, strips)
+
+
+def forward(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int) -> Tensor:
+    """See :func:`mmoverlock.ops.depthwise_conv2d`."""
+    dtype = x.dtype
+    x, weight, sizes = _prepare(x, weight, dilation)
+    bias = x.new_zeros(len(weight)) if bias is None else bias.to(x.dtype).contiguous()
+    out = torch.empty_like(x)
+    numba_kernels.forward(flat(x), x.stride(), flat(weight), flat(bias), flat(out), sizes)
+    return out.to(dtype)
+
+
+def backward(grad_out: Tensor, x: Tensor, weight: Tensor, dilation: int) -> tuple[Tensor, Tensor]:
+    """Gradients of x and weight."""
+    dtype = x.dtype
+    x, weight, sizes = _prepare(x, weight, dilation)
+    grad_out = grad_out.to(x.dtype)
+    grad_x = torch.empty_like(x)
+    grad_weight = weight.new_empty(len(x), sizes[-1], *weight.shape)
+    numba_kernels.backward(
+        flat(grad_out),
+        grad_out.stride(),
+        flat(x),
+        x.stride(),
+        flat(weight),
+        flat(grad_x),
+        flat(grad_weight),
+        sizes,
+    )
+    return grad_x.to(dtype), grad_weight.sum((0, 1)).to(dtype)

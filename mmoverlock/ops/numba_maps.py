@@ -1,0 +1,83 @@
+"""Scratch memory of the numba kernels, and the way of a map into it and out of it.
+
+A (C, H, W) map of any strides becomes rows of pixels whose channels lie side by side, padded to
+whole vectors, so that a vector holds neighbouring channels of one pixel.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from .simd import lanes, load, store
+
+# Sums may be reordered, as in any BLAS; NaN and infinity keep their meaning.
+COMPILE = dict(cache=True, nogil=True, error_model='numpy', fastmath={'reassoc', 'contract'})
+
+
+@njit(**COMPILE)
+def padded(count, array):
+    """`count` rounded up to whole vectors of the dtype of `array`."""
+    return -(-count // lanes(array)) * lanes(array)
+
+
+@njit(**COMPILE)
+def aligned(count, array):
+    """Memory of the dtype of `array`, aligned to vectors: a load then touches one cache line."""
+    space = np.empty(count + lanes(array), array.dtype)
+    skip = -(space.ctypes.data // array.itemsize) % lanes(array)
+    return space[skip : skip + count]
+
+
+@njit(**COMPILE)
+def scratch(count, array):
+    """Zeros, aligned likewise."""
+    space = aligned(count, array)
+    space[:] = 0
+    return space
+
+
+@njit(**COMPILE)
+def pack(tensor, start, strides, channels, top, bottom, width, rows, first, line):
+    """Copy rows top to bottom of the map at `start` to pixels of `rows`.
+
+    The first pixel goes to `first`, the next row `line` elements behind it. `strides` are the
+    tensor's, of which the last three are those of the map.
+    """
+    step = padded(channels, rows)
+    for i in range(top, bottom):
+        to, at = first + (i - top) * line, start + i * strides[-2]
+        if strides[-3] == 1 and channels == lanes(rows):
+            for j in range(width):
+                store(rows, to + j * step, load(tensor, at + j * strides[-1]))
+        elif strides[-1] < strides[-3]:
+            for c in range(channels):
+                for j in range(width):
+                    rows[to + j * step + c] = tensor[at + c * strides[-3] + j * strides[-1]]
+        else:
+            for j in range(width):
+                for c in range(channels):
+                    rows[to + j * step + c] = tensor[at + c * strides[-3] + j * strides[-1]]
+
+
+@njit(**COMPILE)
+def unpack(rows, tensor, start, strides, channels, top, bottom, width, line, add):
+    """Copy pixels, from the first of `rows` on, to the map; with `add`, add them to it."""
+    step = padded(channels, rows)
+    for i in range(top, bottom):
+        row, to = (i - top) * line, start + i * strides[-2]
+        if strides[-3] == 1 and channels == lanes(rows) and not add:
+            for j in range(width):
+                store(tensor, to + j * strides[-1], load(rows, row + j * step))
+        elif strides[-1] < strides[-3]:
+            for c in range(channels):
+                for j in range(width):
+                    at = to + c * strides[-3] + j * strides[-1]
+                    number = rows[row + j * step + c]
+                    tensor[at] = tensor[at] + number if add else number
+        else:
+            for j in range(width):
+                for c in range(channels):
+                    at = to + c * strides[-3] + j * strides[-1]
+                    number = rows[row + j * step + c]
+                    tensor[at] = tensor[at] + number if add else number

@@ -1,0 +1,196 @@
+"""depthwise_conv2d: every implementation against PyTorch's, the measured choice, and PyTorch's tools."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from mmoverlock.ops import depthwise, depthwise_conv2d
+from mmoverlock.ops.depthwise import choice, numba_cpu, torch_conv
+
+DTYPES = {torch.float32: 1e-5, torch.float64: 1e-12}
+
+# (B, C, H, W, K, dilation): every branch size, maps smaller than the kernel, channels and widths
+# that fill no vector and no tile.
+SHAPES = [
+    (1, 1, 1, 1, 1, 1), (2, 3, 1, 1, 5, 1), (2, 5, 9, 11, 3, 1), (1, 8, 5, 6, 3, 7), (1, 16, 7, 7, 7, 1),
+    (2, 40, 14, 15, 13, 1), (1, 17, 28, 27, 17, 1), (2, 24, 9, 30, 5, 2), (1, 3, 4, 4, 19, 1), (3, 33, 6, 8, 9, 2),
+    (1, 64, 13, 7, 11, 1), (1, 2, 21, 22, 15, 1), (1, 20, 10, 10, 3, 5), (2, 7, 8, 50, 7, 2), (1, 4, 3, 14, 9, 1),
+]  # fmt: skip
+
+
+def make_inputs(shape, dtype, channels_last=False):
+    batch, channels, height, width, size, _ = shape
+    generator = torch.Generator().manual_seed(0)
+    sizes = [(batch, channels, height, width), (channels, 1, size, size), (channels,)]
+    x, weight, bias = (torch.randn(s, generator=generator, dtype=dtype) for s in sizes)
+    grad = torch.randn(x.shape, generator=generator, dtype=dtype)
+    if channels_last:
+        x = x.contiguous(memory_format=torch.channels_last)
+    return [tensor.requires_grad_() for tensor in (x, weight, bias)], grad
+
+
+def run(function, inputs, grad, dilation):
+    for tensor in inputs:
+        tensor.grad = None
+    out = function(*inputs, dilation)
+    out.backward(grad)
+    return [out.detach(), *(tensor.grad for tensor in inputs)]
+
+
+def expected(x, weight, bias, dilation):
+    return F.conv2d(x, weight, bias, 1, dilation * (weight.shape[-1] // 2), dilation, len(weight))
+
+
+def assert_all_close(actual, wanted, tolerance):
+    for a, e in zip(actual, wanted, strict=True):
+        assert a.dtype == e.dtype and a.shape == e.shape
+        assert (a - e).abs().max() <= tolerance * e.abs().max().clamp(min=1e-3)
+
+
+@pytest.fixture(params=['numba', 'torch'])
+def only(request, monkeypatch):
+    """Leaves one implementation to choose from, and proves that it ran."""
+    calls = []
+    module = depthwise.IMPLEMENTATIONS[request.param]
+    for direction in ('forward', 'backward'):
+        original = getattr(module, direction)
+
+        def spy(*args, original=original, direction=direction):
+            calls.append(direction)
+            return original(*args)
+
+        monkeypatch.setattr(module, direction, spy)
+    monkeypatch.setattr(depthwise, 'IMPLEMENTATIONS', {request.param: module})
+    yield request.param
+    assert {'forward', 'backward'} <= set(calls)
+
+
+@pytest.mark.parametrize('channels_last', [False, True])
+@pytest.mark.parametrize('dtype', DTYPES, ids=str)
+def test_equals_pytorch(only, dtype, channels_last):
+    for shape in SHAPES:
+        inputs, grad = make_inputs(shape, dtype, channels_last)
+        actual = run(depthwise_conv2d, inputs, grad, shape[-1])
+        assert_all_close(actual, run(expected, inputs, grad, shape[-1]), DTYPES[dtype])
+        assert actual[0].stride() == inputs[0].stride()
+
+
+def test_half_precision(only):
+    shape = SHAPES[5]
+    inputs, grad = make_inputs(shape, torch.float32)
+    half = [x.detach().bfloat16().requires_grad_() for x in inputs]
+    full = [x.detach().float().requires_grad_() for x in half]
+    actual = run(depthwise_conv2d, half, grad.bfloat16(), shape[-1])
+    for a, e in zip(actual, run(expected, full, grad.bfloat16().float(), shape[-1]), strict=True):
+        assert a.dtype == torch.bfloat16
+        assert (a.float() - e).abs().max() <= 0.01 * e.abs().max()
+
+
+def test_without_bias_and_with_gaps(only):
+    (x, weight, _), grad = make_inputs(SHAPES[7], torch.float32)
+    gaps = torch.stack((x.detach(), x.detach()), -1)[..., 0].requires_grad_()
+    assert not gaps.is_contiguous()
+    actual = run(lambda x, w, d: depthwise_conv2d(x, w, dilation=d), [gaps, weight], grad, 2)
+    wanted = run(lambda x, w, d: expected(x, w, None, d), [x, weight], grad, 2)
+    assert_all_close(actual, wanted, 1e-5)
+
+
+def test_threads_do_not_matter(monkeypatch, only):
+    """Maps are cut into strips where there are more threads than maps."""
+    inputs, grad = make_inputs((1, 3, 23, 9, 7, 1), torch.float32)
+    wanted = run(expected, inputs, grad, 1)
+    for threads in (1, 5, 40):
+        monkeypatch.setattr(numba_cpu, 'follow_torch_threads', lambda threads=threads: threads)
+        assert_all_close(run(depthwise_conv2d, inputs, grad, 1), wanted, 1e-5)
+
+
+def test_gradcheck(only):
+    inputs, _ = make_inputs((1, 3, 5, 6, 3, 2), torch.float64)
+    assert torch.autograd.gradcheck(lambda *x: depthwise_conv2d(*x, 2), inputs)
+
+
+def test_the_fastest_is_measured_once_and_remembered(monkeypatch):
+    """Here by made-up clocks: the slower implementation in front must not be kept."""
+    monkeypatch.setattr(choice, '_chosen', {})
+    asked = []
+
+    def seconds(run, device):
+        asked.append(run)
+        return [2.0, 1.0][len(asked) % 2 - 1]
+
+    monkeypatch.setattr(choice, 'seconds', seconds)
+    candidates = {'first': lambda: 1, 'second': lambda: 2}
+    device = torch.device('cpu')
+    assert choice.fastest('kind', candidates, device) == 'second'
+    assert choice.fastest('kind', candidates, device) == 'second'
+    assert len(asked) == 2
+    assert choice.choices() == {'kind': 'second'}
+    choice.forget()
+    assert choice.choices() == {}
+
+
+def test_directions_are_chosen_apart(monkeypatch):
+    monkeypatch.setattr(choice, '_chosen', {})
+    inputs, grad = make_inputs(SHAPES[4], torch.float32)
+    run(depthwise_conv2d, inputs, grad, 1)
+    assert {kind[0] for kind in choice.choices()} == {'forward', 'backward'}
+    assert set(choice.choices().values()) <= {'numba', 'torch'}
+
+
+def test_nothing_is_measured_where_runs_must_repeat(monkeypatch):
+    monkeypatch.setattr(choice, '_chosen', {})
+    torch.use_deterministic_algorithms(True)
+    try:
+        inputs, grad = make_inputs(SHAPES[4], torch.float32)
+        run(depthwise_conv2d, inputs, grad, 1)
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert choice.choices() == {}
+
+
+def test_reference_and_tracing_take_pytorchs(monkeypatch):
+    def refuse(*args):
+        raise AssertionError('the operator ran')
+
+    monkeypatch.setattr(depthwise, '_op', refuse)
+    module = depthwise.DepthwiseConv2d(16, 7).requires_grad_(False)
+    x = torch.randn(1, 16, 7, 7)
+    with pytest.raises(AssertionError, match='the operator ran'):
+        module(x)
+    assert '_convolution' in str(torch.jit.trace(module, x, check_trace=False).graph)
+    assert 'aten.conv2d' in str(torch.export.export(module, (x,)).graph)
+    monkeypatch.setenv('MMOVERLOCK_BACKEND', 'reference')
+    assert torch.equal(module(x), depthwise_conv2d(x, module.weight, module.bias))
+
+
+def test_autocast_and_compile(monkeypatch):
+    (x, weight, bias), grad = make_inputs(SHAPES[5], torch.float32)
+    with torch.autocast('cpu', torch.bfloat16):
+        out = depthwise_conv2d(x, weight, bias)
+    assert out.dtype == torch.bfloat16
+    out.sum().backward()
+    assert weight.grad.dtype == torch.float32
+    compiled = torch.compile(
+        lambda *x: 2 * depthwise_conv2d(*x), fullgraph=True, backend='aot_eager'
+    )
+    actual = run(compiled, [x, weight, bias], grad, 1)
+    assert_all_close(actual, [2 * t for t in run(expected, [x, weight, bias], grad, 1)], 1e-5)
+
+
+def test_operators_are_registered_properly():
+    (x, weight, bias), _ = make_inputs((1, 3, 8, 9, 5, 1), torch.float32)
+    for arguments in ((x, weight, bias, 1), (x, weight, None, 1)):
+        torch.library.opcheck(torch.ops.mmoverlock.depthwise_conv2d, arguments)
+
+
+@pytest.mark.parametrize('weight', [(3, 1, 4, 4), (2, 1, 3, 3), (3, 1, 3, 5), (3, 3, 3, 3)])
+def test_wrong_shapes_are_refused(weight):
+    with pytest.raises(ValueError, match='an odd K are needed'):
+        depthwise_conv2d(torch.zeros(1, 3, 8, 8), torch.zeros(weight))
+
+
+def test_implementations_say_where_they_run():
+    assert torch_conv.unavailable(torch.device('cuda')) is None
+    assert 'numba runs on the CPU' in numba_cpu.unavailable(torch.device('cuda'))
