@@ -1,50 +1,122 @@
-"""A whole OverLoCK, merged, in inference: the default backend against the unfold formulation.
+"""Whole networks, inference and training step: our backends against plain PyTorch.
 
-python benchmarks/model.py [--arch t] [--size H W] [--batch N] [--rounds N]
+    python benchmarks/model.py [--arch t] [--sizes 224,224,1 ...] [--train 224,224,4 ...]
+
+`reference` is the network as its formulas say: ContMix unfolded, PyTorch's convolutions, the
+image's own memory layout. timm's convnext_tiny and swin_tiny run for orientation, where they take the size;
+their classifiers are left out.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
+from collections.abc import Callable
+from importlib.util import find_spec
 
 import torch
-from timing import in_turns, machine, peak_memory, report
+from common import Bench, agree, parser
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from mmoverlock.models import OverLoCK
 from mmoverlock.ops import available_backends
 
+PEERS = ('convnext_tiny', 'swin_tiny_patch4_window7_224')
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description='Time an OverLoCK backbone on the CPU.')
-    parser.add_argument('--arch', default='t')
-    parser.add_argument('--size', type=int, nargs=2, default=[800, 1344], metavar=('H', 'W'))
-    parser.add_argument('--batch', type=int, default=1)
-    parser.add_argument('--rounds', type=int, default=3)
-    args = parser.parse_args()
 
+def with_backend(name: str, run: Callable[[], object]) -> object:
+    os.environ['MMOVERLOCK_BACKEND'] = name
+    try:
+        return run()
+    finally:
+        del os.environ['MMOVERLOCK_BACKEND']
+
+
+def flops(run: Callable[[], object]) -> float:
+    """Of the formulas, counted by PyTorch: two for a multiply-add."""
+    with FlopCounterMode(display=False) as counter:
+        with_backend('reference', run)
+    return counter.get_total_flops()
+
+
+def peers(size: tuple[int, int], device: torch.device) -> dict[str, nn.Module]:
+    if find_spec('timm') is None:
+        return {}
+    import timm
+
+    made = {}
+    for name in PEERS:
+        options = {'img_size': size} if name.startswith('swin') else {}
+        made[name] = timm.create_model(name, num_classes=0, global_pool='', **options).to(device)
+    return made
+
+
+def infer(bench: Bench, arch: str, height: int, width: int, batch: int) -> None:
+    model = OverLoCK(arch, deploy=True).to(bench.device).eval()
+    image = torch.randn(batch, 3, height, width, device=bench.device)
+
+    def forward(network: nn.Module) -> tuple[Tensor, ...]:
+        with torch.inference_mode(), bench.autocast():
+            out = network(image)
+        return out if isinstance(out, tuple) else (out,)
+
+    names = available_backends(bench.device)
+    names = [
+        name for name in names if os.environ.get('TRITON_INTERPRET') != '1' or name != 'triton'
+    ]
+    rivals = {name: lambda name=name: with_backend(name, lambda: forward(model)) for name in names}
+    agree(rivals, 'reference', bench.dtype)
+    work = flops(lambda: forward(model))
+    for name, peer in peers((height, width), bench.device).items():
+        peer.eval()
+        rivals[f'({name})'] = lambda peer=peer: forward(peer)
+    title = f'OverLoCK-{arch.upper()} merged, inference, batch {batch}, {height}×{width}'
+    bench.case(title, rivals, 'reference', work)
+
+
+def train(bench: Bench, arch: str, height: int, width: int, batch: int) -> None:
+    model = OverLoCK(arch).to(bench.device)
+    image = torch.randn(batch, 3, height, width, device=bench.device)
+    parameters = list(model.parameters())
+
+    def step(network: nn.Module) -> None:
+        network.zero_grad()
+        with bench.autocast():
+            out = network(image)
+        outs = out if isinstance(out, tuple) else (out,)
+        sum(one.float().square().mean() for one in outs).backward()
+
+    def gradients(name: str) -> list[Tensor]:
+        with_backend(name, lambda: step(model))
+        return [torch.stack([p.grad.norm() for p in parameters if p.grad is not None])]
+
+    names = available_backends(bench.device)
+    names = [
+        name for name in names if os.environ.get('TRITON_INTERPRET') != '1' or name != 'triton'
+    ]
+    agree({name: lambda name=name: gradients(name) for name in names}, 'reference', bench.dtype)
+    rivals = {name: lambda name=name: with_backend(name, lambda: step(model)) for name in names}
+    work = flops(lambda: step(model))
+    for name, peer in peers((height, width), bench.device).items():
+        rivals[f'({name})'] = lambda peer=peer: step(peer)
+    title = f'OverLoCK-{arch.upper()}, training step, batch {batch}, {height}×{width}'
+    bench.case(title, rivals, 'reference', work)
+
+
+def main(argv: list[str] | None = None) -> None:
+    options = parser(__doc__.splitlines()[0])
+    options.add_argument('--arch', default='t')
+    options.add_argument(
+        '--sizes', nargs='*', default=['224,224,1', '512,512,1', '800,1344,1'], metavar='H,W,BATCH'
+    )
+    options.add_argument('--train', nargs='*', default=['224,224,4'], metavar='H,W,BATCH')
+    args = options.parse_args(argv)
     torch.manual_seed(0)
-    model = OverLoCK(args.arch, out_indices=(0, 1, 2, 3), fuse_overview=True, deploy=True).eval()
-    image = torch.randn(args.batch, 3, *args.size)
-
-    def forward(name: str) -> tuple[torch.Tensor, ...]:
-        os.environ['MMOVERLOCK_BACKEND'] = name
-        with torch.inference_mode():
-            return model(image)
-
-    names = available_backends('cpu')
-    expected = forward('reference')
-    for name in names:
-        for a, b in zip(forward(name), expected, strict=True):
-            if (a - b).abs().max() > 1e-4 * b.abs().max():
-                raise SystemExit(f'{name} does not agree with the reference: not timed')
-
-    print(f'OverLoCK-{args.arch.upper()} merged, batch {args.batch}, {args.size[0]}×{args.size[1]}')
-    print(f'{machine()}\n')
-    rivals = {name: lambda name=name: forward(name) for name in names}
-    seconds = in_turns(rivals, args.rounds)
-    memory = {name: peak_memory(rival) for name, rival in rivals.items()}
-    report(seconds, memory, base='reference')
+    bench = Bench(f'model OverLoCK-{args.arch.upper()}', args)
+    for run, sizes in ((infer, args.sizes), (train, args.train)):
+        for size in sizes:
+            run(bench, args.arch, *map(int, size.split(',')))
+    bench.finish()
 
 
 if __name__ == '__main__':

@@ -303,7 +303,7 @@ def test_default_backend_on_the_cpu(monkeypatch):
     kernels, value, _ = make_inputs((1, 1, 5, 5, 2, 3), torch.float32)
     assert dynamic_conv2d(kernels, value).grad_fn.name() == GRAD_FN
     assert available_backends('cpu')[0] == 'numba'
-    assert available_backends('cuda', 'contmix') == ['reference']
+    assert available_backends('cuda', 'contmix') == ['triton', 'reference']
 
 
 def test_override_by_environment_and_argument(monkeypatch):

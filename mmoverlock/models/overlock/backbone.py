@@ -20,10 +20,12 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
+from mmoverlock.ops.plain import plain
+
 from .arch import Arch, get_arch
 from .blocks import DynamicBlock, RepConvBlock
 from .checkpoint import classifier_names, load_official, translate
-from .layers import LayerNorm2d, LayerScale, conv3x3_bn, init_weights, resize
+from .layers import GELU, LayerNorm2d, LayerScale, conv3x3_bn, init_weights, resize
 from .reparam import DilatedReparam
 
 LS_INIT = (None, None, 1.0, 1.0)  # LayerScale start of stages 1..4
@@ -101,11 +103,11 @@ class BaseNet(nn.Module):
         self.use_checkpoint = use_checkpoint
         self.patch_embed1 = nn.Sequential(
             *conv3x3_bn(3, c1 // 2, stride=2),
-            nn.GELU(),
+            GELU(),
             *conv3x3_bn(c1 // 2, c1 // 2, stride=1),
-            nn.GELU(),
+            GELU(),
             *conv3x3_bn(c1 // 2, c1, stride=2),
-            nn.GELU(),
+            GELU(),
             *conv3x3_bn(c1, c1, stride=1),
         )
         self.blocks1 = rep_blocks(arch, 0, rates, deploy)
@@ -290,6 +292,8 @@ class OverLoCK(BaseModule):
         """
         if min(image.shape[2:]) < 32:
             raise ValueError(f'input of {tuple(image.shape[2:])} pixels: at least 32×32 are needed')
+        if image.device.type == 'cpu' and not plain():  # oneDNN is faster so, at any size
+            image = image.contiguous(memory_format=torch.channels_last)
         if self.out_indices is None:
             _, _, x = self.base_net(image)
             overview = self.overview_net(x)

@@ -8,7 +8,7 @@ from mmcv.cnn.bricks import DropPath
 from torch import Tensor, nn
 
 from .contmix import ContMixBase, at_least_kernel
-from .layers import GRN, SE, LayerNorm2d, LayerScale, ResDWConv, conv1x1_bn, resize
+from .layers import GELU, GRN, SE, LayerNorm2d, LayerScale, ResDWConv, conv1x1_bn, resize
 from .reparam import DilatedReparam
 
 
@@ -42,7 +42,7 @@ class RepConvBlock(nn.Module):
             nn.BatchNorm2d(dim),
             SE(dim),
             nn.Conv2d(dim, hidden, 1),
-            nn.GELU(),
+            GELU(),
             ResDWConv(hidden),
             GRN(hidden),
             nn.Conv2d(hidden, dim, 1),
@@ -102,7 +102,7 @@ class DynamicBlock(ContMixBase):
         self.fusion = nn.Sequential(
             nn.Conv2d(full_dim, full_dim, 3, padding=1, groups=full_dim),
             nn.BatchNorm2d(full_dim),
-            nn.GELU(),
+            GELU(),
             nn.Conv2d(full_dim, dim, 1),
             GRN(dim),
         )

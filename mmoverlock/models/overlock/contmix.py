@@ -14,7 +14,17 @@ from torch import Tensor, nn
 
 from mmoverlock.ops import contmix
 
-from .layers import GRN, SE, LayerNorm2d, LayerScale, ResDWConv, conv1x1_bn, init_weights, resize
+from .layers import (
+    GELU,
+    GRN,
+    SE,
+    LayerNorm2d,
+    LayerScale,
+    ResDWConv,
+    conv1x1_bn,
+    init_weights,
+    resize,
+)
 from .reparam import DilatedReparam
 
 POOL = 7  # the key map is summarised in POOL×POOL regions
@@ -95,7 +105,7 @@ class ContMixBase(nn.Module):
         self.norm2 = LayerNorm2d(full_dim)
         self.mlp = nn.Sequential(
             nn.Conv2d(full_dim, mlp_dim, 1),
-            nn.GELU(),
+            GELU(),
             ResDWConv(mlp_dim),
             GRN(mlp_dim),
             nn.Conv2d(mlp_dim, full_dim, 1),

@@ -5,16 +5,27 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from mmoverlock.ops.plain import plain
 
 
 class ResDWConv(nn.Conv2d):
-    """Residual 3×3 depthwise convolution: x + conv(x), (B, C, H, W) in and out."""
+    """Residual 3×3 depthwise convolution: x + conv(x), (B, C, H, W) in and out.
+
+    On the CPU it is one convolution whose middle taps are greater by 1. Half precisions and TF32
+    would round such a weight too coarsely.
+    """
 
     def __init__(self, dim: int):
         super().__init__(dim, dim, 3, padding=1, groups=dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + super().forward(x)
+        half = x.dtype.itemsize < 4 or torch.is_autocast_enabled(x.device.type)
+        if half or x.device.type != 'cpu' or plain():
+            return x + super().forward(x)
+        identity = F.pad(self.weight.new_ones(len(self.weight), 1, 1, 1), (1, 1, 1, 1))
+        return self._conv_forward(x, self.weight + identity, self.bias)
 
 
 class LayerNorm2d(nn.LayerNorm):
@@ -40,10 +51,56 @@ class LayerScale(nn.Module):
         return torch.addcmul(bias.view(-1, 1, 1), x, weight.view(-1, 1, 1))
 
 
+def may_overwrite() -> bool:
+    """Whether a layer may write its result over its input: new memory costs more than the sum."""
+    return not (torch.is_grad_enabled() or plain())
+
+
+class GELU(nn.GELU):
+    """Exact GELU, which overwrites its input where no gradient is wanted."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.ops.aten.gelu_(x) if may_overwrite() else super().forward(x)
+
+
+def spatial_norm(x: Tensor) -> Tensor:
+    """L2 norm of every channel of (B, C, H, W) over the map: (B, C, 1, 1).
+
+    The squares are summed in float32 at least: their sum overflows float16 on ordinary maps.
+    """
+    dtype = torch.promote_types(x.dtype, torch.float32)
+    return torch.linalg.vector_norm(x, dim=(2, 3), keepdim=True, dtype=dtype)
+
+
+class SpatialNorm(torch.autograd.Function):
+    """:func:`spatial_norm` with a short backward pass, and on the CPU ten times faster forward.
+
+    There the squares are summed by strips of rows, small enough to stay in the cache.
+    """
+
+    @staticmethod
+    def forward(ctx, x: Tensor) -> Tensor:
+        if x.device.type == 'cpu':
+            dtype = torch.promote_types(x.dtype, torch.float32)
+            strips = (rows.to(dtype).square().sum((2, 3), keepdim=True) for rows in x.split(8, 2))
+            norm = sum(strips).sqrt()
+        else:
+            norm = spatial_norm(x)
+        ctx.save_for_backward(x, norm)
+        return norm
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad: Tensor) -> Tensor:
+        x, norm = ctx.saved_tensors
+        scale = grad / norm.clamp(min=torch.finfo(norm.dtype).tiny)
+        return x * scale.to(x.dtype)
+
+
 class GRN(nn.Module):
     """Global response normalisation (ConvNeXt V2, arXiv 2301.00808, algorithm 1) of (B, C, H, W).
 
-    The squares are summed in float32 at least: their sum overflows float16 on ordinary maps.
+    Where no gradient is wanted, the result overwrites the input.
     """
 
     def __init__(self, dim: int):
@@ -52,11 +109,11 @@ class GRN(nn.Module):
         self.beta = nn.Parameter(torch.zeros(1, dim, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        dtype = torch.promote_types(x.dtype, torch.float32)
-        norm = torch.linalg.vector_norm(x, dim=(2, 3), keepdim=True, dtype=dtype)
+        norm = spatial_norm(x) if plain() else SpatialNorm.apply(x)
         response = norm / (norm.mean(dim=1, keepdim=True) + 1e-6)
         scale = (self.gamma * response + 1).to(x.dtype)
-        return torch.addcmul(self.beta.to(x.dtype), scale, x)
+        out = x if may_overwrite() else None
+        return torch.addcmul(self.beta.to(x.dtype), scale, x, out=out)
 
 
 class SE(nn.Module):

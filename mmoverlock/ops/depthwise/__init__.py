@@ -16,8 +16,7 @@ from types import ModuleType
 import torch
 from torch import Tensor, nn
 
-from mmoverlock import environment
-from mmoverlock.ops.tracing import exporting
+from mmoverlock.ops.plain import plain
 
 from . import numba_cpu, torch_conv
 from .choice import choices, fastest, forget
@@ -86,11 +85,6 @@ def _backward(ctx, grad_out):
 
 
 _op.register_autograd(_backward, setup_context=_setup_context)
-
-
-def plain() -> bool:
-    """Whether to leave it to PyTorch: in export, and with MMOVERLOCK_BACKEND=reference."""
-    return exporting() or environment.backend() == 'reference'
 
 
 def depthwise_conv2d(

@@ -13,13 +13,14 @@ import torch
 from torch import Tensor
 
 from mmoverlock import environment
-from mmoverlock.ops.tracing import exporting
+from mmoverlock.ops.plain import exporting
 
-from . import natten_av, numba_cpu, reference
+from . import natten_av, numba_cpu, reference, triton_gpu
 
 # In the order of preference: the first that can run on the device is the default.
 BACKENDS: dict[str, ModuleType] = {
     'numba': numba_cpu,
+    'triton': triton_gpu,
     'natten': natten_av,
     'reference': reference,
 }
@@ -68,7 +69,7 @@ def dynamic_conv2d(kernels: Tensor, value: Tensor, backend: str | None = None) -
     Args:
         kernels: (B, G, H, W, K·K), taps row by row, K odd; already softmaxed, if so wanted.
         value: (B, G, H, W, C), H and W at least K.
-        backend: 'reference', 'numba' or 'natten'; None chooses (see :func:`choose_backend`).
+        backend: 'reference', 'numba', 'triton' or 'natten'; None chooses (see :func:`choose_backend`).
 
     Returns:
         (B, G, H, W, C). At the borders the window is moved inside the map (NATTEN's rule): for
@@ -114,7 +115,7 @@ def contmix(
         rpb_large: (G, 2·kl - 1, 2·kl - 1).
         small_kernel: ks, odd.
         large_kernel: kl, odd; H and W must be at least as large as both.
-        backend: 'reference' or 'numba'; None chooses (see :func:`choose_backend`).
+        backend: 'reference', 'numba' or 'triton'; None chooses (see :func:`choose_backend`).
 
     Returns:
         (B, 2·G·C, H, W), the small half first. Differentiable in all seven tensors.

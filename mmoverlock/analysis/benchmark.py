@@ -1,0 +1,314 @@
+"""Speed, memory, parameters and multiply-adds of any config's model, and its parts' shares."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import os
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from mmengine import registry
+from mmengine.config import Config
+from mmengine.logging import MessageHub
+from mmengine.model import revert_sync_batchnorm
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import DefaultScope
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from mmoverlock.engine.errors import build, one_line
+from mmoverlock.models.overlock.reparam import DilatedReparam
+
+from .made_up import image_size, library_of, make_batch
+from .profiling import OTHER, Meter, attributed, in_turns, machine, peak_memory
+from .report import Part, Report
+from .slow_paths import Situation, slow_paths
+
+BACKWARD = 'backward of '
+OPTIMIZER = 'optimizer'
+TRAINING_ONLY = ('head.aux', 'auxiliary_head')  # of OverLoCKHead and of mmseg
+SHARE_RUNS = 3
+
+
+def benchmark(
+    cfg: Config,
+    train: bool = False,
+    size: tuple[int, int] | None = None,
+    batch_size: int | None = None,
+    iters: int = 10,
+    warmup: int = 2,
+    device: str | None = None,
+    amp: str | None = None,
+    merge: bool = True,
+) -> Report:
+    """Build the config's model with random weights and run it on random images.
+
+    Args:
+        cfg: Of mmdet, mmseg or mmpretrain.
+        train: Time whole training steps (forward, backward, optimizer), else inference.
+        size: Height and width; by default what the config tests with.
+        batch_size: By default the config's in training, else 1.
+        iters: Number of steps that are timed.
+        warmup: Number of steps before them.
+        device: 'cpu', 'cuda' or 'cuda:N'; by default a GPU if there is one.
+        amp: 'bfloat16' or 'float16', for mixed precision.
+        merge: Merge the large-kernel branches for inference.
+
+    Raises:
+        ValueError: if the config has no such model, or the device cannot do what is asked for.
+    """
+    if cfg.get('model') is None:
+        raise ValueError(f"config '{cfg.filename}' has no model")
+    if train and cfg.get('optim_wrapper') is None:
+        raise ValueError(f"config '{cfg.filename}' has no optim_wrapper, which --train needs")
+    place = _device(device)
+    if place.type == 'cuda':
+        torch.cuda.set_device(place)
+    _check_amp(amp, place, train)
+    torch.manual_seed(0)
+    for key in ('iter', 'epoch'):  # some models ask how far the training is
+        MessageHub.get_current_instance().update_info(key, 0)
+    if (cfg.get('env_cfg') or {}).get('cudnn_benchmark'):
+        torch.backends.cudnn.benchmark = True
+
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
+        # Weights are loaded by init_weights(), which is not called.
+        defaults = {key: cfg[key] for key in ('data_preprocessor',) if cfg.get(key)}
+        model = build(registry.MODELS, {**defaults, **cfg.model}, 'model')
+        library = library_of(model)
+        model = revert_sync_batchnorm(model).to(place).train(train)
+        for module in model.modules():
+            if isinstance(module, DilatedReparam) and merge and not train:
+                module.reparameterize()
+        source = '--size'
+        if size is None:
+            size, source = image_size(cfg, library)
+        batch_size = batch_size or (_training_batch_size(cfg) if train else 1)
+        batch = make_batch(model, library, size, batch_size)
+        height, width = model.data_preprocessor(batch, train)['inputs'].shape[-2:]  # padded
+
+        optimizer = _optimizer(cfg, model, amp) if train else None
+        half = _half(amp, optimizer)
+
+        def step() -> Any:
+            if train:
+                return model.train_step(batch, optimizer)
+            with torch.no_grad(), _autocast(place, amp):
+                return model.test_step(batch)
+
+        def run() -> None:
+            step()
+            _synchronize(place)
+
+        for _ in range(warmup - 1):
+            run()
+        seconds = in_turns({'step': run}, iters)['step']  # one more run to warm up
+        parts = _main_parts(model)
+        times = _part_seconds(step, place, parts, optimizer, min(iters, SHARE_RUNS))
+        memory = peak_memory(run, place)
+        # What a detector does with its detections depends on the weights.
+        mode = 'tensor' if library == 'mmdet' else 'predict'
+        macs = _part_multiply_adds(model, parts, make_batch(model, library, size, 1), mode)
+        notes = _notes(model, library, step)
+        situation = Situation(model, place, train, bool(half))
+
+    parameters = _part_parameters(model, parts, train)
+    on_gpu = place.type == 'cuda'
+    return Report(
+        config=cfg.filename,
+        mode='training' if train else 'inference',
+        size=(height, width),
+        size_from=source,
+        batch_size=batch_size,
+        precision=f'mixed {half} and float32' if half else 'float32',
+        machine=machine(place),
+        images_per_second=batch_size / statistics.median(seconds),
+        step_ms=[1e3 * one for one in seconds],
+        peak_memory_mb=None if memory is None else memory / 1e6,
+        memory_kind='allocated on the GPU' if on_gpu else 'above what the process held before',
+        parameters=sum(parameters.values()),
+        training_only_parameters=sum(p.numel() for p in model.parameters())
+        - sum(parameters.values()),
+        multiply_adds=int(sum(macs.values())),
+        parts=_rows(parts, parameters, macs, times, 1e3 * statistics.median(seconds)),
+        notes=notes,
+        slow=slow_paths(situation),
+    )
+
+
+def _device(name: str | None) -> torch.device:
+    try:
+        device = torch.device(name or ('cuda' if torch.cuda.is_available() else 'cpu'))
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in ('cpu', 'cuda'):
+        raise ValueError(f"--device '{name}': allowed are cpu, cuda, cuda:N")
+    if device.type == 'cuda' and (device.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"--device '{name}': this machine has {torch.cuda.device_count()} GPUs")
+    return device
+
+
+def _check_amp(amp: str | None, device: torch.device, train: bool) -> None:
+    if amp and device.type == 'cpu' and (train or amp == 'float16'):
+        raise ValueError(f'--amp {amp} needs a GPU{" in training" if amp == "bfloat16" else ""}')
+    if amp == 'bfloat16' and device.type == 'cuda':
+        if not torch.cuda.is_bf16_supported(including_emulation=False):
+            raise ValueError('--amp bfloat16: this GPU has none, use float16')
+
+
+def _autocast(device: torch.device, amp: str | None) -> contextlib.AbstractContextManager:
+    return torch.autocast(device.type, getattr(torch, amp)) if amp else contextlib.nullcontext()
+
+
+def _synchronize(device: torch.device) -> None:
+    if device.type == 'cuda':
+        torch.cuda.synchronize(device)
+
+
+def _training_batch_size(cfg: Config) -> int:
+    return (cfg.get('train_dataloader') or {}).get('batch_size') or 2
+
+
+def _optimizer(cfg: Config, model: nn.Module, amp: str | None) -> Any:
+    """The config's optimizer, which leaves the weights as they are: random ones may diverge."""
+    optim_cfg = copy.deepcopy(cfg.optim_wrapper)
+    if amp:
+        scale = 'dynamic' if amp == 'float16' else 1.0
+        optim_cfg.update(type='AmpOptimWrapper', dtype=amp, loss_scale=scale)
+    try:
+        wrapper = build_optim_wrapper(model, optim_cfg)
+    except Exception as error:  # built from the user's words: the cause is in the message
+        raise ValueError(f'optim_wrapper: {type(error).__name__}: {one_line(error)}') from error
+    for group in wrapper.optimizer.param_groups:
+        group['lr'] = 0.0
+    return wrapper
+
+
+def _half(amp: str | None, optimizer: Any) -> str | None:
+    """The dtype of mixed precision, which may also be the config's wish."""
+    if amp or not hasattr(optimizer, 'cast_dtype'):
+        return amp
+    return str(optimizer.cast_dtype or torch.float16).removeprefix('torch.')
+
+
+def _main_parts(model: nn.Module) -> dict[str, nn.Module]:
+    """The modules whose shares are told: the model's children, and two of them in detail."""
+    parts = {}
+    for name, child in model.named_children():
+        if name in ('backbone', 'roi_head'):
+            for part, module in child.named_children():
+                if not isinstance(module, (nn.ModuleList, nn.ModuleDict)):
+                    parts[f'{name}.{part}'] = module
+        parts[name] = child
+    return parts
+
+
+def _part_seconds(
+    step: Callable[[], Any],
+    device: torch.device,
+    parts: dict[str, nn.Module],
+    optimizer: Any,
+    runs: int,
+) -> dict[str, float]:
+    """Seconds of a step by part; a part's backward pass is under its name after `BACKWARD`."""
+
+    def now() -> float:
+        _synchronize(device)
+        return time.perf_counter()
+
+    meter = Meter(now)
+
+    def backward(loss: torch.Tensor, **kwargs: Any) -> None:
+        meter.watch_backward(loss, BACKWARD)
+        type(optimizer).backward(optimizer, loss, **kwargs)
+        meter.switch(OTHER)
+
+    steps = {} if optimizer is None else {OPTIMIZER: optimizer}
+    with attributed(meter, parts), attributed(meter, steps, ('step', 'zero_grad')):
+        if optimizer is not None:
+            optimizer.backward = backward
+        for _ in range(runs):
+            del meter.starts[1:]
+            step()
+    if optimizer is not None:
+        del optimizer.backward
+    return {part: meter.amounts[part] / runs for part in [*meter.amounts] if part}
+
+
+def _part_multiply_adds(
+    model: nn.Module, parts: dict[str, nn.Module], batch: dict[str, list], mode: str
+) -> dict[str, float]:
+    """Multiply-adds of a forward pass.
+
+    PyTorch's counter sees convolutions and matrix products, so ContMix runs as the `reference`
+    formula, in which all of its products are such.
+    """
+    training = model.training
+    counter = FlopCounterMode(display=False)
+    meter = Meter(lambda: counter.get_total_flops() / 2)
+    model.eval()
+    with torch.no_grad(), _reference_backend(), counter, attributed(meter, parts):
+        model(**model.data_preprocessor(batch, False), mode=mode)
+    model.train(training)
+    return meter.amounts
+
+
+@contextlib.contextmanager
+def _reference_backend() -> Iterator[None]:
+    name = 'MMOVERLOCK_BACKEND'
+    before = {key: value for key, value in os.environ.items() if key == name}
+    os.environ[name] = 'reference'
+    try:
+        yield
+    finally:
+        del os.environ[name]
+        os.environ.update(before)
+
+
+def _part_parameters(model: nn.Module, parts: dict[str, nn.Module], train: bool) -> dict[str, int]:
+    """Number of parameters by part, without those that inference does not use."""
+    counts = dict.fromkeys([*parts, OTHER], 0)
+    for name, parameter in model.named_parameters():
+        if train or not f'{name}.'.startswith(tuple(f'{one}.' for one in TRAINING_ONLY)):
+            owner = next((part for part in parts if name.startswith(f'{part}.')), OTHER)
+            counts[owner] += parameter.numel()
+    return counts
+
+
+def _rows(
+    parts: dict[str, nn.Module],
+    parameters: dict[str, int],
+    macs: dict[str, float],
+    seconds: dict[str, float],
+    step_ms: float,
+) -> list[Part]:
+    """The rows that are not empty, their times as shares of `step_ms`.
+
+    A part whose parts have rows of their own keeps its rest.
+    """
+    whole = sum(seconds.values())
+    rows = []
+    for part in [*parts, OPTIMIZER, OTHER]:
+        backward = seconds.get(f'{BACKWARD}{part}', 0) / whole
+        share = seconds.get(part, 0) / whole + backward
+        amounts = parameters.get(part, 0), int(macs.get(part, 0))
+        if any(amounts) or share:
+            detailed = any(other.startswith(f'{part}.') for other in parts)
+            name = f'{part}, the rest' if detailed else part
+            rows.append(Part(name, *amounts, share * step_ms, backward * step_ms, share))
+    return rows
+
+
+def _notes(model: nn.Module, library: str, step: Callable[[], Any]) -> list[str]:
+    """What to know about a detector's figures; its time depends on what it finds."""
+    if library != 'mmdet' or model.training:
+        return []
+    found = [len(sample.pred_instances) for sample in step() if 'pred_instances' in sample]
+    note = f'the random weights detect {statistics.mean(found or [0]):.0f} objects per image'
+    if getattr(model, 'with_mask', False):
+        note += ": 'time' has their masks, 'multiply-adds' those of proposals ('tensor' mode)"
+    return [note]

@@ -1,0 +1,187 @@
+"""Time, peak memory, and which part of a model spends them."""
+
+from __future__ import annotations
+
+import bisect
+import contextlib
+import ctypes
+import functools
+import gc
+import os
+import platform
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Run = Callable[[], object]
+
+STATM = Path('/proc/self/statm')
+OTHER = 'other'
+# What a part of a model in mmdet, mmseg or mmpretrain is entered by.
+ENTRANCES = (
+    'forward',
+    'loss',
+    'predict',
+    'loss_and_predict',
+    'loss_and_target',
+    'loss_by_feat',
+    'predict_by_feat',
+)
+
+
+def in_turns(rivals: dict[str, Run], rounds: int) -> dict[str, list[float]]:
+    """Seconds of `rounds` runs of each rival, after one run that does not count."""
+    for run in rivals.values():
+        run()
+    seconds = {name: [] for name in rivals}
+    for _ in range(rounds):
+        for name, run in rivals.items():
+            start = time.perf_counter()
+            run()
+            seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def resident_bytes() -> int:
+    """Memory that this process holds (Linux)."""
+    return int(STATM.read_text().split()[1]) * os.sysconf('SC_PAGE_SIZE')
+
+
+def peak_memory(run: Run, device: torch.device | str = 'cpu') -> int | None:
+    """Most bytes held while `run` runs; None if this system does not tell.
+
+    On a GPU, what PyTorch has allocated, weights included. On the CPU, the rise of resident memory
+    above what it was before, looked at every half millisecond.
+    """
+    if torch.device(device).type == 'cuda':
+        torch.cuda.reset_peak_memory_stats(device)
+        run()
+        return torch.cuda.max_memory_allocated(device)
+    if not STATM.exists():
+        return None
+    highest, done = 0, threading.Event()
+
+    def watch() -> None:
+        nonlocal highest
+        while not done.is_set():
+            highest = max(highest, resident_bytes())
+            time.sleep(0.0005)
+
+    _release_memory()
+    before = resident_bytes()
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        run()
+    finally:
+        done.set()
+        watcher.join()
+    return max(highest - before, 0)
+
+
+def _release_memory() -> None:
+    """Give free memory back to the system: what earlier runs left would hide the next one's."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), 'malloc_trim', None)  # glibc's
+    if trim is not None:
+        trim(0)
+
+
+def machine(device: torch.device | str = 'cpu') -> str:
+    """One line about where the figures come from."""
+    name = platform.processor() or platform.machine()
+    info = Path('/proc/cpuinfo')
+    if torch.device(device).type == 'cuda':
+        name = torch.cuda.get_device_name(device)
+    elif info.exists():
+        names = [line for line in info.read_text().splitlines() if line.startswith('model name')]
+        name = names[0].partition(': ')[2] if names else name
+    return (
+        f'{name}, {torch.get_num_threads()} threads, torch {torch.__version__}, '
+        f'Python {platform.python_version()}, {time.strftime("%Y-%m-%d")}'
+    )
+
+
+class Meter:
+    """Divides what a running counter counts among parts: each has what was counted during it.
+
+    Args:
+        read: The counter, such as ``time.perf_counter``.
+    """
+
+    def __init__(self, read: Callable[[], float]):
+        self.read = read
+        self.amounts: dict[str | None, float] = defaultdict(float)
+        self.part: str | None = None
+        self.last = read()
+        # PyTorch numbers the autograd nodes as it makes them: the number at which a part began.
+        self.starts: list[tuple[int, str | None]] = [(0, OTHER)]
+
+    def switch(self, part: str | None) -> str | None:
+        """Count for `part` from now on; returns the part it counted for."""
+        previous = self.part
+        if part != previous:
+            now = self.read()
+            self.amounts[previous] += now - self.last
+            self.part, self.last = part, now
+            self.starts.append((torch.autograd._get_sequence_nr(), part))
+        return previous
+
+    def watch_backward(self, loss: Tensor, prefix: str) -> None:
+        """Have the backward pass of `loss` count for `prefix` and the part that made the node."""
+        numbers = [number for number, _ in self.starts]
+        todo, seen = [loss.grad_fn], set()
+        while todo:
+            node = todo.pop()
+            if node is None or node in seen or node.name().endswith('AccumulateGrad'):
+                continue
+            seen.add(node)
+            _, part = self.starts[bisect.bisect_right(numbers, node._sequence_nr()) - 1]
+            node.register_prehook(lambda _, name=f'{prefix}{part}': self.switch(name) and None)
+            todo += [child for child, _ in node.next_functions]
+
+
+@contextlib.contextmanager
+def attributed(
+    meter: Meter, objects: Mapping[str, Any], entrances: Sequence[str] = ENTRANCES
+) -> Iterator[None]:
+    """While it lasts, what an object's methods do counts for its name, the innermost one's.
+
+    Args:
+        meter: Counts; what is done outside of all counts for `OTHER`.
+        objects: Such as modules, by name.
+        entrances: Names of the methods.
+    """
+
+    def metered(part: str, method: Callable) -> Callable:
+        @functools.wraps(method)
+        def run(*args: Any, **kwargs: Any) -> Any:
+            outer = meter.switch(part)
+            try:
+                return method(*args, **kwargs)
+            finally:
+                meter.switch(outer)
+
+        return run
+
+    wrapped = [
+        (one, name, metered(part, getattr(one, name)))
+        for part, one in objects.items()
+        for name in entrances
+        if hasattr(one, name)
+    ]
+    for one, name, method in wrapped:
+        setattr(one, name, method)
+    outer = meter.switch(OTHER)
+    try:
+        yield
+    finally:
+        meter.switch(outer)
+        for one, name, _ in wrapped:
+            delattr(one, name)

@@ -1,0 +1,94 @@
+"""What makes a run slower than it need be, and how to leave it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from mmoverlock import environment
+from mmoverlock.models.overlock.contmix import ContMixBase
+from mmoverlock.models.overlock.reparam import DilatedReparam
+from mmoverlock.ops.dynamic_conv import BACKENDS, available_backends
+
+
+@dataclass(frozen=True)
+class Situation:
+    """A model about to run on `device`; `half` says whether in mixed precision."""
+
+    model: nn.Module
+    device: torch.device
+    train: bool
+    half: bool
+
+
+def contmix_backend(now: Situation) -> str | None:
+    if not any(isinstance(module, ContMixBase) for module in now.model.modules()):
+        return None
+    fastest = available_backends(now.device)[0]
+    if (environment.backend() or fastest) != 'reference':
+        return None
+    if fastest != 'reference':
+        return f'ContMix unfolds its maps: unset MMOVERLOCK_BACKEND to run {fastest}'
+    package = 'numba' if now.device.type == 'cpu' else 'triton'
+    reasons = '; '.join(
+        str(module.unavailable(now.device))
+        for name, module in BACKENDS.items()
+        if name != 'reference' and hasattr(module, 'contmix')
+    )
+    return f'ContMix unfolds its maps, for {reasons}: pip install {package}'
+
+
+def unmerged_branches(now: Situation) -> str | None:
+    modules = (m for m in now.model.modules() if isinstance(m, DilatedReparam))
+    if now.train or all(module.deploy for module in modules):
+        return None
+    return 'the large-kernel branches are not merged: leave out --no-merge'
+
+
+def full_precision(now: Situation) -> str | None:
+    exact = torch.get_float32_matmul_precision() == 'highest'
+    if now.device.type != 'cuda' or now.half or not exact:
+        return None
+    return (
+        'float32 without tensor cores: use --amp bfloat16, or set '
+        'TORCH_ALLOW_TF32_CUBLAS_OVERRIDE=1 for TF32'
+    )
+
+
+def gradient_checkpointing(now: Situation) -> str | None:
+    def active(module: nn.Module) -> bool:
+        counts = getattr(module, 'use_checkpoint', False)
+        counts = any(counts) if isinstance(counts, (list, tuple)) else counts
+        return bool(counts or getattr(module, 'with_cp', False))
+
+    if not now.train or not any(active(module) for module in now.model.modules()):
+        return None
+    return (
+        'gradient checkpointing runs blocks twice to save memory: '
+        'model.backbone.use_checkpoint=[0,0,0,0] (with_cp=False elsewhere) turns it off'
+    )
+
+
+def one_thread(now: Situation) -> str | None:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
+    if now.device.type != 'cpu' or torch.get_num_threads() > 1 or cores == 1:
+        return None
+    return f'one thread of {cores} cores: set OMP_NUM_THREADS={cores}'
+
+
+CHECKS: tuple[Callable[[Situation], str | None], ...] = (
+    contmix_backend,
+    unmerged_branches,
+    full_precision,
+    gradient_checkpointing,
+    one_thread,
+)
+
+
+def slow_paths(now: Situation) -> list[str]:
+    """What is slow in this situation, one line each, with the way to leave it."""
+    return [message for check in CHECKS if (message := check(now))]
