@@ -35,23 +35,23 @@ def compare(bench: Bench, shape: str, channels_last: bool) -> None:
         x = x.contiguous(memory_format=torch.channels_last)
     weight = torch.randn(channels, 1, size, size, device=bench.device, dtype=bench.dtype) / size
     x, weight, grad = x.requires_grad_(), weight.requires_grad_(), torch.randn_like(x)
-    everything = dict(depthwise.IMPLEMENTATIONS)
 
     def run(name: str, backward: bool) -> list[Tensor]:
         """One implementation, or whichever was measured to be the fastest."""
-        depthwise.IMPLEMENTATIONS.clear()
-        depthwise.IMPLEMENTATIONS.update(
-            everything if name == 'chosen' else {name: everything[name]}
-        )
         x.grad = weight.grad = None
         with torch.set_grad_enabled(backward):
-            out = depthwise_conv2d(x, weight, dilation=dilation)
+            chosen = None if name == 'chosen' else name
+            out = depthwise_conv2d(x, weight, dilation=dilation, implementation=chosen)
         if not backward:
             return [out]
         out.backward(grad)
         return [out, x.grad, weight.grad]
 
-    names = [n for n, module in everything.items() if module.unavailable(bench.device) is None]
+    names = [
+        n
+        for n, module in depthwise.IMPLEMENTATIONS.items()
+        if module.unavailable(bench.device) is None
+    ]
     work = 2 * x.numel() * size**2
     layout = 'channels_last' if channels_last else 'contiguous'
     for title, backward in (('forward', False), ('forward + backward', True)):

@@ -3,8 +3,8 @@
     python benchmarks/model.py [--arch t] [--sizes 224,224,1 ...] [--train 224,224,4 ...]
 
 `reference` is the network as its formulas say: ContMix unfolded, PyTorch's convolutions, the
-image's own memory layout. timm's convnext_tiny and swin_tiny run for orientation, where they take the size;
-their classifiers are left out.
+image's own memory layout. timm's convnext_tiny and swin_tiny run for orientation, where they take
+the size; their classifiers are left out.
 """
 
 from __future__ import annotations

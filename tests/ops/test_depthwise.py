@@ -181,7 +181,7 @@ def test_autocast_and_compile(monkeypatch):
 
 def test_operators_are_registered_properly():
     (x, weight, bias), _ = make_inputs((1, 3, 8, 9, 5, 1), torch.float32)
-    for arguments in ((x, weight, bias, 1), (x, weight, None, 1)):
+    for arguments in ((x, weight, bias, 1, 'numba'), (x, weight, None, 1, '')):
         torch.library.opcheck(torch.ops.mmoverlock.depthwise_conv2d, arguments)
 
 
@@ -189,6 +189,20 @@ def test_operators_are_registered_properly():
 def test_wrong_shapes_are_refused(weight):
     with pytest.raises(ValueError, match='an odd K are needed'):
         depthwise_conv2d(torch.zeros(1, 3, 8, 8), torch.zeros(weight))
+
+
+def test_implementation_by_name(monkeypatch):
+    monkeypatch.setattr(depthwise, 'fastest', None)  # not asked
+    inputs, grad = make_inputs(SHAPES[5], torch.float32)
+    wanted = run(expected, inputs, grad, 1)
+    for name in ('numba', 'torch'):
+        actual = run(lambda *x, name=name: depthwise_conv2d(*x, name), inputs, grad, 1)
+        assert_all_close(actual, wanted, 1e-5)
+    with pytest.raises(ValueError, match="unknown implementation 'fast': allowed are"):
+        depthwise_conv2d(*inputs, implementation='fast')
+    monkeypatch.setattr(numba_cpu, 'unavailable', lambda device: 'no CPU')
+    with pytest.raises(ValueError, match="'numba' cannot run here: no CPU"):
+        depthwise_conv2d(*inputs, implementation='numba')
 
 
 def test_implementations_say_where_they_run():

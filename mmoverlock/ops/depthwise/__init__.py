@@ -27,14 +27,16 @@ __all__ = ['DepthwiseConv2d', 'choices', 'depthwise_conv2d', 'forget']
 IMPLEMENTATIONS: dict[str, ModuleType] = {'numba': numba_cpu, 'torch': torch_conv}
 
 
-def _run(direction: str, x: Tensor, weight: Tensor, *args) -> Tensor | tuple[Tensor, Tensor]:
-    """Run `direction` by the fastest implementation for inputs like these.
+def _run(
+    direction: str, name: str, x: Tensor, weight: Tensor, *args: Tensor | int | None
+) -> Tensor | tuple[Tensor, Tensor]:
+    """Run `direction` by the implementation called `name`, or else by the fastest for such inputs.
 
     Alike are inputs whose numbers of pixels have the same power of two, the rest being equal.
     """
-    candidates = {
-        name: partial(getattr(module, direction), *args)
-        for name, module in IMPLEMENTATIONS.items()
+    runs = {
+        other: partial(getattr(module, direction), *args)
+        for other, module in IMPLEMENTATIONS.items()
         if module.unavailable(x.device) is None
     }
     kind = (
@@ -47,48 +49,61 @@ def _run(direction: str, x: Tensor, weight: Tensor, *args) -> Tensor | tuple[Ten
         (x.numel() // len(weight)).bit_length(),
         torch.get_num_threads(),
     )
-    return candidates[fastest(kind, candidates, x.device)]()
+    return runs[name or fastest(kind, runs, x.device)]()
 
 
 @torch.library.custom_op('mmoverlock::depthwise_conv2d', mutates_args=())
-def _op(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int) -> Tensor:
-    return _run('forward', x, weight, x, weight, bias, dilation)
+def _op(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int, name: str) -> Tensor:
+    return _run('forward', name, x, weight, x, weight, bias, dilation)
 
 
 @_op.register_fake
-def _(x, weight, bias, dilation):
+def _(x, weight, bias, dilation, name):
     return torch.empty_like(x)
 
 
 @torch.library.custom_op('mmoverlock::depthwise_conv2d_backward', mutates_args=())
 def _backward_op(
-    grad_out: Tensor, x: Tensor, weight: Tensor, dilation: int
+    grad_out: Tensor, x: Tensor, weight: Tensor, dilation: int, name: str
 ) -> tuple[Tensor, Tensor]:
-    return _run('backward', x, weight, grad_out, x, weight, dilation)
+    return _run('backward', name, x, weight, grad_out, x, weight, dilation)
 
 
 @_backward_op.register_fake
-def _(grad_out, x, weight, dilation):
+def _(grad_out, x, weight, dilation, name):
     return torch.empty_like(x), torch.empty_like(weight)
 
 
 def _setup_context(ctx, inputs, output):
-    x, weight, bias, ctx.dilation = inputs
+    x, weight, bias, ctx.dilation, ctx.name = inputs
     ctx.with_bias = bias is not None
     ctx.save_for_backward(x, weight)
 
 
 def _backward(ctx, grad_out):
-    grad_x, grad_weight = _backward_op(grad_out, *ctx.saved_tensors, ctx.dilation)
+    grads = _backward_op(grad_out, *ctx.saved_tensors, ctx.dilation, ctx.name)
     grad_bias = grad_out.sum((0, 2, 3)) if ctx.with_bias else None
-    return grad_x, grad_weight, grad_bias, None
+    return *grads, grad_bias, None, None
 
 
 _op.register_autograd(_backward, setup_context=_setup_context)
 
 
+def check_implementation(name: str, device: torch.device) -> None:
+    """Raise a ValueError if there is no such implementation, or none on this device."""
+    if name not in IMPLEMENTATIONS:
+        raise ValueError(f"unknown implementation '{name}': allowed are {sorted(IMPLEMENTATIONS)}")
+    reason = IMPLEMENTATIONS[name].unavailable(device)
+    if reason:
+        raise ValueError(f"implementation '{name}' cannot run here: {reason}")
+
+
 def depthwise_conv2d(
-    x: Tensor, weight: Tensor, bias: Tensor | None = None, dilation: int = 1
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    dilation: int = 1,
+    implementation: str | None = None,
 ) -> Tensor:
     """Depthwise convolution with stride 1 and "same" zero padding.
 
@@ -97,12 +112,13 @@ def depthwise_conv2d(
         weight: (C, 1, K, K), K odd.
         bias: (C).
         dilation: Distance of neighbouring taps.
+        implementation: 'numba' or 'torch'; None measures which is faster.
 
     Returns:
         (B, C, H, W). Differentiable in x, weight and bias.
 
     Raises:
-        ValueError: if the shapes do not fit.
+        ValueError: if the shapes do not fit, or the implementation cannot run.
     """
     size = weight.shape[-1]
     if x.ndim != 4 or weight.shape != (x.shape[1], 1, size, size) or size % 2 == 0:
@@ -110,14 +126,16 @@ def depthwise_conv2d(
             f'x {tuple(x.shape)}, weight {tuple(weight.shape)}: (B, C, H, W) and (C, 1, K, K) with '
             'an odd K are needed'
         )
-    if plain():
+    if implementation is not None:
+        check_implementation(implementation, x.device)
+    elif plain():
         return torch_conv.forward(x, weight, bias, dilation)
     device = x.device.type
     if torch.is_autocast_enabled(device):
         dtype = torch.get_autocast_dtype(device)
         x, weight = x.to(dtype), weight.to(dtype)
         bias = None if bias is None else bias.to(dtype)
-    return _op(x, weight, bias, dilation)
+    return _op(x, weight, bias, dilation, implementation or '')
 
 
 class DepthwiseConv2d(nn.Conv2d):

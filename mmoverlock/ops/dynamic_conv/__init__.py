@@ -69,7 +69,7 @@ def dynamic_conv2d(kernels: Tensor, value: Tensor, backend: str | None = None) -
     Args:
         kernels: (B, G, H, W, K·K), taps row by row, K odd; already softmaxed, if so wanted.
         value: (B, G, H, W, C), H and W at least K.
-        backend: 'reference', 'numba', 'triton' or 'natten'; None chooses (see :func:`choose_backend`).
+        backend: 'reference', 'numba', 'triton' or 'natten'; None: see :func:`choose_backend`.
 
     Returns:
         (B, G, H, W, C). At the borders the window is moved inside the map (NATTEN's rule): for
