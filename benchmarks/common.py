@@ -13,8 +13,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import torch
+from matplotlib import colormaps
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from torch import Tensor
 
 from mmoverlock.analysis.profiling import in_turns, machine, peak_memory
@@ -160,15 +162,23 @@ def draw(rows: list[Row], title: str, file: Path) -> None:
     """Bars of the median times, one group for each case, on a logarithmic scale."""
     cases = list(dict.fromkeys(row.case for row in rows))
     rivals = list(dict.fromkeys(row.rival for row in rows))
-    figure, axes = plt.subplots(figsize=(9, 1.2 + 0.28 * (len(rows) + len(cases))))
-    colours = dict(zip(rivals, plt.get_cmap('tab10').colors, strict=False))
+    size = 9, 1.2 + 0.28 * (len(rows) + len(cases))
+    figure = Figure(figsize=size, layout='constrained')
+    axes = figure.subplots()
+    colours = dict(zip(rivals, colormaps['tab10'].colors, strict=False))
     at, ticks = 0, []
     for case in cases:
         group = [row for row in rows if row.case == case]
         ticks.append(at + (len(group) - 1) / 2)
         for row in group:
             axes.barh(at, row.median_ms, color=colours[row.rival])
-            axes.text(row.median_ms, at, f' {row.median_ms:.3g} ms', va='center', fontsize=8)
+            axes.text(
+                row.median_ms,
+                at,
+                f' {row.median_ms:,.{0 if row.median_ms >= 100 else 1}f} ms',
+                va='center',
+                fontsize=8,
+            )
             at += 1
         at += 1
     axes.set_yticks(ticks, cases, fontsize=8)
@@ -177,8 +187,6 @@ def draw(rows: list[Row], title: str, file: Path) -> None:
     axes.set_xlim(right=axes.get_xlim()[1] * 2)
     axes.set_xlabel('median time in ms (less is better)')
     axes.set_title(title, fontsize=9)
-    handles = [plt.Rectangle((0, 0), 1, 1, color=colours[rival]) for rival in rivals]
-    axes.legend(handles, rivals, fontsize=8)
-    figure.tight_layout()
+    handles = [Patch(color=colours[rival], label=rival) for rival in rivals]
+    axes.legend(handles=handles, fontsize=8)
     figure.savefig(file, dpi=120)
-    plt.close(figure)

@@ -8,7 +8,8 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))  # a clone that is not
 
 from mmengine.config import Config  # noqa: E402
 
-from mmoverlock.analysis import draw_curves, draw_predictions  # noqa: E402
+from mmoverlock.analysis.curves import draw_curves  # noqa: E402
+from mmoverlock.analysis.predictions import draw_predictions  # noqa: E402
 from mmoverlock.engine import cli  # noqa: E402
 
 

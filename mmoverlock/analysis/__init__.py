@@ -1,6 +1,1 @@
-"""What a run shows of itself, drawn from its files."""
-
-from .curves import draw_curves
-from .predictions import draw_predictions
-
-__all__ = ['draw_curves', 'draw_predictions']
+"""What a model costs, and what a run shows of itself."""

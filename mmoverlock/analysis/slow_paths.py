@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -80,12 +81,26 @@ def one_thread(now: Situation) -> str | None:
     return f'one thread of {cores} cores: set OMP_NUM_THREADS={cores}'
 
 
+def mapped_memory(now: Situation) -> str | None:
+    """glibc takes every large map from the system anew, unless told to keep what is freed."""
+    tunable = 'MALLOC_MMAP_THRESHOLD_'
+    if now.device.type != 'cpu' or platform.libc_ver()[0] != 'glibc' or tunable in os.environ:
+        return None
+    if 'malloc' in os.environ.get('LD_PRELOAD', ''):
+        return None
+    return (
+        'maps of more than 32 MB are new memory every time: set '
+        f'{tunable}=4294967296 MALLOC_TRIM_THRESHOLD_=4294967296 to keep it'
+    )
+
+
 CHECKS: tuple[Callable[[Situation], str | None], ...] = (
     contmix_backend,
     unmerged_branches,
     full_precision,
     gradient_checkpointing,
     one_thread,
+    mapped_memory,
 )
 
 

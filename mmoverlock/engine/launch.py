@@ -44,6 +44,7 @@ def launch(processes: str, script: str, arguments: Sequence[str]) -> int:
     port = _port(nodes, node)
     if not torch.cuda.is_available():
         _share_cores(count)
+        _keep_memory()
     logging.disable(logging.ERROR)  # torchrun's reports
     options = dict(
         nnodes=nodes,
@@ -104,6 +105,16 @@ def _share_cores(processes: int) -> None:
     threads = os.environ.setdefault('OMP_NUM_THREADS', threads)
     os.environ.setdefault('MKL_NUM_THREADS', threads)
     os.environ.setdefault('NUMBA_NUM_THREADS', threads)
+
+
+def _keep_memory() -> None:
+    """Have glibc keep what is freed, unless the user has decided.
+
+    Otherwise it takes every map of more than 32 MB from the system anew, which costs more time than
+    most layers spend on one.
+    """
+    for name in ('MALLOC_MMAP_THRESHOLD_', 'MALLOC_TRIM_THRESHOLD_'):
+        os.environ.setdefault(name, str(1 << 32))
 
 
 @command

@@ -11,8 +11,8 @@ import pytest
 import torch
 from pycocotools import mask as coco_mask
 
-from mmoverlock.analysis import draw_curves, draw_predictions
-from mmoverlock.analysis.curves import read_scalars
+from mmoverlock.analysis.curves import draw_curves, read_scalars
+from mmoverlock.analysis.predictions import draw_predictions
 
 
 @pytest.fixture

@@ -98,6 +98,8 @@ def test_in_turns():
 def test_slow_paths(monkeypatch):
     monkeypatch.delenv('MMOVERLOCK_BACKEND', raising=False)
     monkeypatch.setattr('os.sched_getaffinity', lambda _: {0}, raising=False)
+    monkeypatch.setenv('MALLOC_MMAP_THRESHOLD_', '4294967296')
+    monkeypatch.delenv('TRITON_INTERPRET', raising=False)
     block = ContMixBlock(16, kernel_size=5, num_heads=2)
     here = dict(model=block, device=torch.device('cpu'), train=True, half=False)
     assert slow_paths(Situation(**here)) == []
@@ -119,6 +121,14 @@ def test_slow_paths(monkeypatch):
     monkeypatch.setattr('torch.get_num_threads', lambda: 1)
     (threads,) = slow_paths(Situation(**{**here, 'model': nn.Linear(2, 2)}))
     assert threads == 'one thread of 2 cores: set OMP_NUM_THREADS=2'
+
+    monkeypatch.setattr('torch.get_num_threads', lambda: 2)
+    monkeypatch.delenv('MALLOC_MMAP_THRESHOLD_')
+    monkeypatch.setattr('platform.libc_ver', lambda: ('glibc', '2.36'))
+    (mapped,) = slow_paths(Situation(**here))
+    assert 'set MALLOC_MMAP_THRESHOLD_=4294967296' in mapped
+    monkeypatch.setenv('LD_PRELOAD', '/usr/lib/libjemalloc.so.2')
+    assert slow_paths(Situation(**here)) == []
 
     on_gpu = dict(here, model=nn.Linear(2, 2), device=torch.device('cuda'))
     (precise,) = slow_paths(Situation(**on_gpu))

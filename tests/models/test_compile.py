@@ -1,0 +1,41 @@
+"""torch.compile takes the whole network in one graph, and the graph computes the same."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from mmoverlock.models import OverLoCK
+
+
+@pytest.fixture
+def image():
+    return torch.randn(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize('deploy', [False, True])
+def test_inference(image, deploy):
+    torch.manual_seed(0)
+    model = OverLoCK('xxt', out_indices=(0, 1, 2, 3), fuse_overview=True, deploy=deploy).eval()
+    compiled = torch.compile(model, fullgraph=True, backend='aot_eager')
+    with torch.no_grad():
+        for actual, expected in zip(compiled(image), model(image), strict=True):
+            torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_training_step(image):
+    torch.manual_seed(0)
+    model = OverLoCK('xxt')
+    model.eval()  # batch norm without its running sums, which a second run would change
+
+    def gradients(network):
+        model.zero_grad()
+        sum(out.square().mean() for out in network(image)).backward()
+        return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+
+    expected = gradients(model)
+    actual = gradients(torch.compile(model, fullgraph=True, backend='aot_eager'))
+    assert actual.keys() == expected.keys()
+    for name, grad in actual.items():
+        limit = 1e-4 * expected[name].abs().max().clamp(min=1e-6)
+        assert (grad - expected[name]).abs().max() <= limit, name

@@ -1,0 +1,49 @@
+"""Every benchmark runs, in small, and refuses to time what does not agree."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+BENCHMARKS = Path(__file__).parents[1] / 'benchmarks'
+OPTIONS = {
+    'contmix': ['--shape', *'1 2 3 4 8 9 7'.split()],
+    'depthwise': ['--shapes', '1,5,8,9,5,1'],
+    'model': ['--arch', 'xxt', '--sizes', '64,64,1', '--train', '64,64,2'],
+}
+
+
+@pytest.mark.parametrize('name', OPTIONS)
+def test_benchmark(name, tmp_path):
+    environment = {key: value for key, value in os.environ.items() if key != 'TRITON_INTERPRET'}
+    command = [sys.executable, BENCHMARKS / f'{name}.py', '--rounds', '1', '--device', 'cpu']
+    done = subprocess.run(
+        [*command, '--out', tmp_path, *OPTIONS[name]],
+        capture_output=True, text=True, env=environment,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    results = json.loads((tmp_path / f'{name}.json').read_text())
+    rivals = {row['rival'] for row in results['rows']}
+    assert {'numba'} < rivals
+    assert all(row['median_ms'] > 0 and row['peak_mb'] >= 0 for row in results['rows'])
+    assert all(row['roofline'] is None or 0 < row['roofline'] < 2 for row in results['rows'])
+    assert (tmp_path / f'{name}.png').stat().st_size > 10_000
+    for rival in rivals:
+        assert rival in done.stdout
+
+
+def test_what_does_not_agree_is_not_timed(monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    from common import agree
+
+    x = torch.ones(3)
+    agree({'base': lambda: [x], 'same': lambda: [x + 1e-6]}, 'base', torch.float32)
+    for wrong in (x + 1e-3, x * float('nan')):
+        with pytest.raises(SystemExit, match='wrong does not agree with base'):
+            agree({'base': lambda: [x], 'wrong': lambda w=wrong: [w]}, 'base', torch.float32)
