@@ -125,10 +125,11 @@ def test_slow_paths(monkeypatch):
     monkeypatch.setattr('torch.get_num_threads', lambda: 2)
     monkeypatch.delenv('MALLOC_MMAP_THRESHOLD_')
     monkeypatch.setattr('platform.libc_ver', lambda: ('glibc', '2.36'))
-    (mapped,) = slow_paths(Situation(**here))
+    plain = dict(here, model=nn.Linear(2, 2))
+    (mapped,) = slow_paths(Situation(**plain))
     assert 'set MALLOC_MMAP_THRESHOLD_=4294967296' in mapped
     monkeypatch.setenv('LD_PRELOAD', '/usr/lib/libjemalloc.so.2')
-    assert slow_paths(Situation(**here)) == []
+    assert slow_paths(Situation(**plain)) == []
 
     on_gpu = dict(here, model=nn.Linear(2, 2), device=torch.device('cuda'))
     (precise,) = slow_paths(Situation(**on_gpu))
