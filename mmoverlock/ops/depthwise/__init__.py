@@ -18,13 +18,17 @@ from torch import Tensor, nn
 
 from mmoverlock.ops.plain import plain
 
-from . import numba_cpu, torch_conv
+from . import numba_cpu, torch_conv, triton_gpu
 from .choice import choices, fastest, forget
 
 __all__ = ['DepthwiseConv2d', 'choices', 'depthwise_conv2d', 'forget']
 
 # In the order of preference, where nothing may be measured.
-IMPLEMENTATIONS: dict[str, ModuleType] = {'numba': numba_cpu, 'torch': torch_conv}
+IMPLEMENTATIONS: dict[str, ModuleType] = {
+    'numba': numba_cpu,
+    'torch': torch_conv,
+    'triton': triton_gpu,
+}
 
 
 def _run(
@@ -112,7 +116,7 @@ def depthwise_conv2d(
         weight: (C, 1, K, K), K odd.
         bias: (C).
         dilation: Distance of neighbouring taps.
-        implementation: 'numba' or 'torch'; None measures which is faster.
+        implementation: 'numba', 'torch' or 'triton'; None measures which is fastest.
 
     Returns:
         (B, C, H, W). Differentiable in x, weight and bias.

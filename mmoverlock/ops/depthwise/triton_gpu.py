@@ -1,0 +1,76 @@
+"""Depthwise convolution on CUDA and ROCm devices, by Triton, with sums in float32 at least.
+
+Triton is imported when a kernel first runs, for it may be missing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
+
+import torch
+from torch import Tensor
+
+INSTALLED = find_spec('triton') is not None
+PROGRAMS = 1024  # about so many are wanted for the weight's gradient
+
+
+def unavailable(device: torch.device) -> str | None:
+    """Needs Triton and a device that it compiles for."""
+    if not INSTALLED:
+        return 'triton is not installed'
+    if device.type != 'cuda':
+        return f'triton runs on CUDA and ROCm devices, not on {device}'
+    return None
+
+
+def _launch(name: str, grid, *args: Tensor | int, x: Tensor, weight: Tensor, dilation: int) -> None:
+    """Run a kernel where x is. `grid` takes the number of channels of a tile, and its pixels."""
+    kernels = import_module('.triton_kernels', __package__)
+    dtype = torch.promote_types(x.dtype, torch.float32)
+    with torch.cuda.device_of(x):
+        getattr(kernels, name)[lambda meta: grid(meta['PIXELS'], meta['CHANNELS'])](
+            *args,
+            K=weight.shape[-1],
+            DILATION=dilation,
+            LAST=x.stride(1) == 1,
+            ACC=getattr(kernels.tl, str(dtype).removeprefix('torch.')),
+        )
+
+
+def _dense(x: Tensor) -> Tensor:
+    last = x.is_contiguous(memory_format=torch.channels_last)
+    return x if last else x.contiguous()
+
+
+def forward(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int) -> Tensor:
+    """See :func:`mmoverlock.ops.depthwise_conv2d`."""
+    x, weight = _dense(x), weight.contiguous()
+    batch, channels, height, width = x.shape
+    bias = weight.new_zeros(channels) if bias is None else bias.contiguous()
+    out = torch.empty_like(x)
+
+    def grid(pixels: int, tile: int) -> tuple[int, int, int]:
+        return -(-height * width // pixels), -(-channels // tile), batch
+
+    args = x, weight, bias, out, channels, height, width, *x.stride()
+    _launch('convolve', grid, *args, x=x, weight=weight, dilation=dilation)
+    return out
+
+
+def backward(grad_out: Tensor, x: Tensor, weight: Tensor, dilation: int) -> tuple[Tensor, Tensor]:
+    """Gradients of x and weight. There are no atomics: results repeat exactly."""
+    x, grad_out = _dense(x), _dense(grad_out)
+    batch, channels, height, width = x.shape
+    taps = weight.shape[-1] ** 2
+    grad_x = forward(grad_out, weight.flip(2, 3), None, dilation)
+    parts = min(-(-PROGRAMS // (taps * -(-channels // 32))), batch * height)
+    dtype = torch.promote_types(x.dtype, torch.float32)
+    sums = x.new_empty((parts, taps, channels), dtype=dtype)
+
+    def grid(pixels: int, tile: int) -> tuple[int, int]:
+        return taps * parts, -(-channels // tile)
+
+    args = x, grad_out, sums, batch, channels, height, width, *x.stride(), *grad_out.stride(), parts
+    _launch('correlate', grid, *args, x=x, weight=weight, dilation=dilation)
+    return grad_x, sums.sum(0).t().reshape(weight.shape).to(weight.dtype)
