@@ -81,6 +81,7 @@ def measure(main, folder, capsys, monkeypatch):
     """Runs the tool in the folder; returns the figures and what it printed."""
     monkeypatch.chdir(folder)
     monkeypatch.setattr('os.sched_getaffinity', lambda _: {0}, raising=False)  # as many as threads
+    monkeypatch.setenv('MALLOC_MMAP_THRESHOLD_', '4294967296')
 
     def run(*arguments: str) -> tuple[dict, str]:
         figures = ['--iters', '2', '--warmup', '1', '--json', 'report.json']

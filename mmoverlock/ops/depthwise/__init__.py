@@ -79,13 +79,13 @@ def _(grad_out, x, weight, dilation, name):
 
 
 def _setup_context(ctx, inputs, output):
-    x, weight, bias, ctx.dilation, ctx.name = inputs
+    x, weight, bias, ctx.dilation, ctx.implementation = inputs
     ctx.with_bias = bias is not None
     ctx.save_for_backward(x, weight)
 
 
 def _backward(ctx, grad_out):
-    grads = _backward_op(grad_out, *ctx.saved_tensors, ctx.dilation, ctx.name)
+    grads = _backward_op(grad_out, *ctx.saved_tensors, ctx.dilation, ctx.implementation)
     grad_bias = grad_out.sum((0, 2, 3)) if ctx.with_bias else None
     return *grads, grad_bias, None, None
 
