@@ -86,7 +86,7 @@ class DilatedReparam(nn.Module):
         for size, dilation in DILATED_BRANCHES[self.kernel_size]:
             conv = self.get_submodule(f'dil_conv_k{size}_{dilation}')
             norm = self.get_submodule(f'dil_bn_k{size}_{dilation}')
-            y = y + norm(conv(x))
+            y += norm(conv(x))
         return y
 
     @torch.no_grad()
