@@ -64,9 +64,6 @@ def infer(bench: Bench, arch: str, height: int, width: int, batch: int) -> None:
         return out if isinstance(out, tuple) else (out,)
 
     names = available_backends(bench.device)
-    names = [
-        name for name in names if os.environ.get('TRITON_INTERPRET') != '1' or name != 'triton'
-    ]
     rivals = {name: lambda name=name: with_backend(name, lambda: forward(model)) for name in names}
     agree(rivals, 'reference', bench.dtype)
     work = flops(model, image)
@@ -94,9 +91,6 @@ def train(bench: Bench, arch: str, height: int, width: int, batch: int) -> None:
         return [torch.stack([p.grad.norm() for p in parameters if p.grad is not None])]
 
     names = available_backends(bench.device)
-    names = [
-        name for name in names if os.environ.get('TRITON_INTERPRET') != '1' or name != 'triton'
-    ]
     agree({name: lambda name=name: gradients(name) for name in names}, 'reference', bench.dtype)
     rivals = {name: lambda name=name: with_backend(name, lambda: step(model)) for name in names}
     work = 3 * flops(model, image)

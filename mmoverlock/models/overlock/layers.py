@@ -73,9 +73,9 @@ def spatial_norm(x: Tensor) -> Tensor:
 
 
 class SpatialNorm(torch.autograd.Function):
-    """:func:`spatial_norm` with a short backward pass, and on the CPU ten times faster forward.
+    """:func:`spatial_norm` with a short backward pass.
 
-    There the squares are summed by strips of rows, small enough to stay in the cache.
+    On the CPU the squares are summed by strips of rows, small enough to stay in the cache.
     """
 
     @staticmethod

@@ -1,8 +1,8 @@
 """Depthwise convolution with large kernels, by the implementation that is fastest here.
 
 No implementation is fastest everywhere: on the CPU, oneDNN is good at small kernels and, with
-channels innermost, at large ones in the forward pass; backward it is up to 20 times slower than the
-loops here. So the fastest is measured, for each direction, on the first input of a kind.
+channels innermost, at large ones in the forward pass; backward the loops here are faster
+(docs/benchmarks.md). So the fastest is measured, for each direction, on the first input of a kind.
 
 An implementation is a module with `unavailable(device)`, which says why it cannot run there, or
 None, with `forward` and with `backward`.

@@ -52,8 +52,8 @@ def correlate(padded, line, grads, grads_at, size, dilation, height, width, out)
                     at += step
                     grad += step
                 row = (a * tiled(size) + b) * step
-                before = repeat(splat(padded.dtype.type(1)), TILE)
-                store_each(out, row, step, fma_each(sums, out, row, step, before[0]))
+                one = splat(padded.dtype.type(1))
+                store_each(out, row, step, fma_each(sums, out, row, step, one))
 
 
 @njit(**COMPILE)

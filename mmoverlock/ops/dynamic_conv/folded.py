@@ -34,7 +34,8 @@ def make_op(name: str, forward: Callable, backward: Callable) -> Callable:
 
     Args:
         name: The operator's name, in the namespace `mmoverlock`.
-        forward: (query, keys, bias, rpb_small, rpb_large, value) → (out, log_sum).
+        forward: (query, keys, bias, rpb_small, rpb_large, value) → (out, log_sum). Its annotations
+            and those of backward give PyTorch the schemas.
         backward: (grad_out, out, log_sum, query, keys, bias, rpb_small, rpb_large, value) → the
             gradients of the last six, each in the dtype and shape of its tensor.
 
@@ -42,16 +43,8 @@ def make_op(name: str, forward: Callable, backward: Callable) -> Callable:
         The operator, with the signature of `forward`.
     """
 
-    @torch.library.custom_op(f'mmoverlock::{name}', mutates_args=())
-    def op(
-        query: Tensor,
-        keys: Tensor,
-        bias: Tensor,
-        rpb_small: Tensor,
-        rpb_large: Tensor,
-        value: Tensor,
-    ) -> tuple[Tensor, Tensor]:
-        return forward(query, keys, bias, rpb_small, rpb_large, value)
+    op = torch.library.custom_op(f'mmoverlock::{name}', forward, mutates_args=())
+    op_backward = torch.library.custom_op(f'mmoverlock::{name}_backward', backward, mutates_args=())
 
     @op.register_fake
     def _(query, keys, bias, rpb_small, rpb_large, value):
@@ -59,21 +52,6 @@ def make_op(name: str, forward: Callable, backward: Callable) -> Callable:
         dtype = accumulator(value.dtype)
         log_sum = value.new_empty((batch, two, groups, height, width), dtype=dtype)
         return torch.empty_like(value), log_sum
-
-    @torch.library.custom_op(f'mmoverlock::{name}_backward', mutates_args=())
-    def op_backward(
-        grad_out: Tensor,
-        out: Tensor,
-        log_sum: Tensor,
-        query: Tensor,
-        keys: Tensor,
-        bias: Tensor,
-        rpb_small: Tensor,
-        rpb_large: Tensor,
-        value: Tensor,
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-        tensors = (query, keys, bias, rpb_small, rpb_large, value)
-        return backward(grad_out, out, log_sum, *tensors)
 
     @op_backward.register_fake
     def _(grad_out, out, log_sum, *tensors):
