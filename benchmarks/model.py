@@ -3,14 +3,17 @@
     python benchmarks/model.py [--arch t] [--sizes 224,224,1 ...] [--train 224,224,4 ...]
 
 `reference` is the network as its formulas say: ContMix unfolded, PyTorch's convolutions, the
-image's own memory layout. timm's convnext_tiny and swin_tiny run for orientation, where they take
-the size; their classifiers are left out.
+image's own memory layout. In inference, `+ channels_last` is the network whose weights were turned
+by ``model.to(memory_format=torch.channels_last)``, and `+ compile`, if --compile is given, that one
+in torch.compile with weights frozen (on a CPU it compiles for minutes). timm's convnext_tiny and
+swin_tiny run for orientation, where they take the size; their classifiers are left out.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from copy import deepcopy
 from importlib.util import find_spec
 
 import torch
@@ -59,12 +62,18 @@ def infer(bench: Bench, arch: str, height: int, width: int, batch: int) -> None:
     image = torch.randn(batch, 3, height, width, device=bench.device)
 
     def forward(network: nn.Module) -> tuple[Tensor, ...]:
-        with torch.inference_mode(), bench.autocast():
+        with torch.no_grad(), bench.autocast():
             out = network(image)
         return out if isinstance(out, tuple) else (out,)
 
     names = available_backends(bench.device)
     rivals = {name: lambda name=name: with_backend(name, lambda: forward(model)) for name in names}
+    turned = deepcopy(model).to(memory_format=torch.channels_last)
+    rivals['+ channels_last'] = lambda: forward(turned)
+    if bench.args.compile:
+        torch._inductor.config.freezing = True  # as TORCHINDUCTOR_FREEZING=1 does
+        compiled = torch.compile(turned, fullgraph=True)
+        rivals['+ compile'] = lambda: forward(compiled)
     agree(rivals, 'reference', bench.dtype)
     work = flops(model, image)
     for name, peer in peers((height, width), bench.device).items():
@@ -107,6 +116,7 @@ def main(argv: list[str] | None = None) -> None:
         '--sizes', nargs='*', default=['224,224,1', '512,512,1', '800,1344,1'], metavar='H,W,BATCH'
     )
     options.add_argument('--train', nargs='*', default=['224,224,4'], metavar='H,W,BATCH')
+    options.add_argument('--compile', action='store_true', help='torch.compile as a rival')
     args = options.parse_args(argv)
     torch.manual_seed(0)
     bench = Bench(f'model OverLoCK-{args.arch.upper()}', args)

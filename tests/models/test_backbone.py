@@ -218,3 +218,10 @@ def test_found_from_every_library(scope):
 def test_wrong_options_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         OverLoCK(**{'arch': TINY, **options})
+
+
+def test_an_empty_batch_gives_empty_maps():
+    model = OverLoCK('xxt')
+    maps = model.eval()(torch.randn(0, 3, 64, 64, requires_grad=True))
+    sum(one.sum() for one in maps).backward()
+    assert [one.shape[0] for one in maps] == [0, 0]

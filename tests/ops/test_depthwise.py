@@ -208,3 +208,23 @@ def test_implementation_by_name(monkeypatch):
 def test_implementations_say_where_they_run():
     assert torch_conv.unavailable(torch.device('cuda')) is None
     assert 'numba runs on the CPU' in numba_cpu.unavailable(torch.device('cuda'))
+
+
+@pytest.mark.parametrize('channels_last', [False, True])
+@pytest.mark.parametrize('strip_bytes', [1, 1 << 11, 1 << 20])
+@pytest.mark.parametrize('shape', SHAPES)
+def test_result_in_the_place_of_the_input(shape, strip_bytes, channels_last, monkeypatch):
+    monkeypatch.setattr(numba_cpu, 'STRIP_BYTES', strip_bytes)
+    (x, weight, bias), _ = make_inputs(shape, torch.float64, channels_last)
+    with torch.no_grad():
+        wanted = expected(x, weight, bias, shape[-1])
+        out = numba_cpu.overwrite(x, weight, bias, shape[-1])
+    assert out.data_ptr() == x.data_ptr()
+    assert_all_close([x.detach()], [wanted], DTYPES[torch.float64])
+
+
+def test_empty_batch():
+    x = torch.randn(0, 3, 5, 6, requires_grad=True)
+    out = depthwise_conv2d(x, torch.randn(3, 1, 3, 3))
+    out.sum().backward()
+    assert out.shape == x.grad.shape == x.shape

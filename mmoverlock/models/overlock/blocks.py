@@ -43,7 +43,7 @@ class RepConvBlock(nn.Module):
             SE(dim),
             nn.Conv2d(dim, hidden, 1),
             GELU(),
-            ResDWConv(hidden),
+            ResDWConv(hidden, inplace=True),
             GRN(hidden),
             nn.Conv2d(hidden, dim, 1),
             DropPath(drop_path),

@@ -106,7 +106,7 @@ class ContMixBase(nn.Module):
         self.mlp = nn.Sequential(
             nn.Conv2d(full_dim, mlp_dim, 1),
             GELU(),
-            ResDWConv(mlp_dim),
+            ResDWConv(mlp_dim, inplace=True),
             GRN(mlp_dim),
             nn.Conv2d(mlp_dim, full_dim, 1),
         )
@@ -126,13 +126,12 @@ class ContMixBase(nn.Module):
         Returns:
             (B, dim, H, W): the first half by the small kernels, the second by the large ones.
         """
-        batch, dim, height, width = value.shape
         groups = self.num_groups
         query = self.scale * self.weight_query(query)
         return contmix(
-            query.view(batch, groups, -1, height, width),
-            self.weight_key(key).view(batch, groups, -1, POOL**2),
-            value.view(batch, 2, groups, -1, height, width),
+            query.unflatten(1, (groups, -1)),
+            self.weight_key(key).flatten(2).unflatten(1, (groups, -1)),
+            value.unflatten(1, (2, groups, -1)),
             self.weight_proj.weight.flatten(1),
             self.weight_proj.bias,
             self.rpb1,

@@ -5,9 +5,18 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
+from mmoverlock.ops.depthwise.numba_cpu import overwrite
+from mmoverlock.ops.grn import grn
 from mmoverlock.ops.plain import plain
+
+# glibc takes memory of more bytes from the system, page by page, every time.
+MAPPED_ANEW = 32 << 20
+
+
+def may_overwrite() -> bool:
+    """Whether a layer may write its result over its input: new memory costs more than the sum."""
+    return not (torch.is_grad_enabled() or torch.compiler.is_compiling() or plain())
 
 
 class ResDWConv(nn.Conv2d):
@@ -15,17 +24,26 @@ class ResDWConv(nn.Conv2d):
 
     On the CPU it is one convolution whose middle taps are greater by 1. Half precisions and TF32
     would round such a weight too coarsely.
+
+    Args:
+        dim: Channels C.
+        inplace: The input may be overwritten where no gradient is wanted.
     """
 
-    def __init__(self, dim: int):
+    def __init__(self, dim: int, inplace: bool = False):
         super().__init__(dim, dim, 3, padding=1, groups=dim)
+        self.inplace = inplace
+        identity = F.pad(torch.ones(dim, 1, 1, 1), (1, 1, 1, 1))
+        self.register_buffer('identity', identity, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         half = x.dtype.itemsize < 4 or torch.is_autocast_enabled(x.device.type)
         if half or x.device.type != 'cpu' or plain():
             return x + super().forward(x)
-        identity = F.pad(self.weight.new_ones(len(self.weight), 1, 1, 1), (1, 1, 1, 1))
-        return self._conv_forward(x, self.weight + identity, self.bias)
+        weight = self.weight + self.identity
+        if self.inplace and may_overwrite() and x.nbytes > MAPPED_ANEW:
+            return overwrite(x, weight, self.bias)
+        return self._conv_forward(x, weight, self.bias)
 
 
 class LayerNorm2d(nn.LayerNorm):
@@ -51,50 +69,11 @@ class LayerScale(nn.Module):
         return torch.addcmul(bias.view(-1, 1, 1), x, weight.view(-1, 1, 1))
 
 
-def may_overwrite() -> bool:
-    """Whether a layer may write its result over its input: new memory costs more than the sum."""
-    return not (torch.is_grad_enabled() or plain())
-
-
 class GELU(nn.GELU):
     """Exact GELU, which overwrites its input where no gradient is wanted."""
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.ops.aten.gelu_(x) if may_overwrite() else super().forward(x)
-
-
-def spatial_norm(x: Tensor) -> Tensor:
-    """L2 norm of every channel of (B, C, H, W) over the map: (B, C, 1, 1).
-
-    The squares are summed in float32 at least: their sum overflows float16 on ordinary maps.
-    """
-    dtype = torch.promote_types(x.dtype, torch.float32)
-    return torch.linalg.vector_norm(x, dim=(2, 3), keepdim=True, dtype=dtype)
-
-
-class SpatialNorm(torch.autograd.Function):
-    """:func:`spatial_norm` with a short backward pass.
-
-    On the CPU the squares are summed by strips of rows, small enough to stay in the cache.
-    """
-
-    @staticmethod
-    def forward(ctx, x: Tensor) -> Tensor:
-        if x.device.type == 'cpu':
-            dtype = torch.promote_types(x.dtype, torch.float32)
-            strips = (rows.to(dtype).square().sum((2, 3), keepdim=True) for rows in x.split(8, 2))
-            norm = sum(strips).sqrt()
-        else:
-            norm = spatial_norm(x)
-        ctx.save_for_backward(x, norm)
-        return norm
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, grad: Tensor) -> Tensor:
-        x, norm = ctx.saved_tensors
-        scale = grad / norm.clamp(min=torch.finfo(norm.dtype).tiny)
-        return x * scale.to(x.dtype)
 
 
 class GRN(nn.Module):
@@ -109,11 +88,7 @@ class GRN(nn.Module):
         self.beta = nn.Parameter(torch.zeros(1, dim, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        norm = spatial_norm(x) if plain() else SpatialNorm.apply(x)
-        response = norm / (norm.mean(dim=1, keepdim=True) + 1e-6)
-        scale = (self.gamma * response + 1).to(x.dtype)
-        out = x if may_overwrite() else None
-        return torch.addcmul(self.beta.to(x.dtype), scale, x, out=out)
+        return grn(x, self.gamma, self.beta, inplace=may_overwrite())
 
 
 class SE(nn.Module):
@@ -131,7 +106,7 @@ class SE(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * self.proj(x)
+        return torch.mul(x, self.proj(x), out=x if may_overwrite() else None)
 
 
 def conv3x3_bn(in_channels: int, out_channels: int, stride: int) -> list[nn.Module]:

@@ -132,7 +132,7 @@ def depthwise_conv2d(
         )
     if implementation is not None:
         check_implementation(implementation, x.device)
-    elif plain():
+    elif plain() or not x.numel():
         return torch_conv.forward(x, weight, bias, dilation)
     device = x.device.type
     if torch.is_autocast_enabled(device):

@@ -13,6 +13,8 @@ from mmoverlock.ops.simd import VECTOR_BYTES
 
 from . import numba_kernels
 
+STRIP_BYTES = 1 << 17  # of a map in scratch memory, when it is overwritten: half a cache
+
 
 def unavailable(device: torch.device) -> str | None:
     """The CPU alone."""
@@ -42,6 +44,15 @@ def forward(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int) -> Te
     out = torch.empty_like(x)
     numba_kernels.forward(flat(x), x.stride(), flat(weight), flat(bias), flat(out), sizes)
     return out.to(dtype)
+
+
+def overwrite(x: Tensor, weight: Tensor, bias: Tensor, dilation: int = 1) -> Tensor:
+    """:func:`forward`, the result of which takes the place of x, a dense float32 or float64 map."""
+    x, weight, sizes = _prepare(x, weight, dilation)
+    rows = max(STRIP_BYTES // (x.shape[3] * VECTOR_BYTES), 1)
+    sizes = (*sizes[:-1], min(rows, x.shape[2]))
+    numba_kernels.overwrite(flat(x), x.stride(), flat(weight), flat(bias), sizes)
+    return x
 
 
 def backward(grad_out: Tensor, x: Tensor, weight: Tensor, dilation: int) -> tuple[Tensor, Tensor]:

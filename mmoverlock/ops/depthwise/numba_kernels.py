@@ -85,16 +85,58 @@ def forward(x, strides, weight, bias, out, sizes):
         mixed = aligned((last - first) * tiled(width) * step, x)
         kernel = scratch(size * size * step, x)
         biases = scratch(step, x)
-        for k in range(count):
-            biases[k] = bias[c + k]
-            for tap in range(size * size):
-                kernel[tap * step + k] = weight[(c + k) * size * size + tap]
+        pack_weights(weight, bias, c, count, size * size, kernel, biases)
         start = b * strides[0] + c * strides[1]
         pack_padded(x, start, strides, count, first, last, height, width, halo, padded, line)
         convolve(padded, line, kernel, biases, size, dilation, last - first, width, mixed)
         line = tiled(width) * step
         start += first * strides[2]
         unpack(mixed, out, start, strides, count, 0, last - first, width, line, False)
+
+
+@njit(**COMPILE)
+def pack_weights(weight, bias, c, count, taps, kernel, biases):
+    """The taps and biases of `count` channels from c on, channels innermost."""
+    for k in range(count):
+        biases[k] = bias[c + k]
+        for tap in range(taps):
+            kernel[tap * lanes(kernel) + k] = weight[(c + k) * taps + tap]
+
+
+@njit(parallel=True, **COMPILE)
+def overwrite(x, strides, weight, bias, sizes):
+    """As forward, the result taking the place of x; a map goes through scratch strip by strip.
+
+    The rows around a strip's lower edge are read before the strip is written and kept for the next.
+    """
+    batch, channels, height, width, size, dilation, rows = sizes
+    step = lanes(x)
+    blocks = -(-channels // step)
+    halo = dilation * (size // 2)
+    for item in prange(batch * blocks):
+        b, c = item // blocks, item % blocks * step
+        count = min(step, channels - c)
+        line = (tiled(width) + 2 * halo) * step
+        kept = 2 * halo * line
+        padded = scratch(kept + rows * line, x)
+        mixed = aligned(rows * tiled(width) * step, x)
+        kernel = scratch(size * size * step, x)
+        biases = scratch(step, x)
+        pack_weights(weight, bias, c, count, size * size, kernel, biases)
+        start = b * strides[0] + c * strides[1]
+        inset = halo * step
+        at = halo * line + inset
+        pack(x, start, strides, count, 0, min(halo, height), width, padded, at, line)
+        for first in range(0, height, rows):
+            last = min(first + rows, height)
+            top, bottom = min(first + halo, height), min(last + halo, height)
+            pack(x, start, strides, count, top, bottom, width, padded, kept + inset, line)
+            padded[kept + (bottom - top) * line :] = 0
+            convolve(padded, line, kernel, biases, size, dilation, last - first, width, mixed)
+            to, flat_line = start + first * strides[2], tiled(width) * step
+            unpack(mixed, x, to, strides, count, 0, last - first, width, flat_line, False)
+            for k in range(kept):
+                padded[k] = padded[rows * line + k]
 
 
 @njit(parallel=True, **COMPILE)

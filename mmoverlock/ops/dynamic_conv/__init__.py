@@ -147,6 +147,8 @@ def contmix(
             raise ValueError(f'{name}={size}: an odd number is needed')
         _check_window('query', (height, width), size)
     _check_same(query=query, **{name: tensor for name, (tensor, _) in expected.items()})
+    if not value.numel():  # an empty batch
+        return value.flatten(1, 3)
     return choose_backend('contmix', value.device, backend).contmix(
         query, key, value, proj_weight, proj_bias, rpb_small, rpb_large, small_kernel, large_kernel
     )
