@@ -2,11 +2,26 @@
 
 from importlib.util import find_spec
 
+from .necks import CBAM, CBAMFPN, ConcatPooling
 from .overlock import ContMixBlock, LoadReport, OverLoCK, load_official, match_state_dict
 
-__all__ = ['ContMixBlock', 'LoadReport', 'OverLoCK', 'load_official', 'match_state_dict']
+__all__ = [
+    'CBAM',
+    'CBAMFPN',
+    'ConcatPooling',
+    'ContMixBlock',
+    'LoadReport',
+    'OverLoCK',
+    'load_official',
+    'match_state_dict',
+]
 
 if find_spec('mmpretrain'):
     from .overlock.head import OverLoCKHead  # noqa: F401
 
     __all__ += ['OverLoCKHead']
+
+if find_spec('timm'):
+    from .volo import VOLO  # noqa: F401
+
+    __all__ += ['VOLO']

@@ -7,7 +7,7 @@ import copy
 import pytest
 import torch
 from mmengine.registry import MODELS
-from mmengine.runner import load_checkpoint
+from mmengine.runner import Runner, load_checkpoint
 
 from mmoverlock.models import OverLoCK, load_official
 
@@ -129,9 +129,33 @@ def test_mmengine_load_checkpoint(golden, tmp_path, task, form):
     model = whole_model(task)
     load_checkpoint(model, str(published_file(golden, task, tmp_path, form)))
     assert_backbone_loaded(model.backbone, golden, task)
-    if task == 'cls':
-        expected = golden.state_dict('cls/xxt')['head.4.weight']
-        assert torch.equal(model.head.main[4].weight, expected)
+
+
+@pytest.mark.parametrize('guarded', [False, True])
+@pytest.mark.parametrize('door', ['load_official', 'init_cfg', 'load_from'])
+def test_a_classifier_takes_the_whole_file(golden, tmp_path, door, guarded):
+    """Backbone, head and auxiliary head; in a Runner, with and without our hook."""
+    path = str(published_file(golden, 'cls', tmp_path, 'flat'))
+    model = whole_model('cls')
+    if door == 'init_cfg':
+        model.init_cfg = dict(type='Pretrained', checkpoint=path)
+    runner = Runner(
+        model,
+        work_dir=str(tmp_path),
+        load_from=path if door == 'load_from' else None,
+        custom_hooks=[dict(type='CheckpointGuard')] if guarded else None,
+        experiment_name=f'{door}_{guarded}',
+        log_level='ERROR',
+    )
+    if door == 'load_official':
+        load_official(runner.model, path)
+    runner.model.init_weights()  # as at the start of a run
+    runner.load_or_resume()
+    assert_backbone_loaded(model.backbone, golden, 'cls')
+    state, head = golden.state_dict('cls/xxt'), model.head.state_dict()
+    published = {n.replace('aux_head.', 'aux.').replace('head.', 'main.'): n for n in state}
+    assert all(torch.equal(tensor, state[published[name]]) for name, tensor in head.items())
+    assert {name.split('.')[0] for name in head} == {'main', 'aux'}
 
 
 def test_classification_weights_start_a_detector(golden):

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.registry import MODELS
+from mmpretrain.structures import DataSample
+from torch import nn
 
 from mmoverlock.models import ContMixBlock, OverLoCK, load_official, match_state_dict
 
@@ -39,27 +41,43 @@ def test_classification(golden, backend, arch, num_classes, seed, shape):
     model = classifier(arch, num_classes).eval()
     report = load_official(model, golden.state_dict(f'cls/{arch}'))
     assert not report.missing and not report.unexpected
+    image = golden.draw(seed, *shape)
     with torch.no_grad():
-        feats = model.backbone(golden.draw(seed, *shape))
-        golden.check(model.head(feats), expected['logits'])
-        focus, overview = feats
+        golden.check(model(image), expected['logits'])
+        focus, overview = model.extract_feat(image)
         golden.check(focus[:, ::7, ::2, ::2], expected['focus'])
         golden.check(overview[:, ::7, ::2, ::2], expected['overview'])
+        scores = torch.stack([sample.pred_score for sample in model(image, mode='predict')])
+        golden.check(scores, torch.tensor(expected['logits']).softmax(1).numpy())
+
+
+class Weighted(nn.Module):
+    """A loss that is linear in the logits: the golden weights of the first call, then the second."""
+
+    def __init__(self, *weights: torch.Tensor):
+        super().__init__()
+        self.weights, self.logits = weights, []
+
+    def forward(self, logits: torch.Tensor, target: torch.Tensor, avg_factor: int) -> torch.Tensor:
+        self.logits.append(logits)
+        return (logits * self.weights[len(self.logits) - 1]).sum()
 
 
 @pytest.mark.parametrize('use_checkpoint', [(0, 0, 0, 0), (1, 1, 2, 3)], ids=str)
 def test_training_step(golden, backend, use_checkpoint):
-    """Batch statistics, logits of both heads, input gradient, norms of all gradients."""
+    """A classifier's loss, main + 0.4 · auxiliary: logits, input gradient, norms of all gradients."""
     expected = golden.arrays('cls_xxt_train_64x64')
     model = classifier('xxt', 20, use_checkpoint=use_checkpoint)
+    model.head.loss_module = Weighted(golden.draw(4, 2, 20), golden.draw(5, 2, 20))
     state = golden.state_dict('cls/xxt')
     load_official(model, state)
     x = golden.draw(3, 2, 3, 64, 64).requires_grad_()
-    feats = model.backbone(x)
-    main, aux = model.head(feats), model.head.forward_aux(feats)
+    samples = [DataSample().set_gt_label(0) for _ in x]
+    loss, logged = model.parse_losses(model(x, samples, mode='loss'))
+    assert set(logged) == {'loss', 'loss_aux'}
+    main, aux = model.head.loss_module.logits
     golden.check(main, expected['main'])
     golden.check(aux, expected['aux'])
-    loss = (main * golden.draw(4, 2, 20)).sum() + 0.4 * (aux * golden.draw(5, 2, 20)).sum()
     loss.backward()
     golden.check(x.grad[:, :, ::8, ::8], expected['input_grad'])
 

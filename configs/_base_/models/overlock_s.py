@@ -1,0 +1,3 @@
+_base_ = './overlock.py'
+
+model = dict(backbone=dict(arch='s', drop_path_rate=0.4), head=dict(arch='s'))

@@ -1,0 +1,3 @@
+_base_ = './overlock.py'
+
+model = dict(backbone=dict(arch='t', drop_path_rate=0.15), head=dict(arch='t'))
