@@ -1,0 +1,10 @@
+_base_ = [
+    '../_base_/models/overlock_b.py',
+    '../_base_/datasets/imagenet_bs256.py',
+    '../_base_/schedules/adamw_300e.py',
+    '../_base_/runtimes/mmpretrain_ema.py',
+]
+
+# Test crop 0.975.
+_base_.val_dataloader.dataset.pipeline[1].scale = 229
+_base_.test_dataloader.dataset.pipeline[1].scale = 229

@@ -1,0 +1,8 @@
+_base_ = [
+    '../_base_/models/overlock_t.py',
+    '../_base_/datasets/imagenet100.py',
+    '../_base_/schedules/adamw_300e_bs1024.py',
+    '../_base_/runtimes/mmpretrain_ema.py',
+]
+
+model = dict(head=dict(num_classes=100))

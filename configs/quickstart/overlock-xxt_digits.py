@@ -1,0 +1,13 @@
+# Learns scanned digits from random weights on two CPU cores in about a minute.
+_base_ = [
+    '../_base_/models/overlock_xxt.py',
+    '../_base_/datasets/digits.py',
+    '../_base_/schedules/adamw_100e.py',
+    '../_base_/runtimes/mmpretrain.py',
+]
+
+model = dict(head=dict(num_classes=10))
+train_cfg = dict(max_epochs=12)
+_base_.param_scheduler[0].end = 1
+_base_.param_scheduler[1].update(begin=1, end=12)
+randomness = dict(seed=0)
