@@ -29,16 +29,22 @@ def picture(path: Path, size: tuple[int, int] = (40, 32), seed: int = 0) -> Path
     return path
 
 
-def class_folders(root: Path, class_ids: Iterable[str], images: int = 1, **kwargs) -> Path:
+def class_folders(
+    root: Path, class_ids: Iterable[str], images: int = 1, size: tuple[int, int] = (40, 32)
+) -> Path:
     """``root/<class id>/<class id>_<i>.JPEG``."""
     for label, one in enumerate(class_ids):
         for i in range(images):
-            picture(root / one / f'{one}_{i}.JPEG', seed=label * images + i, **kwargs)
+            picture(root / one / f'{one}_{i}.JPEG', size, label * images + i)
     return root
 
 
 def imagenet(
-    root: Path, class_ids: Iterable[str] = (), images: int = 1, meta: bool = False
+    root: Path,
+    class_ids: Iterable[str] = (),
+    images: int = 1,
+    meta: bool = False,
+    size: tuple[int, int] = (40, 32),
 ) -> Path:
     """ImageNet-1K: a folder for each of 1,000 classes or the given ones.
 
@@ -46,13 +52,13 @@ def imagenet(
     has label 0, the second 1, and so on.
     """
     class_ids = list(class_ids) or wnids(1000)
-    class_folders(root / 'train', class_ids, images)
+    class_folders(root / 'train', class_ids, images, size)
     if not meta:
-        class_folders(root / 'val', class_ids, images)
+        class_folders(root / 'val', class_ids, images, size)
         return root
     names = [f'ILSVRC2012_val_{i:08d}.JPEG' for i in range(1, len(class_ids) * images + 1)]
     for i, name in enumerate(names):
-        picture(root / 'val' / name, seed=i)
+        picture(root / 'val' / name, size, seed=i)
     lines = [f'{name} {i % len(class_ids)}\n' for i, name in enumerate(names)]
     (root / 'meta').mkdir()
     (root / 'meta' / 'val.txt').write_text(''.join(lines))
@@ -98,7 +104,7 @@ def cifar(root: Path, classes: int, images: int = 20, monkeypatch=None) -> Path:
     from mmpretrain.datasets import CIFAR10, CIFAR100
 
     kind = {10: CIFAR10, 100: CIFAR100}[classes]
-    key = {10: b'labels', 100: b'fine_labels'}[classes]
+    key = {10: 'labels', 100: 'fine_labels'}[classes]
     folder = root / kind.base_folder
     folder.mkdir(parents=True)
     rng = np.random.default_rng(0)
@@ -107,7 +113,7 @@ def cifar(root: Path, classes: int, images: int = 20, monkeypatch=None) -> Path:
         sums = []
         for name, _ in entries:
             data = rng.integers(0, 256, (images, 3 * 32 * 32), dtype=np.uint8)
-            batch = {b'data': data, key: [i % classes for i in range(images)]}
+            batch = {'data': data, key: [i % classes for i in range(images)]}
             (folder / name).write_bytes(pickle.dumps(batch, protocol=2))
             sums.append([name, hashlib.md5((folder / name).read_bytes()).hexdigest()])
         if monkeypatch:
