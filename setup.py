@@ -80,7 +80,7 @@ setup(
     ],
     python_requires='>=3.10',
     packages=find_packages(include=['mmoverlock', 'mmoverlock.*']),
-    package_data={'': ['*.md']},
+    package_data={'': ['*.md', '*.txt']},
     install_requires=read_requirements('runtime'),
     extras_require=extras,
     cmdclass={'build_py': BuildWithMim},

@@ -100,6 +100,7 @@ def test_wheel_holds_every_module_and_mim(wheel):
             if path.is_file() and '__pycache__' not in path.parts:
                 expected.add('mmoverlock/.mim/' + path.relative_to(ROOT).as_posix())
     assert expected - names == set()
+    assert 'mmoverlock/datasets/imagenet100_classes.txt' in names
     assert f'mmoverlock/.mim/configs/{CONFIG}' in names
     assert not [name for name in names if name.startswith(('tests', 'configs'))]
 

@@ -1,5 +1,18 @@
-"""Data sets that mmoverlock makes or prepares itself, in formats OpenMMLab already reads."""
+"""Data sets that mmoverlock makes or reads itself. Importing this registers them."""
+
+import contextlib
+from importlib.util import find_spec
 
 from .digits_scenes import DIGITS_SCENES_METAINFO, make_digits_scenes
 
 __all__ = ['DIGITS_SCENES_METAINFO', 'make_digits_scenes']
+
+if find_spec('mmpretrain'):
+    with contextlib.redirect_stdout(None):  # it prints which optional packages are missing
+        import mmpretrain.datasets  # noqa: F401
+
+    from .digits import Digits  # noqa: F401
+    from .imagenet100 import ImageNet100  # noqa: F401
+    from .tiny_imagenet import TinyImageNet  # noqa: F401
+
+    __all__ += ['Digits', 'ImageNet100', 'TinyImageNet']

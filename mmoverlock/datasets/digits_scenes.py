@@ -14,7 +14,6 @@ import cv2
 import numpy as np
 from mmengine.logging import print_log
 from mmengine.utils import track_iter_progress
-from pycocotools import mask as coco_mask
 
 from .compose import Digit, compose_scene
 
@@ -188,6 +187,8 @@ def _coco(images: list[dict], annotations: list[dict]) -> dict:
 
 
 def _annotation(digit: Digit, annotation_id: int, image_id: int) -> dict:
+    from pycocotools import mask as coco_mask  # here, because only making the data needs it
+
     rle = coco_mask.encode(np.asfortranarray(digit.visible, dtype=np.uint8))
     return dict(
         id=annotation_id,

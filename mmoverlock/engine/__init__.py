@@ -6,7 +6,8 @@ tools import the other modules when they need them.
 
 from .checkpoint import install_safe_loader, read_checkpoint
 from .hooks import CheckpointGuard
+from .images import ImageGuard
 
 install_safe_loader()
 
-__all__ = ['CheckpointGuard', 'install_safe_loader', 'read_checkpoint']
+__all__ = ['CheckpointGuard', 'ImageGuard', 'install_safe_loader', 'read_checkpoint']

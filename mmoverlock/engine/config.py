@@ -14,6 +14,7 @@ from mmengine.runner import Runner, find_latest_checkpoint
 from .errors import did_you_mean, one_line
 
 _SUFFIXES = ('.py', '.json', '.yaml', '.yml')
+_VARIABLES = {'data_root', 'num_classes'}  # that data sets' parts define once and use many times
 _OTHER_KEYS = ('runner_type', 'sync_bn', 'find_unused_parameters', 'model_wrapper_cfg', 'compile')
 
 
@@ -27,7 +28,8 @@ def load_config(
 
     Args:
         path: The file.
-        options: Dotted keys and their values, as from ``--cfg-options``.
+        options: Dotted keys and their values, as from ``--cfg-options``. The variables
+            ``data_root`` and ``num_classes`` also change wherever the config uses their value.
         work_dir: Where logs go; by default the config's, else ``./work_dirs/<config name>``.
         launcher: ``none``, ``pytorch``, ``slurm`` or ``mpi``.
 
@@ -65,6 +67,18 @@ def _read(path: str) -> Config:
         raise ValueError(f"config '{path}': {type(error).__name__}: {reason}") from error
 
 
+def _follow(part: Any, name: str, old: Any, new: Any) -> None:
+    """Give every `name` in the config that has the value `old` the value `new`, in place."""
+    if isinstance(part, Mapping):
+        for key, value in part.items():
+            if key == name and value == old:
+                part[key] = new
+            _follow(value, name, old, new)
+    elif isinstance(part, (list, tuple)):
+        for one in part:
+            _follow(one, name, old, new)
+
+
 def _set_options(cfg: Config, options: Mapping[str, Any]) -> None:
     known = {*cfg, *inspect.signature(Runner.__init__).parameters, *_OTHER_KEYS}
     for key in options:
@@ -73,6 +87,8 @@ def _set_options(cfg: Config, options: Mapping[str, Any]) -> None:
             raise ValueError(
                 f"--cfg-options {key}: the config has no '{first}'{did_you_mean(first, known)}"
             )
+    for name in _VARIABLES & options.keys() & set(cfg):
+        _follow(cfg._cfg_dict, name, cfg[name], options[name])
     try:
         cfg.merge_from_dict(dict(options))
     except AttributeError as error:  # MMEngine merges dicts only into dicts
@@ -133,7 +149,9 @@ def build_runner(cfg: Config) -> Runner:
 
 
 def add_guard(cfg: Config, strict: bool) -> None:
-    """Add :class:`CheckpointGuard` to the config's hooks."""
+    """Add :class:`CheckpointGuard` to the config's hooks and, if there is none, `ImageGuard`."""
     guard = dict(type='CheckpointGuard', strict=strict)
-    hooks = cfg.get('custom_hooks') or []
-    cfg.custom_hooks = [*(hook for hook in hooks if hook.get('type') != guard['type']), guard]
+    hooks = [hook for hook in cfg.get('custom_hooks') or [] if hook.get('type') != guard['type']]
+    if not any(hook.get('type') == 'ImageGuard' for hook in hooks):
+        hooks.append(dict(type='ImageGuard'))
+    cfg.custom_hooks = [*hooks, guard]

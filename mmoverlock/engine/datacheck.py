@@ -9,7 +9,7 @@ import inspect
 import json
 import mmap
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,24 +17,39 @@ from mmengine.registry import DATASETS
 from torch import nn
 
 from .errors import build, find_class, shown
+from .images import leaf_datasets
+from .labelcheck import check_files, check_labels, unserialized
 
-_HEAD = re.compile(r'(^|\.)((bbox|mask|cls|decode|auxiliary)_head(\.\d+)?|head)$')
+_HEAD = re.compile(r'(^|\.)((bbox|mask|cls|decode|auxiliary)_head(\.\d+)?|head|data_preprocessor)$')
+_PREPARED = {  # a word in a path: what tools/prepare_data.py calls the data set
+    'digits_scenes': 'digits_scenes',
+    'tiny-imagenet': 'tiny-imagenet',
+    'imagenet100': 'imagenet100',
+    'imagenet': 'imagenet',
+    'cifar100': 'cifar100',
+    'cifar10': 'cifar10',
+}
 _TAIL = 2**22  # bytes in which a COCO file's categories must stand
 
 
-def check_dataset(cfg: Mapping[str, Any], key: str, model: nn.Module) -> None:
+def check_dataset(cfg: Mapping[str, Any], key: str, model: nn.Module) -> Sequence[str] | None:
     """Build the data set `cfg`, found under the config's `key`, and compare it with the model.
+
+    Returns:
+        The names of its classes, if it has any.
 
     Raises:
         ValueError: a path is missing, classes are missing in the annotation file, the model's heads
-            have another number of classes, or no image is left.
+            have another number of classes, a class or label is wrong, or no image is left.
     """
-    for leaf, leaf_key in _leaves(cfg, key):
+    leaves = list(_leaves(cfg, key))
+    for leaf, leaf_key in leaves:
         _check_paths(leaf, leaf_key)
         _check_categories(leaf, leaf_key)
+        check_files(leaf, leaf_key)
     empty = f'{key}: no image is left in the data set'
     try:
-        dataset = build(DATASETS, cfg, key)
+        dataset = build(DATASETS, unserialized(cfg), key)
         if hasattr(dataset, 'full_init'):
             dataset.full_init()
     except ValueError as error:
@@ -46,21 +61,50 @@ def check_dataset(cfg: Mapping[str, Any], key: str, model: nn.Module) -> None:
     classes = getattr(dataset, 'metainfo', {}).get('classes')
     if isinstance(classes, str):
         raise ValueError(f"{key}.metainfo.classes: '{classes}' is not a list, write ('{classes}',)")
-    for name, module in model.named_modules():
-        number = getattr(module, 'num_classes', None)
-        if classes and _HEAD.search(name) and number not in (None, len(classes)):
-            raise ValueError(
-                f'model.{name}.num_classes is {number}, but {key} has {len(classes)} classes'
-            )
+    given = {
+        name: module.num_classes
+        for name, module in model.named_modules()
+        if _HEAD.search(name) and getattr(module, 'num_classes', None) is not None
+    }
+    number = len(classes) if classes else given.get('head')
+    for name, other in given.items():
+        if classes and other != number:
+            raise ValueError(f'model.{name}.num_classes is {other}, but {key} has {number} classes')
+    for one, (_, leaf_key) in zip(leaf_datasets(dataset), leaves, strict=False):
+        check_labels(one, leaf_key, number)
+    return classes
+
+
+def check_same_classes(classes: Mapping[str, Sequence[str] | None]) -> None:
+    """Compare the classes of a run's data sets, given by their keys; ValueError if they differ."""
+    known = {key: list(names) for key, names in classes.items() if names}
+    first = next(iter(known), None)
+    for key, names in known.items():
+        if names == known[first]:
+            continue
+        odd = sorted({*names} ^ {*known[first]})
+        what = f'{shown(odd)} only in one of them' if odd else 'in another order'
+        raise ValueError(f'{first} and {key} have different classes: {what}')
+
+
+def check_topk(metric: Any, key: str, classes: Mapping[str, Sequence[str] | None]) -> None:
+    """Raise ValueError if an accuracy counts more classes than there are."""
+    topk = getattr(metric, 'topk', None) or (0,)
+    number = min((len(names) for names in classes.values() if names), default=max(topk))
+    if max(topk) > number:
+        raise ValueError(f'{key}.topk is {max(topk)}, but there are {number} classes')
 
 
 def check_path(path: str, key: str) -> None:
     """Raise ValueError if the config's `key` names a local path that does not exist."""
     if not path or '://' in path or Path(path).exists():
         return
+    name = next((name for word, name in _PREPARED.items() if word in path), None)
     remedy = ''
-    if 'digits_scenes' in path:
+    if name == 'digits_scenes':
         remedy = ', make it with: python tools/prepare_data.py digits_scenes'
+    elif name:
+        remedy = f', see: python tools/prepare_data.py {name} --root ROOT'
     elif not Path(path).is_absolute():
         remedy = f' in {Path.cwd()}'
     raise ValueError(f"{key}: '{path}' does not exist{remedy}")
@@ -86,7 +130,8 @@ def _check_paths(cfg: Mapping[str, Any], key: str) -> None:
     kind = find_class(DATASETS, cfg)
     if cfg.get('backend_args') or kind is None:
         return  # remote storage; an unknown type is told when it is built
-    if 'download' in inspect.signature(kind.__init__).parameters:
+    download = inspect.signature(kind.__init__).parameters.get('download')
+    if download and cfg.get('download', download.default):
         return
     check_path(cfg.get('data_root') or '', f'{key}.data_root')
     if cfg.get('ann_file'):

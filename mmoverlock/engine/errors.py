@@ -29,7 +29,7 @@ def build(registry: Registry, cfg: Mapping[str, Any], key: str) -> Any:
             name = unknown[1].strip("'")
             place = next(_find_type(cfg, name, key), key)
             raise ValueError(unknown_type(registry, name, place)) from error
-        if not isinstance(error, (ValueError, OSError)):
+        if not isinstance(error, (ValueError, OSError, AssertionError)):
             message = f'{type(error).__name__}: {message}'
         raise ValueError(f'{key}: {message}') from error
 

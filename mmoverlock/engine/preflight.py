@@ -20,7 +20,7 @@ from mmoverlock.models import OverLoCK
 from mmoverlock.models.overlock.checkpoint import state_dict_of
 
 from .checkpoint import read_checkpoint
-from .datacheck import check_dataset, check_path
+from .datacheck import check_dataset, check_path, check_same_classes, check_topk
 from .dist import env_rank
 from .errors import build, check_type
 from .hooks import fit_state_dict
@@ -56,12 +56,13 @@ def preflight(cfg: Config, training: bool) -> None:
             optimizer = {**cfg.optim_wrapper.optimizer, **parameters}
             build(registry.OPTIMIZERS, optimizer, 'optim_wrapper.optimizer')
         _check_checkpoints(cfg, model, training)
-        for key in loaders:
-            check_dataset(cfg[key].dataset, f'{key}.dataset', model)
+        keys = {f'{key}.dataset': cfg[key].dataset for key in loaders}
+        classes = {key: check_dataset(one, key, model) for key, one in keys.items()}
+        check_same_classes(classes)
         for key in (f'{part}_evaluator' for part in parts):
             for metric_key, metric in _each(cfg.get(key), key):
                 check_path(metric.get('ann_file') or '', f'{metric_key}.ann_file')
-                build(registry.METRICS, metric, metric_key)
+                check_topk(build(registry.METRICS, metric, metric_key), metric_key, classes)
         metrics = [name for _, one in _each(cfg.get('test_evaluator'), '') for name in _names(one)]
         if not training and 'segm' in metrics and getattr(model, 'with_mask', True) is False:
             raise ValueError("'segm' cannot be evaluated: the model has no mask head")

@@ -1,0 +1,90 @@
+"""Unpack archives that the user has downloaded, adding files and never replacing one."""
+
+import os
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from rich.progress import track
+
+_DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError)
+
+
+def unpack(archive: Path, root: Path, place: Callable[[str], str | None]) -> int:
+    """Unpack the files of a tar (gzipped or not) or zip archive that are not there yet.
+
+    A tar in a tar, as ImageNet's, is unpacked into a folder of its name. Each file appears under
+    its name only when complete, so that an interrupted run can be repeated.
+
+    Args:
+        archive: The archive; it stays.
+        root: Folder to unpack into.
+        place: Name in the archive to path below `root`, or None to leave the file out.
+
+    Returns:
+        The number of files written.
+
+    Raises:
+        ValueError: the archive is damaged, or names a path outside of `root`.
+    """
+    written = 0
+    for name, content in track(_files(archive), f'unpack {archive.name}', total=None):
+        target = place(name)
+        if target is None:
+            continue
+        parts = PurePosixPath(target)
+        if parts.is_absolute() or '..' in parts.parts:
+            raise ValueError(f"archive '{archive}' names '{name}', outside of the folder")
+        path = root / parts
+        if path.exists():
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_name(f'.{path.name}.unfinished')
+        unfinished.write_bytes(_read(archive, content))
+        os.replace(unfinished, path)
+        written += 1
+    return written
+
+
+def _files(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
+    """The files in an archive, one after the other, with their names."""
+    try:
+        if archive.suffix == '.zip':
+            with zipfile.ZipFile(archive) as whole:
+                for info in whole.infolist():
+                    if not info.is_dir():
+                        with whole.open(info) as content:
+                            yield info.filename, content
+        else:
+            with tarfile.open(archive) as whole:
+                yield from _tar_files(whole)
+    except _DAMAGED as error:
+        raise _damaged(archive, error) from error
+
+
+def _tar_files(whole: tarfile.TarFile) -> Iterator[tuple[str, IO[bytes]]]:
+    for member in whole:
+        content = whole.extractfile(member) if member.isfile() else None
+        if content is None:
+            continue
+        name = member.name.removeprefix('./')
+        if name.endswith('.tar'):
+            with tarfile.open(fileobj=content) as inner:
+                for inner_name, inner_content in _tar_files(inner):
+                    yield f'{name.removesuffix(".tar")}/{inner_name}', inner_content
+        else:
+            yield name, content
+
+
+def _read(archive: Path, content: IO[bytes]) -> bytes:
+    try:
+        return content.read()
+    except _DAMAGED as error:
+        raise _damaged(archive, error) from error
+
+
+def _damaged(archive: Path, error: Exception) -> ValueError:
+    return ValueError(f"archive '{archive}' is damaged, download it again ({error})")

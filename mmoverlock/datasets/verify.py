@@ -1,0 +1,118 @@
+"""Verify a data set: count its classes' images, decode each, tell expected from found."""
+
+import os
+import warnings
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import Pool
+from typing import Any
+
+from mmengine.logging import print_log
+from mmengine.registry import DATASETS, DefaultScope
+from PIL import Image
+from rich.progress import track
+
+from mmoverlock.engine.errors import build
+from mmoverlock.engine.images import why_unreadable
+from mmoverlock.engine.labelcheck import check_files, check_labels, unserialized
+
+_COLUMNS = 6
+log = partial(print_log, logger='current')
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a split must hold: classes, images per class from `low` to `high`, images in all."""
+
+    classes: int
+    low: int
+    high: int
+    images: int | None = None
+
+
+def verify(splits: Mapping[str, tuple[Mapping[str, Any], Expected]], decode: bool) -> None:
+    """Build each split, log its counts, and decode its images in as many processes as cores.
+
+    Args:
+        splits: Name of a split to its data set's config and what it must hold.
+        decode: Whether to decode the images too.
+
+    Raises:
+        ValueError: naming everything that is wrong, after all of it has been logged.
+    """
+    problems = []
+    for split, (cfg, expected) in splits.items():
+        with DefaultScope.overwrite_default_scope('mmpretrain'):
+            check_files(cfg, split)
+            dataset = build(DATASETS, unserialized(cfg), split)
+        classes = dataset.metainfo['classes']
+        check_labels(dataset, split, len(classes))
+        samples = dataset.data_list
+        counts = Counter(sample['gt_label'] for sample in samples)
+        ids = dataset.metainfo.get('class_ids', _folders(dataset) or classes)
+        problems += compare(split, {one: counts[i] for i, one in enumerate(ids)}, expected)
+        paths = [sample['img_path'] for sample in samples if 'img_path' in sample]
+        if decode and paths:
+            problems += [f'{split}: {text}' for text in unreadable_images(paths, split)]
+    finish(problems)
+
+
+def finish(problems: Sequence[str]) -> None:
+    """Log the problems and raise ValueError, or log that there are none."""
+    if not problems:
+        log('all is as expected')
+        return
+    log('\n  '.join(['wrong:', *problems]))
+    more = f'; and {len(problems) - 1} more, see above' if problems[1:] else ''
+    raise ValueError(f'{problems[0]}{more}')
+
+
+def compare(split: str, counts: Mapping[str, int], expected: Expected) -> list[str]:
+    """Log the counts of a split's classes; return what differs from the expected ones."""
+    total = sum(counts.values())
+    cells = [f'{name[:20]} {count}' for name, count in counts.items()]
+    lines = [cells[i : i + _COLUMNS] for i in range(0, len(cells), _COLUMNS)]
+    table = '\n'.join('  ' + ''.join(f'{cell:<28}' for cell in line).rstrip() for line in lines)
+    log(f'{split}: {len(counts)} classes, {total} images\n{table}')
+    problems = []
+    if len(counts) != expected.classes:
+        problems.append(f'{split}: {len(counts)} classes, expected {expected.classes}')
+    if expected.images is not None and total != expected.images:
+        problems.append(f'{split}: {total} images, expected {expected.images}')
+    low, high = expected.low, expected.high
+    allowed = str(low) if low == high else f'{low} to {high}'
+    odd = {name: count for name, count in counts.items() if not low <= count <= high}
+    if odd:
+        found = ', '.join(f"'{name}' {count}" for name, count in list(odd.items())[:_COLUMNS])
+        found += ', ...' if len(odd) > _COLUMNS else ''
+        problems.append(f'{split}: {len(odd)} classes have not {allowed} images each: {found}')
+    return problems
+
+
+def unreadable_images(paths: Sequence[str], name: str) -> list[str]:
+    """Decode images in parallel, with a progress bar; say which cannot be, and why."""
+    processes = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
+    with Pool(processes or 1) as pool:
+        reasons = pool.imap(unreadable, paths, chunksize=64)
+        found = list(track(reasons, f'decode {name}', total=len(paths)))
+    return [f"'{path}': {why}" for path, why in zip(paths, found, strict=True) if why]
+
+
+def unreadable(path: str) -> str | None:
+    """Why an image file cannot be decoded to its end, or None."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # of odd metadata in some of ImageNet's images
+            with Image.open(path) as image:
+                image.convert('RGB')
+    except Exception as error:  # every decoder has its own
+        cut = 'truncated' in str(error)
+        return 'it is cut short' if cut else why_unreadable(path, error)
+    return None
+
+
+def _folders(dataset: Any) -> list[str]:
+    folders: Mapping[str, int] = getattr(dataset, 'folder_to_idx', {})
+    return sorted(folders, key=folders.get)
