@@ -10,4 +10,4 @@ from mmoverlock.ops import mmcv_ext
 
 mmcv_ext.install()  # before anything imports mmcv.ops
 
-from mmoverlock import engine, models, registry  # noqa: E402, F401
+from mmoverlock import datasets, engine, models, registry  # noqa: E402, F401

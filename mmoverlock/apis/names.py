@@ -12,15 +12,14 @@ from mmengine.registry import DATASETS
 from torch import nn
 
 from mmoverlock.engine.errors import find_class
+from mmoverlock.engine.finetune import leaf_dataset
 
 from .drawing import Colour
 
 
 def test_dataset(cfg: Config) -> Mapping[str, Any]:
     """The data set that the config tests on, inside wrappers such as ConcatDataset."""
-    dataset = cfg.test_dataloader.dataset
-    while 'dataset' in dataset or 'datasets' in dataset:
-        dataset = dataset['dataset'] if 'dataset' in dataset else dataset['datasets'][0]
+    dataset = leaf_dataset(cfg.test_dataloader.dataset)
     if dataset.get('pipeline') is None:
         raise ValueError(f"config '{cfg.filename}': test_dataloader.dataset has no pipeline")
     return dataset
