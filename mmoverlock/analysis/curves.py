@@ -8,7 +8,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-VAL_LOSS = 'val/loss'
+VAL_LOSS = 'val/cross_entropy'
 PERCENT = ('top1', 'top5', 'mIoU', 'aAcc')  # metrics of 0 to 100
 EVALUATED = ('mAP', *PERCENT, VAL_LOSS)
 Points = dict[int, float]  # step: value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -36,7 +37,7 @@ def class_names(cfg: Config, checkpoint: Mapping[str, Any], model: nn.Module) ->
         print_log(
             f'the model has {number} classes, but {len(names)} names are known: they are left out',
             logger='current',
-            level='WARNING',
+            level=logging.WARNING,
         )
     return [f'class {index}' for index in range(number)]
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from mmengine.registry import DATASETS
 from mmpretrain.datasets import CustomDataset
+from mmpretrain.datasets.custom import get_samples
 
 from mmoverlock.engine.errors import shown
 
@@ -36,9 +37,9 @@ def class_names(data_root: str | Path) -> list[str]:
 class ClassFolder(CustomDataset):
     """mmpretrain's folders of classes, divided into training and validation if they are not yet.
 
-    Either ``data_root/{train,val}/CLASS/...`` and, if there is one, ``data_root/test/CLASS/...``; or
-    ``data_root/CLASS/...``: then, of the pictures of each class in the order of their names, every
-    fifth is held out for validation and testing, always the same.
+    Either ``data_root/{train,val}/CLASS/...``, and ``data_root/test/CLASS/...`` if other pictures
+    than those of validation are for testing. Or ``data_root/CLASS/...``: then, of the pictures of
+    each class in the order of their names, every fifth is held out for both, always the same.
 
     Args:
         data_root: The folder.
@@ -88,15 +89,18 @@ class ClassFolder(CustomDataset):
         )
 
     def load_data_list(self) -> list[dict]:
+        labels = {name: label for label, name in enumerate(self.metainfo['classes'])}
+        samples, _ = get_samples(self.img_prefix, labels, self.is_valid_file)
         counts: Counter[int] = Counter()
         mine = []
-        for info in super().load_data_list():
-            held = counts[info['gt_label']] % self.hold_out == self.hold_out - 1
-            counts[info['gt_label']] += 1
+        for path, label in samples:
+            info = dict(img_path=str(Path(self.img_prefix, path)), gt_label=label)
+            held = counts[label] % self.hold_out == self.hold_out - 1
+            counts[label] += 1
             if self.divided or held == (self.split != 'train'):
                 mine.append(info)
         left = {info['gt_label'] for info in mine}
-        empty = [name for label, name in enumerate(self.metainfo['classes']) if label not in left]
+        empty = [name for name, label in labels.items() if label not in left]
         if empty:
             few = '' if self.divided else f' (of fewer than {self.hold_out} pictures none is)'
             raise ValueError(

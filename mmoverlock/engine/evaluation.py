@@ -17,7 +17,7 @@ METRICS = {
     'LVISMetric': ('metric', ('bbox', 'segm', 'proposal', 'proposal_fast')),
     'IoUMetric': ('iou_metrics', ('mIoU', 'mDice', 'mFscore')),
     'Accuracy': (None, ('accuracy',)),
-    'ValLoss': (None, ('loss',)),
+    'ValLoss': (None, ('cross_entropy',)),
     'SingleLabelMetric': ('items', ('precision', 'recall', 'f1-score', 'support')),
 }
 _HOOKS = {

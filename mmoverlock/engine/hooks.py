@@ -91,8 +91,9 @@ class FiniteLossGuard(Hook):
         if not (last or self.every_n_train_iters(runner, self.interval)):
             return
         for name, value in (outputs or {}).items():
-            if 'loss' in name and not torch.isfinite(torch.as_tensor(value)).all():
+            value = torch.as_tensor(value).detach()
+            if 'loss' in name and not value.isfinite():
                 raise FloatingPointError(
-                    f'{name} is {float(value)} in iteration {runner.iter + 1}: lower the learning '
+                    f'{name} is {value.item()} in iteration {runner.iter + 1}: lower the learning '
                     'rate or clip the gradients'
                 )

@@ -12,12 +12,15 @@ from mmengine.registry import METRICS
 
 @METRICS.register_module()
 class ValLoss(BaseMetric):
-    """The mean cross entropy of a classifier's predictions, ``val/loss``, in nats.
+    """The mean cross entropy of a classifier's predictions, ``val/cross_entropy``, in nats.
 
     It is the negative logarithm of the score of the true class (``pred_score``, after the softmax,
     and ``gt_label`` of mmpretrain's samples), averaged over the images. Of the training loss it
     leaves out what training adds: label smoothing, mixed labels, the auxiliary head. Scores that
     float32 rounds to 0 count as its smallest normal number: a loss of 87.3.
+
+    The name has no "loss" in it because MMEngine logs, of everything that has, a mean over several
+    evaluations.
 
     Args:
         collect_device: MMEngine's.
@@ -40,4 +43,4 @@ class ValLoss(BaseMetric):
             self.results.append(-score.clamp(min=torch.finfo(torch.float32).tiny).log().item())
 
     def compute_metrics(self, results: list[float]) -> dict[str, float]:
-        return dict(loss=sum(results) / len(results))
+        return dict(cross_entropy=sum(results) / len(results))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 import os
 import time
 from pathlib import Path
@@ -20,7 +21,7 @@ COLUMNS = (
 )  # fmt: skip
 # Column: the name of what the training step reports, and its end for what the evaluation does.
 TRAINED = dict(train_loss='loss', train_loss_aux='loss_aux')
-EVALUATED = dict(val_loss='val/loss', acc_top1='/top1', acc_top5='/top5')
+EVALUATED = dict(val_loss='val/cross_entropy', acc_top1='/top1', acc_top5='/top5')
 
 
 @HOOKS.register_module()
@@ -127,6 +128,6 @@ class DrawCurves(Hook):
         try:
             draw_curves(runner.work_dir, path)
         except ValueError as error:  # the run logged nothing
-            print_log(f'no curves are drawn: {error}', logger='current', level='WARNING')
+            print_log(f'no curves are drawn: {error}', logger='current', level=logging.WARNING)
         else:
             print_log(f'curves of the run: {path}', logger='current')
