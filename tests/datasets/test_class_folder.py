@@ -47,7 +47,11 @@ def test_divided_folders(tmp_path):
         ({'a': 5, 'b': 4}, 'val', r"no picture for val in 1 class folders of .*none is\): 'b'"),
         ({'train/a': 1, 'train/b': 0, 'val/a': 1, 'val/b': 1}, 'train', "no picture for .*: 'b'"),
         ({'train/a': 1}, 'val', "holds a folder 'train', but no 'val'"),
-        ({'train/a': 1, 'train/b': 1, 'val/a': 1, 'val/c': 1}, 'val', "different .*: 'b', 'c' only"),
+        (
+            {'train/a': 1, 'train/b': 1, 'val/a': 1, 'val/c': 1},
+            'val',
+            "different .*: 'b', 'c' only",
+        ),
         ({'a': 5}, 'test2', "split='test2': allowed are train, val, test"),
     ],
 )
