@@ -11,6 +11,7 @@ from mmpretrain.structures import DataSample
 from torch import nn
 
 from .drawing import Bar, draw_bars
+from .names import name_of
 
 
 class Task:
@@ -22,9 +23,10 @@ class Task:
         self.inferencer = ImageClassificationInferencer(
             model, pretrained=False, classes=self.classes
         )
-        # A data set that reads no files gives its arrays in RGB.
+        # A data set that reads no files, such as CIFAR, gives its arrays as the model needs them.
         kinds = [str(step.get('type')) for step in cfg.test_dataloader.dataset.pipeline]
-        self.rgb = not any('LoadImage' in kind for kind in kinds)
+        arrays = not any('LoadImage' in kind for kind in kinds)
+        self.rgb = arrays and not getattr(model.data_preprocessor, 'to_rgb', False)
 
     def predict(self, picture: np.ndarray) -> DataSample:
         picture = np.ascontiguousarray(picture[..., ::-1]) if self.rgb else picture
@@ -32,12 +34,11 @@ class Task:
         return self.inferencer.forward(batch)[0]
 
     def result(self, sample: DataSample) -> dict[str, Any]:
-        scores, labels = (
-            sample.pred_score.float().cpu().topk(min(self.topk, len(sample.pred_score)))
-        )
+        every = sample.pred_score.float().cpu()
+        scores, labels = every.topk(min(self.topk, len(every)))
         return dict(
             top=[
-                dict(label=label, name=self.classes[label], score=score)
+                dict(label=label, name=name_of(self.classes, label), score=score)
                 for label, score in zip(labels.tolist(), scores.tolist(), strict=True)
             ]
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib import colormaps
@@ -28,7 +28,8 @@ def test_dataset(cfg: Config) -> Mapping[str, Any]:
 
 def class_names(cfg: Config, checkpoint: Mapping[str, Any], model: nn.Module) -> list[str]:
     """One name for each of the model's classes; 'class 3' and so on where none are known."""
-    numbers = [getattr(module, 'num_classes', None) for module in model.modules()]
+    heads = [module for name, module in model.named_modules() if 'head' in name]
+    numbers = [getattr(head, 'num_classes', None) for head in heads]
     number = max((number for number in numbers if isinstance(number, int)), default=0)
     names = list(_meta(cfg, checkpoint, 'classes'))
     if names and number in (0, len(names)):
@@ -40,6 +41,11 @@ def class_names(cfg: Config, checkpoint: Mapping[str, Any], model: nn.Module) ->
             level=logging.WARNING,
         )
     return [f'class {index}' for index in range(number)]
+
+
+def name_of(classes: Sequence[str], label: int) -> str:
+    """The name of a class, also where the model does not tell how many there are."""
+    return classes[label] if label < len(classes) else f'class {label}'
 
 
 def colours(cfg: Config, checkpoint: Mapping[str, Any], number: int) -> list[Colour]:
