@@ -6,7 +6,7 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))  # a clone that is not installed
 
-from mmoverlock.engine import cli, config  # noqa: E402
+from mmoverlock.engine import cli, config, finetune  # noqa: E402
 from mmoverlock.engine.dist import process_group  # noqa: E402
 from mmoverlock.engine.preflight import check_work_dir, preflight  # noqa: E402
 
@@ -26,6 +26,15 @@ def parse_args(argv: Sequence[str]):
     parser.add_argument(
         '--overwrite', action='store_true', help='remove the checkpoints of an earlier run'
     )
+    parser.add_argument(
+        '--data-root', metavar='DIR', help='train a classifier on this folder of class folders'
+    )
+    parser.add_argument(
+        '--num-classes', type=int, metavar='N', help='how many classes that folder should have'
+    )
+    parser.add_argument(
+        '--seed', type=int, metavar='N', help='make the run repeatable, bit by bit, somewhat slower'
+    )
     return parser.parse_args(argv)
 
 
@@ -33,6 +42,12 @@ def parse_args(argv: Sequence[str]):
 def main(argv: Sequence[str]) -> None:
     args = parse_args(argv)
     cfg = config.load_config(args.config, args.cfg_options, args.work_dir, args.launcher)
+    if args.num_classes is not None and args.data_root is None:
+        raise ValueError('--num-classes goes with --data-root')
+    if args.data_root is not None:
+        finetune.use_folder(cfg, args.data_root, args.num_classes)
+    if args.seed is not None:
+        finetune.set_seed(cfg, args.seed)
     if args.amp:
         config.use_amp(cfg)
     if args.auto_scale_lr:

@@ -20,6 +20,7 @@ from mmengine.registry import DefaultScope
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from mmoverlock.engine.device import pick_device
 from mmoverlock.engine.errors import build, one_line
 from mmoverlock.models.overlock.reparam import DilatedReparam
 
@@ -65,7 +66,7 @@ def benchmark(
         raise ValueError(f"config '{cfg.filename}' has no model")
     if train and cfg.get('optim_wrapper') is None:
         raise ValueError(f"config '{cfg.filename}' has no optim_wrapper, which --train needs")
-    place = _device(device)
+    place = pick_device(device)
     if place.type == 'cuda':
         torch.cuda.set_device(place)
     _check_amp(amp, place, train)
@@ -138,18 +139,6 @@ def benchmark(
         notes=notes,
         slow=slow_paths(situation),
     )
-
-
-def _device(name: str | None) -> torch.device:
-    try:
-        device = torch.device(name or ('cuda' if torch.cuda.is_available() else 'cpu'))
-    except RuntimeError:
-        device = None
-    if device is None or device.type not in ('cpu', 'cuda'):
-        raise ValueError(f"--device '{name}': allowed are cpu, cuda, cuda:N")
-    if device.type == 'cuda' and (device.index or 0) >= torch.cuda.device_count():
-        raise ValueError(f"--device '{name}': this machine has {torch.cuda.device_count()} GPUs")
-    return device
 
 
 def _check_amp(amp: str | None, device: torch.device, train: bool) -> None:

@@ -6,6 +6,12 @@ import json
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+VAL_LOSS = 'val/cross_entropy'
+PERCENT = ('top1', 'top5', 'mIoU', 'aAcc')  # metrics of 0 to 100
+EVALUATED = ('mAP', *PERCENT, VAL_LOSS)
+Points = dict[int, float]  # step: value
 
 
 def read_scalars(work_dir: str | Path) -> list[dict[str, float]]:
@@ -31,31 +37,55 @@ def draw_curves(work_dir: str | Path, path: str | Path) -> None:
     Raises:
         ValueError: if the run left no scalars.
     """
-    rows = read_scalars(work_dir)
-    train = [row for row in rows if 'loss' in row]
+    trained, evaluated = read_points(work_dir)
     figure = Figure(figsize=(11, 4), layout='constrained')
     losses, metrics = figure.subplots(1, 2)
+    for name, values in sorted(trained.items()):
+        losses.plot(*_columns(values), label=name, linewidth=2 if name == 'loss' else 1)
+    for name, values in sorted(evaluated.items()):
+        axes, share = (losses, 1) if name == VAL_LOSS else (metrics, _share(name))
+        points = _columns({step: share * value for step, value in values.items()})
+        axes.plot(*points, marker='o', markersize=4, label=name)
+    percent = any(_share(name) < 1 for name in evaluated)
+    losses.set(xlabel='step', ylabel='loss' if VAL_LOSS in evaluated else 'training loss')
+    metrics.set(xlabel='step', ylabel='evaluation')
+    for axes in (losses, metrics):
+        axes.set_ylim(0, None)
+        axes.grid(alpha=0.3)
+        if axes.lines:
+            axes.legend(fontsize='small')
+    if percent:
+        metrics.set_ylim(0, 1.02)
+        metrics.yaxis.set_major_formatter(PercentFormatter(1))
+    figure.savefig(path, dpi=110)
 
-    for name in sorted({name for row in train for name in row if 'loss' in name}):
-        points = [(row['step'], row[name]) for row in train if name in row]
-        losses.plot(*zip(*points, strict=True), label=name, linewidth=2 if name == 'loss' else 1)
-    losses.set(xlabel='step', ylabel='training loss', ylim=(0, None))
-    losses.legend(fontsize='small')
 
-    # MMEngine numbers evaluations by epoch or not at all: they stand at the last training step.
-    last_step, points = 0, {}
-    for row in rows:
+def read_points(work_dir: str | Path) -> tuple[dict[str, Points], dict[str, Points]]:
+    """Training losses and evaluation metrics, each by name as values at training steps.
+
+    Of a step that was trained twice, because the run was resumed before it, the later one counts.
+
+    Raises:
+        ValueError: if the run left no scalars.
+    """
+    trained, evaluated = {}, {}
+    last_step = 0  # MMEngine numbers evaluations by epoch or not at all
+    for row in read_scalars(work_dir):
         if 'loss' in row:
             last_step = row['step']
-            continue
-        for name, value in row.items():
-            if name.endswith(('mAP', 'mIoU', 'top1', 'aAcc')):
-                points.setdefault(name, {})[last_step] = value
-    for name, values in points.items():
-        metrics.plot(*zip(*sorted(values.items()), strict=True), marker='o', label=name)
-    metrics.set(xlabel='step', ylabel='evaluation', ylim=(0, None))
-    if points:
-        metrics.legend(fontsize='small')
-    for axes in (losses, metrics):
-        axes.grid(alpha=0.3)
-    figure.savefig(path, dpi=110)
+            for name in (name for name in row if 'loss' in name):
+                trained.setdefault(name, {})[last_step] = row[name]
+        else:
+            for name in (name for name in row if name.endswith(EVALUATED)):
+                evaluated.setdefault(name, {})[last_step] = row[name]
+    return trained, evaluated
+
+
+def _share(name: str) -> float:
+    """What turns a metric's values into shares of 1."""
+    return 0.01 if name.endswith(PERCENT) else 1.0
+
+
+def _columns(points: Points) -> tuple[list[int], list[float]]:
+    steps = sorted(points)
+    return steps, [points[step] for step in steps]

@@ -11,8 +11,9 @@ if find_spec('mmpretrain'):
     with contextlib.redirect_stdout(None):  # it prints which optional packages are missing
         import mmpretrain.datasets  # noqa: F401
 
+    from .class_folder import ClassFolder  # noqa: F401
     from .digits import Digits  # noqa: F401
     from .imagenet100 import ImageNet100  # noqa: F401
     from .tiny_imagenet import TinyImageNet  # noqa: F401
 
-    __all__ += ['Digits', 'ImageNet100', 'TinyImageNet']
+    __all__ += ['ClassFolder', 'Digits', 'ImageNet100', 'TinyImageNet']

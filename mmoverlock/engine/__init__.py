@@ -1,13 +1,24 @@
 """Running things: safe checkpoints, hooks, configs, checks before the run, processes.
 
-Importing it makes MMEngine's checkpoint loading safe and registers the hooks; the command-line
-tools import the other modules when they need them.
+Importing it makes MMEngine's checkpoint loading safe and registers hooks and metrics; the
+command-line tools import the other modules when they need them.
 """
 
 from .checkpoint import install_safe_loader, read_checkpoint
-from .hooks import CheckpointGuard
+from .hooks import CheckpointGuard, FiniteLossGuard
 from .images import ImageGuard
+from .metrics import ValLoss
+from .records import DrawCurves, EpochTable
 
 install_safe_loader()
 
-__all__ = ['CheckpointGuard', 'ImageGuard', 'install_safe_loader', 'read_checkpoint']
+__all__ = [
+    'CheckpointGuard',
+    'DrawCurves',
+    'EpochTable',
+    'FiniteLossGuard',
+    'ImageGuard',
+    'ValLoss',
+    'install_safe_loader',
+    'read_checkpoint',
+]

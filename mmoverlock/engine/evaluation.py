@@ -17,6 +17,7 @@ METRICS = {
     'LVISMetric': ('metric', ('bbox', 'segm', 'proposal', 'proposal_fast')),
     'IoUMetric': ('iou_metrics', ('mIoU', 'mDice', 'mFscore')),
     'Accuracy': (None, ('accuracy',)),
+    'ValLoss': (None, ('cross_entropy',)),
     'SingleLabelMetric': ('items', ('precision', 'recall', 'f1-score', 'support')),
 }
 _HOOKS = {
@@ -28,6 +29,8 @@ _HOOKS = {
 
 def set_metrics(cfg: Config, names: Sequence[str]) -> None:
     """Let the config's evaluators compute exactly the metrics `names`.
+
+    The accuracy is that of top-1 and top-5 at least.
 
     Raises:
         ValueError: a name that none of them can compute; it lists the allowed ones.
@@ -48,9 +51,18 @@ def set_metrics(cfg: Config, names: Sequence[str]) -> None:
         mine = [name for name in dict.fromkeys(names) if name in can]
         if mine and argument:
             evaluator[argument] = mine
+        if mine and kind == 'Accuracy':
+            evaluator['topk'] = _usual_topk(cfg, evaluator.get('topk', 1))
         if mine:
             chosen.append(evaluator)
     cfg.test_evaluator = chosen
+
+
+def _usual_topk(cfg: Config, given: int | Sequence[int]) -> tuple[int, ...]:
+    """What is given, top-1 and, of five classes or more, top-5."""
+    head = (cfg.get('model') or {}).get('head') or {}
+    usual = (1, 5) if head.get('num_classes', 0) >= 5 else (1,)
+    return tuple(sorted({*([given] if isinstance(given, int) else given), *usual}))
 
 
 def set_output(cfg: Config, path: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from pycocotools import mask as coco_mask
 
-from mmoverlock.analysis.curves import draw_curves, read_scalars
+from mmoverlock.analysis.curves import draw_curves, read_points, read_scalars
 from mmoverlock.analysis.predictions import draw_predictions
 
 
@@ -38,6 +38,24 @@ def test_curves(work_dir):
     height, width = (drawn := ink(work_dir / 'curves.png')).shape
     for half in (drawn[:, : width // 2], drawn[:, width // 2 :]):
         assert 0.01 < half.mean() < 0.5
+
+
+def test_points_of_a_classifier(tmp_path):
+    """Step 2 is trained twice: the run was killed in it and resumed."""
+    rows = [dict(loss=3.0, loss_aux=1.0, step=1), {'accuracy/top1': 10.0, 'step': 1}]
+    rows += [dict(loss=9.0, step=2), dict(loss=2.0, loss_aux=0.5, step=2)]
+    rows.append({'accuracy/top1': 60.0, 'accuracy/top5': 90.0, 'val/cross_entropy': 1.5, 'step': 2})
+    (tmp_path / 'a/vis_data').mkdir(parents=True)
+    (tmp_path / 'a/vis_data/scalars.json').write_text('\n'.join(map(json.dumps, rows)))
+    trained, evaluated = read_points(tmp_path)
+    assert trained == dict(loss={1: 3.0, 2: 2.0}, loss_aux={1: 1.0, 2: 0.5})
+    assert evaluated == {
+        'accuracy/top1': {1: 10.0, 2: 60.0},
+        'accuracy/top5': {2: 90.0},
+        'val/cross_entropy': {2: 1.5},
+    }
+    draw_curves(tmp_path, tmp_path / 'curves.png')
+    assert 0.01 < ink(tmp_path / 'curves.png').mean() < 0.5
 
 
 def test_curves_of_nothing(tmp_path):

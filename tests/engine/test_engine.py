@@ -89,6 +89,17 @@ def test_metrics_are_spread_over_the_evaluators():
     ]
 
 
+@pytest.mark.parametrize(
+    ('given', 'classes', 'topk'),
+    [({}, 10, (1, 5)), ({}, 4, (1,)), (dict(topk=1), 10, (1, 5)), (dict(topk=(1, 3)), 4, (1, 3))],
+)
+def test_accuracy_is_of_top1_and_top5(given, classes, topk):
+    evaluators = [dict(type='Accuracy', **given), dict(type='ValLoss')]
+    cfg = Config(dict(model=dict(head=dict(num_classes=classes)), test_evaluator=evaluators))
+    evaluation.set_metrics(cfg, ['accuracy'])
+    assert cfg.test_evaluator == [dict(type='Accuracy', topk=topk)]
+
+
 @pytest.mark.parametrize('first', [True, False])
 def test_categories_of_a_coco_file(tmp_path, first):
     parts = dict(images=[dict(id=i) for i in range(1000)], categories=[dict(id=1, name='cat')])

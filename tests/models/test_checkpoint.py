@@ -241,3 +241,19 @@ def test_unmerged_file_into_a_deployed_model_equals_the_published_network(golden
     with torch.no_grad():
         for i, out in enumerate(model(golden.draw(5, 2, 3, 70, 90)), start=2):
             golden.check(out[:, ::5, ::3, ::3], expected[f'c{i}'])
+
+
+@pytest.mark.parametrize('name', ['head.main.0.weight', 'neck.weight'])
+def test_of_a_classifier_only_the_number_of_classes_is_forgiven(name):
+    model = whole_model('cls')
+    model.neck = torch.nn.Linear(3, 2)
+    state = {n: torch.cat([t, t]) if 'main.4' in n else t for n, t in model.state_dict().items()}
+    report = load_official(model, state)
+    assert [line.split(' ')[0] for line in report.mismatched] == [
+        'head.main.4.weight',
+        'head.main.4.bias',
+    ]
+    assert 'head.main.4.bias (40,) for (20,)' in str(report)
+    state[name] = torch.cat([state[name]] * 2, 1)
+    with pytest.raises(ValueError, match=f'another arch: {name} is '):
+        load_official(model, state)

@@ -97,7 +97,7 @@ test_evaluator = dict(type='IoUMetric')
 
 @pytest.fixture(scope='session')
 def tool():
-    """`tool('train')`, `tool('test')`: the main function of a tool, run in this process."""
+    """`tool('train')` and others: the main function of a tool, run in this process."""
 
     def load(name: str):
         spec = importlib.util.spec_from_file_location(f'tool_{name}', ROOT / f'tools/{name}.py')
@@ -105,7 +105,7 @@ def tool():
         spec.loader.exec_module(module)
         return module.main
 
-    return {name: load(name) for name in ('train', 'test')}.__getitem__
+    return {name: load(name) for name in ('train', 'test', 'infer')}.__getitem__
 
 
 @pytest.fixture(scope='session')

@@ -43,5 +43,3 @@ test_dataloader = dict(
     dataset=dict(split='test', pipeline=test_pipeline, test_mode=True, **_dataset),
     **_loader,
 )
-val_evaluator = dict(type='Accuracy', topk=(1, 5))
-test_evaluator = val_evaluator

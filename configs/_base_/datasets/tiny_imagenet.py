@@ -35,5 +35,3 @@ val_dataloader = dict(
     **_loader,
 )
 test_dataloader = val_dataloader
-val_evaluator = dict(type='Accuracy', topk=(1, 5))
-test_evaluator = val_evaluator

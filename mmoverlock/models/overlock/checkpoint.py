@@ -114,7 +114,8 @@ def match_state_dict(model: nn.Module, state_dict: Mapping) -> tuple[dict[str, T
         The tensors that fit, under the model's names, and the report.
 
     Raises:
-        ValueError: if nothing fits, or if the backbone is of another size or form.
+        ValueError: if nothing fits, or if the backbone is of another size or form; of a classifier
+            also, if anything but the number of classes is.
     """
     model = _unwrap(model)
     state = {name.removeprefix('module.'): value for name, value in state_dict.items()}
@@ -146,7 +147,16 @@ def match_state_dict(model: nn.Module, state_dict: Mapping) -> tuple[dict[str, T
 
 def _refuse_misfits(model, backbone, prefix, state, own, misfits, report) -> None:
     what = type(backbone or model).__name__
-    misfit = next((name for name in misfits if name.startswith(prefix)), None)
+    classifier = bool(prefix) and isinstance(getattr(model, 'head', None), nn.Module)
+    misfit = next(
+        (
+            name
+            for name in misfits
+            if name.startswith(prefix)
+            or (classifier and not _other_classes(name, state[name], own[name]))
+        ),
+        None,
+    )
     if backbone is not None:
         if any(name.endswith('lk_origin.bias') and name not in own for name in state):
             raise ValueError(f'checkpoint holds merged branches: build {what} with deploy=True')
@@ -199,6 +209,11 @@ def _unwrap(model: nn.Module) -> nn.Module:
 
 def _shape(tensor: Tensor) -> tuple[int, ...]:
     return tuple(tensor.shape)
+
+
+def _other_classes(name: str, value: Tensor, own: Tensor) -> bool:
+    """Whether a classifier's two tensors differ by the number of classes alone."""
+    return name.startswith('head.') and value.shape[1:] == own.shape[1:]
 
 
 def _same_shape(own: Tensor | None, value: Tensor) -> bool:

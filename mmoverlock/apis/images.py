@@ -1,0 +1,87 @@
+"""Pictures in and out: which files are meant, what is in them, and names that are still free."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import cv2
+import mmcv
+import numpy as np
+
+SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.pgm', '.png', '.ppm', '.tif', '.tiff', '.webp')
+
+
+def find_images(images: str | os.PathLike | Iterable[str | os.PathLike]) -> list[Path]:
+    """The files that `images` names, each once, in the order of naming.
+
+    Args:
+        images: One or several of: a file, a folder (the pictures in it, not below it), a glob
+            pattern (``**`` goes through folders). A name that is none of these is kept: reading it
+            tells that it does not exist.
+
+    Raises:
+        ValueError: if a folder holds no picture, or a pattern matches none.
+    """
+    if isinstance(images, (str, os.PathLike)):
+        images = [images]
+    found: dict[Path, Path] = {}
+    for one in map(str, images):
+        if os.path.isdir(one):
+            files = [path for path in sorted(Path(one).iterdir()) if _is_picture(path)]
+            what = f"folder '{one}' holds no picture ({', '.join(SUFFIXES)})"
+        elif not os.path.exists(one) and glob.has_magic(one):
+            matches = map(Path, sorted(glob.glob(one, recursive=True)))
+            files = [path for path in matches if _is_picture(path)]
+            what = f"pattern '{one}' matches no picture ({', '.join(SUFFIXES)})"
+        else:
+            files, what = [Path(one)], ''
+        if not files:
+            raise ValueError(what)
+        for path in files:
+            found.setdefault(path.absolute(), path)
+    return list(found.values())
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and path.is_file()
+
+
+def read_image(path: Path) -> np.ndarray:
+    """The picture as mmcv's pipelines read it: (H, W, 3) uint8, BGR, turned as its EXIF tag says.
+
+    Raises:
+        ValueError: naming the file, if it is missing, empty, damaged or no picture.
+    """
+    try:
+        data = path.read_bytes()
+        picture = mmcv.imfrombytes(data) if data else None
+    except (OSError, cv2.error) as error:
+        reason = getattr(error, 'strerror', None) or 'no picture, or damaged'
+        raise ValueError(f"image '{path}' cannot be read: {reason}") from error
+    if picture is None:
+        reason = 'no picture, or damaged' if data else 'the file is empty'
+        raise ValueError(f"image '{path}' cannot be read: {reason}")
+    return picture
+
+
+def write_new(folder: Path, name: str, data: bytes) -> Path:
+    """Write `data` to `folder`/`name`, or to ``stem_1.suffix``, ... where that exists already."""
+    stem, suffix = os.path.splitext(name)
+    number = 0
+    while True:
+        path = folder / (f'{stem}_{number}{suffix}' if number else name)
+        try:
+            with path.open('xb') as file:
+                file.write(data)
+            return path
+        except FileExistsError:
+            number += 1
+
+
+def encode(picture: np.ndarray, suffix: str) -> bytes:
+    """A picture (H, W, 3) in BGR, or (H, W), as the bytes of a .png or .jpg file."""
+    quality = [cv2.IMWRITE_JPEG_QUALITY, 92] if suffix == '.jpg' else []
+    return cv2.imencode(suffix, np.ascontiguousarray(picture), quality)[1].tobytes()

@@ -1,0 +1,202 @@
+"""From a config, a checkpoint and pictures to results, drawn pictures and a JSON file."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine import registry
+from mmengine.config import Config
+from mmengine.model import revert_sync_batchnorm
+from mmengine.registry import DefaultScope
+from mmengine.runner.checkpoint import CheckpointLoader
+from torch import nn
+
+from mmoverlock.analysis.made_up import library_of
+from mmoverlock.engine.config import load_config
+from mmoverlock.engine.device import pick_device
+from mmoverlock.engine.errors import build, one_line
+from mmoverlock.engine.hooks import fit_state_dict
+from mmoverlock.models.overlock.reparam import DilatedReparam
+
+from .images import encode, find_images, read_image, write_new
+from .names import class_names, colours, test_dataset
+
+TASKS = {
+    'mmpretrain': '.classification',
+    'mmdet': '.detection',
+    'mmseg': '.segmentation',
+}
+JSON_FILE = 'predictions.json'
+
+
+class Inferencer:
+    """A trained classifier, detector or segmentor, ready for pictures.
+
+    Args:
+        config: The config, or its file.
+        checkpoint: File or URL; every tensor of the model must come from it.
+        device: 'cpu', 'cuda' or 'cuda:N'; by default a GPU if there is one.
+        topk: How many classes a classifier names.
+        score_thr: Least score, from 0 to 1, of the objects that a detector reports.
+        merge: Merge the large-kernel branches, which is faster and exact.
+
+    Raises:
+        ValueError, OSError: if the config or an argument is wrong, or the checkpoint is unsafe or
+            does not belong to the config.
+
+    Attributes:
+        classes: Names of the classes: the checkpoint's, else those of the config's data set.
+    """
+
+    def __init__(
+        self,
+        config: str | os.PathLike | Config,
+        checkpoint: str | os.PathLike,
+        device: str | None = None,
+        topk: int = 5,
+        score_thr: float = 0.3,
+        merge: bool = True,
+    ):
+        if topk < 1:
+            raise ValueError(f'topk={topk}: at least 1 is needed')
+        if not 0 <= score_thr <= 1:
+            raise ValueError(f'score_thr={score_thr}: a score from 0 to 1 is needed')
+        cfg = copy.deepcopy(config) if isinstance(config, Config) else load_config(str(config))
+        for key in ('model', 'test_dataloader'):
+            if cfg.get(key) is None:
+                raise ValueError(f"config '{cfg.filename}' has no {key}")
+        place = pick_device(device)
+        loaded = CheckpointLoader.load_checkpoint(str(checkpoint), map_location='cpu')
+        with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
+            cfg.test_dataloader.dataset = test_dataset(cfg)
+            model = _load(cfg, str(checkpoint), loaded).to(place).eval()
+            for module in model.modules():
+                if isinstance(module, DilatedReparam) and merge:
+                    module.reparameterize()
+            self.classes = class_names(cfg, loaded, model)
+            palette = colours(cfg, loaded, len(self.classes))
+            model.dataset_meta = dict(classes=self.classes, palette=palette)
+            task = import_module(TASKS[library_of(model)], __package__)
+            self._task = task.Task(cfg, model, topk, score_thr)
+
+    def predict(self, image: str | os.PathLike | np.ndarray) -> dict[str, Any]:
+        """What the model says about one picture.
+
+        Args:
+            image: A file, or (H, W, 3) uint8 in BGR, as OpenCV reads it.
+
+        Returns:
+            Of a classifier ``top``: label, name and score of the best classes, best first. Of a
+            detector ``objects``: label, name, score, ``box`` (x1, y1, x2, y2 in pixels) and, if it
+            makes them, ``mask`` (COCO's run lengths), best first. Of a segmentor ``labels``, an
+            array (H, W), and ``classes``: label, name and ``share`` of the pixels, largest first.
+
+        Raises:
+            ValueError: if it cannot be read, or is too small for the model.
+        """
+        picture = image if isinstance(image, np.ndarray) else read_image(Path(image))
+        return self._task.result(self._task.predict(picture))
+
+    def run(
+        self,
+        images: str | os.PathLike | Iterable[str | os.PathLike],
+        out_dir: str | os.PathLike | None = None,
+    ) -> Iterator[dict[str, Any]]:
+        """Go through pictures; what cannot be read is reported, and the rest goes on.
+
+        Args:
+            images: Files, folders and patterns, see :func:`find_images`.
+            out_dir: Where the drawn pictures and, at the end, `predictions.json` go; existing
+                files are left alone, the new ones then get a number.
+
+        Yields:
+            For each picture the dict of :meth:`predict`, with ``image``, its path, and, if drawn,
+            ``picture``; of a segmentor also ``label_map``, a PNG of the labels. For one that
+            cannot be used ``image`` and ``error``.
+        """
+        paths = find_images(images)
+        if out_dir is not None:
+            out_dir = Path(out_dir)
+            out_dir.mkdir(parents=True, exist_ok=True)
+        done = []
+        try:
+            for path in paths:
+                result = self._one(path, out_dir)
+                done.append({key: value for key, value in result.items() if key != 'labels'})
+                yield result
+        finally:
+            if out_dir is not None and done:
+                text = json.dumps(done, indent=1, ensure_ascii=False) + '\n'
+                write_new(out_dir, JSON_FILE, text.encode())
+
+    def _one(self, path: Path, out_dir: Path | None) -> dict[str, Any]:
+        try:
+            picture = read_image(path)
+            sample = self._task.predict(picture)
+        except ValueError as error:
+            reason = one_line(error)
+            where = '' if str(path) in reason else f"image '{path}': "
+            return dict(image=str(path), error=where + reason)
+        result = dict(image=str(path), **self._task.result(sample))
+        if out_dir is not None:
+            suffix = '.jpg' if path.suffix.lower() in ('.jpg', '.jpeg') else '.png'
+            drawn = self._task.draw(picture[..., ::-1], sample)[..., ::-1]  # drawn in RGB
+            written = write_new(out_dir, path.stem + suffix, encode(drawn, suffix))
+            result['picture'] = str(written)
+        if out_dir is not None and 'labels' in result:
+            labels = result['labels'].astype(np.uint8 if len(self.classes) <= 256 else np.uint16)
+            written = write_new(out_dir, f'{path.stem}_labels.png', encode(labels, '.png'))
+            result['label_map'] = str(written)
+        return result
+
+
+def infer(
+    config: str | os.PathLike | Config,
+    checkpoint: str | os.PathLike,
+    images: str | os.PathLike | Iterable[str | os.PathLike],
+    out_dir: str | os.PathLike | None = None,
+    **options: Any,
+) -> list[dict[str, Any]]:
+    """Load a model and go through pictures: see :class:`Inferencer`, whose options these are.
+
+    Returns:
+        One dict for each picture, see :meth:`Inferencer.run`.
+    """
+    return list(Inferencer(config, checkpoint, **options).run(images, out_dir))
+
+
+def _load(cfg: Config, path: str, checkpoint: Mapping[str, Any]) -> nn.Module:
+    """Build the config's model and fill all of it from the checkpoint."""
+    defaults = {key: cfg[key] for key in ('data_preprocessor',) if cfg.get(key)}
+    model = build(registry.MODELS, {**defaults, **cfg.model}, 'model')
+    try:
+        fits, _ = fit_state_dict(model, checkpoint, strict=True)
+    except ValueError as error:
+        reason = str(error).removeprefix('checkpoint ')
+        raise ValueError(f"checkpoint '{path}' {reason}") from error
+    model.load_state_dict(fits, strict=False)
+    return revert_sync_batchnorm(model)
+
+
+def describe(result: Mapping[str, Any]) -> str:
+    """A result in a few lines for the terminal."""
+    if 'error' in result:
+        return result['error']
+    lines = [result['image'] + (f' -> {result["picture"]}' if 'picture' in result else '')]
+    if 'objects' in result:
+        counts: dict[str, int] = {}
+        for found in result['objects']:
+            counts[found['name']] = counts.get(found['name'], 0) + 1
+        lines += [f'  {count:>5} {name}' for name, count in counts.items()] or ['  nothing found']
+    for one in result.get('top', ()):
+        lines.append(f'  {one["score"]:.3f} {one["name"]}')
+    for one in result.get('classes', ()):
+        lines.append(f'  {one["share"]:>6.1%} {one["name"]}')
+    return '\n'.join(lines)

@@ -1,0 +1,110 @@
+"""A user's own pictures, sorted into one folder for each class."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.registry import DATASETS
+from mmpretrain.datasets import CustomDataset
+from mmpretrain.datasets.custom import get_samples
+
+from mmoverlock.engine.errors import shown
+
+SPLITS = ('train', 'val', 'test')
+
+
+def class_names(data_root: str | Path) -> list[str]:
+    """The names of the classes: of the folders in ``data_root/train``, or else in `data_root`.
+
+    Raises:
+        ValueError: if there are none.
+    """
+    root = Path(data_root)
+    if not root.is_dir():
+        raise ValueError(f"data_root '{data_root}' is not a folder")
+    root = root / 'train' if (root / 'train').is_dir() else root
+    names = sorted(path.name for path in root.iterdir() if path.is_dir())
+    names = [name for name in names if not name.startswith('.')]
+    if not names:
+        raise ValueError(f"'{root}' holds no folders, one for each class is needed")
+    return names
+
+
+@DATASETS.register_module()
+class ClassFolder(CustomDataset):
+    """mmpretrain's folders of classes, divided into training and validation if they are not yet.
+
+    Either ``data_root/{train,val}/CLASS/...``, and ``data_root/test/CLASS/...`` if other pictures
+    than those of validation are for testing. Or ``data_root/CLASS/...``: then, of the pictures of
+    each class in the order of their names, every fifth is held out for both, always the same.
+
+    Args:
+        data_root: The folder.
+        split: 'train', 'val' or 'test'.
+        hold_out: Every how manyth picture is held out of undivided folders.
+        pipeline: MMEngine's.
+        **kwargs: Of mmpretrain's CustomDataset.
+
+    Raises:
+        ValueError: if the folders are not as above, the splits have different classes, or a class
+            has no picture.
+    """
+
+    def __init__(
+        self,
+        data_root: str,
+        split: str = 'train',
+        hold_out: int = 5,
+        pipeline: Sequence[Any] = (),
+        **kwargs: Any,
+    ):
+        if split not in SPLITS:
+            raise ValueError(f"split='{split}': allowed are {', '.join(SPLITS)}")
+        if hold_out < 2:
+            raise ValueError(f'hold_out={hold_out}: at least 2 is needed')
+        names = class_names(data_root)
+        root = Path(data_root)
+        self.split, self.hold_out = split, hold_out
+        self.divided = (root / 'train').is_dir()
+        folder = ''
+        if self.divided:
+            folder = 'val' if split == 'test' and not (root / 'test').is_dir() else split
+            if not (root / folder).is_dir():
+                raise ValueError(f"'{root}' holds a folder 'train', but no '{folder}'")
+            odd = sorted({*names} ^ {*class_names(root / folder)})
+            if odd:
+                raise ValueError(
+                    f"'{root}/train' and '{root}/{folder}' have different classes: {shown(odd)} "
+                    'only in one of them'
+                )
+        super().__init__(
+            data_root=data_root,
+            data_prefix=folder,
+            metainfo=dict(classes=tuple(names)),
+            pipeline=pipeline,
+            **kwargs,
+        )
+
+    def load_data_list(self) -> list[dict]:
+        labels = {name: label for label, name in enumerate(self.metainfo['classes'])}
+        samples, _ = get_samples(self.img_prefix, labels, self.is_valid_file)
+        counts: Counter[int] = Counter()
+        mine = []
+        for path, label in samples:
+            info = dict(img_path=str(Path(self.img_prefix, path)), gt_label=label)
+            held = counts[label] % self.hold_out == self.hold_out - 1
+            counts[label] += 1
+            if self.divided or held == (self.split != 'train'):
+                mine.append(info)
+        left = {info['gt_label'] for info in mine}
+        empty = [name for name, label in labels.items() if label not in left]
+        if empty:
+            few = '' if self.divided else f' (of fewer than {self.hold_out} pictures none is)'
+            raise ValueError(
+                f"no picture for {self.split} in {len(empty)} class folders of '{self.img_prefix}'"
+                f'{few}: {shown(empty)}'
+            )
+        return mine
