@@ -6,6 +6,10 @@ _base_ = [
     '../_base_/runtimes/mmpretrain.py',
 ]
 
-model = dict(head=dict(num_classes=20))
 num_classes = 20
+model = dict(head=dict(num_classes=num_classes))
+data_preprocessor = dict(num_classes=num_classes)
+train_dataloader = dict(dataset=dict(num_classes=num_classes))
+val_dataloader = dict(dataset=dict(num_classes=num_classes))
+test_dataloader = val_dataloader
 auto_scale_lr = dict(base_batch_size=64)
