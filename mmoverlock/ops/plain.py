@@ -7,6 +7,7 @@ import torch
 from mmoverlock import environment
 
 
+@torch.compiler.assume_constant_result  # within torch.compile, is_exporting() is True otherwise
 def exporting() -> bool:
     """In torch.jit.trace and torch.export, and so in torch.onnx.export."""
     return torch.jit.is_tracing() or torch.compiler.is_exporting()

@@ -13,6 +13,30 @@ def image():
     return torch.randn(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))
 
 
+@pytest.mark.parametrize('training', [False, True])
+def test_the_graph_holds_our_operators(image, training):
+    model = OverLoCK('xxt', deploy=not training).train(training)
+    targets = set()
+
+    def backend(graph, inputs):
+        targets.update(str(node.target) for node in graph.graph.nodes)
+        return graph.forward
+
+    with torch.set_grad_enabled(training):
+        torch.compile(model, fullgraph=True, backend=backend)(image)
+    assert {target for target in targets if target.startswith('mmoverlock')} == {
+        'mmoverlock.contmix_numba.default',
+        'mmoverlock.depthwise_conv2d.default',
+    }
+
+
+@pytest.mark.parametrize('strict', [False, True])
+def test_an_exported_graph_holds_none_of_them(image, strict):
+    model = OverLoCK('xxt', deploy=True).eval()
+    exported = torch.export.export(model, (image,), strict=strict)
+    assert 'mmoverlock' not in exported.graph_module.code
+
+
 @pytest.mark.parametrize('deploy', [False, True])
 def test_inference(image, deploy):
     torch.manual_seed(0)
