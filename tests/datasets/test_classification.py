@@ -73,7 +73,7 @@ def test_imagenet100_out_of_imagenet(tmp_path):
 def test_imagenet100_with_a_list_of_its_own(tmp_path):
     fake_data.imagenet(tmp_path, wnids(5), images=2)
     (tmp_path / 'list.txt').write_text('# mine\nn00000004 a name\n\nn00000002\n')
-    dataset = ImageNet100(tmp_path, class_list=str(tmp_path / 'list.txt'), pipeline=PIPELINE)
+    dataset = ImageNet100(tmp_path, class_list=str(tmp_path / 'list.txt'))
     assert labels_of(dataset) == {'n00000002': 0, 'n00000004': 1}
     assert len(dataset) == 4
     assert labels_of(ImageNet100(tmp_path, class_list=['n00000004', 'n00000002'])) == labels_of(
