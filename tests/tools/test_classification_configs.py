@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import load_checkpoint
 
+from mmoverlock.engine.finetune import leaf_dataset
 from mmoverlock.engine.records import read_epochs
 
 from .. import fake_data
@@ -57,7 +58,7 @@ def data(tmp_path_factory):
             TinyImageNet=fake_data.tiny_imagenet(root / 'tiny'),
             CIFAR10=fake_data.cifar(root / 'cifar10', 10, monkeypatch=patch),
             CIFAR100=fake_data.cifar(root / 'cifar100', 100, monkeypatch=patch),
-            ClassFolder=fake_data.class_folders(root / 'mine', ['cat', 'dog'], images=10),
+            ClassFolder=fake_data.class_folders(root / 'mine', ['cat', 'dog'], images=5),
             Digits=None,
         )
 
@@ -72,22 +73,22 @@ def test_leaves_are_short(path):
 
 
 @pytest.mark.parametrize('path', LEAVES, ids=identity)
-def test_trains_two_iterations_and_validates(path, data, tool, tmp_path):
+def test_trains_and_validates(path, data, tool, tmp_path):
+    """Two iterations (nine of CIFAR-100, which is small)."""
     cfg = Config.fromfile(path)
-    root = data[cfg.train_dataloader.dataset.type]
+    dataset = leaf_dataset(cfg.train_dataloader.dataset)
+    arguments = [str(path), '--work-dir', str(tmp_path)]
     options = ['train_cfg.max_epochs=1', 'optim_wrapper.type=OptimWrapper', 'load_from=None']
     for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
-        options += [
-            f'{loader}.{option}'
-            for option in (
-                'batch_size=2', 'num_workers=0', 'persistent_workers=False', 'dataset.indices=4',
-                *([f'dataset.data_root={root}'] if root else []),
-            )
-        ]  # fmt: skip
-    arguments = [str(path), '--work-dir', str(tmp_path)]
-    if cfg.train_dataloader.dataset.type == 'ClassFolder':
+        options += [f'{loader}.{o}=0' for o in ('num_workers', 'persistent_workers')]
+        options.append(f'{loader}.batch_size=2')
+        if dataset == cfg.train_dataloader.dataset and dataset.type != 'ClassFolder':
+            options.append(f'{loader}.dataset.indices=4')
+    root = data[dataset.type]
+    if dataset.type == 'ClassFolder':
         arguments += ['--data-root', str(root)]
-        options = [option for option in options if 'indices' not in option]
+    elif root:
+        options.append(f'data_root={root}')
     tool('train')([*arguments, '--cfg-options', *options])
     (row,) = read_epochs(tmp_path / 'epochs.csv')
     assert row['train_loss'] > 0 and row['val_loss'] > 0 and 0 <= row['acc_top1'] <= 100
@@ -131,9 +132,7 @@ def test_imagenet_recipe(arch, data_set):
     warmup, cosine = cfg.param_scheduler
     assert (warmup.type, warmup.end) == ('LinearLR', 5)
     assert warmup.start_factor * cfg.optim_wrapper.optimizer.lr == pytest.approx(1e-6)
-    assert cosine == dict(
-        type='CosineAnnealingLR', eta_min=1e-5, by_epoch=True, begin=5, end=300
-    )
+    assert cosine == dict(type='CosineAnnealingLR', eta_min=1e-5, by_epoch=True, begin=5, end=300)
     (ema,) = [hook for hook in cfg.custom_hooks if hook.type == 'EMAHook']
     assert ema.momentum == pytest.approx(1 - 0.9999)
 
