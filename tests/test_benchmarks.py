@@ -47,3 +47,14 @@ def test_what_does_not_agree_is_not_timed(monkeypatch):
     for wrong in (x + 1e-3, x * float('nan')):
         with pytest.raises(SystemExit, match='wrong does not agree with base'):
             agree({'base': lambda: [x], 'wrong': lambda w=wrong: [w]}, 'base', torch.float32)
+
+
+def test_alignment(tmp_path):
+    """The backends learn the same, at least for an epoch."""
+    command = [sys.executable, BENCHMARKS / 'alignment.py', '--epochs', '1', '--out', tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    (row,) = json.loads((tmp_path / 'alignment.json').read_text())
+    assert row['backend'] == 'numba' and row['steps'] == 23
+    assert row['first_step'] < 1e-4 and row['largest'] < 1e-2
+    assert (tmp_path / 'alignment.png').stat().st_size > 10_000
