@@ -18,7 +18,7 @@ from .conftest import ARCH, ROOT
 
 CONFIG = f"""
 _base_ = '{ROOT}/configs/overlock/overlock-xxt_finetune.py'
-arch = {ARCH}
+arch = {ARCH.replace('dict(', 'dict(_delete_=True,')}
 model = dict(backbone=dict(arch=arch), head=dict(arch=arch))
 train_cfg = dict(max_epochs=2)
 train_dataloader = dict(batch_size=4, num_workers=0, persistent_workers=False)

@@ -11,6 +11,6 @@ optim_wrapper = dict(
 )
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=True, end=1, convert_to_iter_based=True),
-    dict(type='CosineAnnealingLR', eta_min=1e-6, by_epoch=True, begin=1),
+    dict(type='CosineAnnealingLR', eta_min=1e-6, by_epoch=True),
 ]
 auto_scale_lr = dict(base_batch_size=32)
