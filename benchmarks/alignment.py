@@ -77,8 +77,8 @@ def main(argv: list[str] | None = None) -> None:
         row = dict(first_step=gaps[first], largest=max(gaps.values()), steps=len(gaps), top1=top1)
         rows.append(dict(backend=name, base=base, **row))
         print(
-            f'{name} against {base}: the loss differs by {gaps[first]:.1e} in the first step, by at '
-            f'most {row["largest"]:.1e} in the first {len(gaps)} '
+            f'{name} against {base}: the loss differs by {gaps[first]:.1e} in the first step, at '
+            f'most by {row["largest"]:.1e} in the first {len(gaps)} '
             f'(it falls from {expected[first]:.2f} to {expected[last]:.2f})'
         )
     for name, (_, top1) in runs.items():

@@ -7,7 +7,7 @@ _base_ = [
 ]
 
 model = dict(head=dict(num_classes=10))
-train_cfg = dict(max_epochs=12)
+train_cfg = dict(max_epochs=9)
 _base_.param_scheduler[0].end = 1
-_base_.param_scheduler[1].update(begin=1, end=12)
+_base_.param_scheduler[1].update(begin=1, end=9)
 randomness = dict(seed=0)

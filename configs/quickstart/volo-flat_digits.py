@@ -1,4 +1,4 @@
-# VOLO at half the CIFAR-100 width learns scanned digits on two CPU cores in about a minute.
+# A small flat VOLO learns scanned digits from random weights on two CPU cores in about a minute.
 _base_ = [
     '../_base_/models/volo_flat.py',
     '../_base_/datasets/digits.py',
@@ -6,8 +6,17 @@ _base_ = [
     '../_base_/runtimes/mmpretrain.py',
 ]
 
-model = dict(head=dict(num_classes=10), train_cfg=None)
-train_cfg = dict(max_epochs=15)
+model = dict(
+    backbone=dict(
+        arch=dict(_delete_=True, dims=(96,), outlookers=(1,), transformers=(3,), heads=(6,)),
+        drop_path_rate=0.0,
+    ),
+    head=dict(num_classes=10, in_channels=96),
+    train_cfg=None,
+)
+train_dataloader = dict(batch_size=32)
+optim_wrapper = dict(optimizer=dict(lr=1.5e-3))
+train_cfg = dict(max_epochs=14)
 _base_.param_scheduler[0].end = 1
-_base_.param_scheduler[1].update(begin=1, end=15)
+_base_.param_scheduler[1].update(begin=1, end=14)
 randomness = dict(seed=0)

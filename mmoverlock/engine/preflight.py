@@ -96,7 +96,8 @@ def _model_cfg(cfg: Config) -> Mapping[str, Any]:
 
 def _check_channels(cfg: Config, model: nn.Module) -> None:
     """Compare the neck's channels, which the config repeats, with those of an OverLoCK backbone."""
-    given = (cfg.model.get('neck') or {}).get('in_channels')
+    neck = cfg.model.get('neck') or {}
+    given = (neck[0] if isinstance(neck, list) else neck).get('in_channels')
     backbone = getattr(model, 'backbone', None)
     if isinstance(backbone, OverLoCK) and isinstance(given, (list, tuple)):
         if tuple(given) != backbone.out_channels:
