@@ -111,7 +111,12 @@ def test_a_head_of_another_size_is_replaced_and_told(trained, folder, tool, monk
     monkeypatch.chdir(folder)
     tool('train')(
         ['mine.py', '--data-root', 'two', '--work-dir', 'fine']
-        + ['--cfg-options', 'load_from=first/epoch_2.pth', 'optim_wrapper.optimizer.lr=0.0']
+        + [
+            '--cfg-options',
+            'load_from=first/epoch_2.pth',
+            'optim_wrapper.optimizer.lr=0.0',
+            'param_scheduler=None',
+        ]
     )
     said = capfd.readouterr()
     line = next(line for line in (said.out + said.err).splitlines() if 'of another shape' in line)
