@@ -45,7 +45,6 @@ def test_samples(name, tmp_path, monkeypatch):
     assert cfg.num_classes == cfg.data_preprocessor.num_classes == classes
     assert cfg.train_dataloader.batch_size == cfg.val_dataloader.batch_size == batch
     assert cfg.train_dataloader.sampler.shuffle and not cfg.val_dataloader.sampler.shuffle
-    assert cfg.val_evaluator == dict(type='Accuracy', topk=(1, 5))
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         datasets = [
             DATASETS.build(cfg[f'{s}_dataloader'].dataset) for s in ('train', 'val', 'test')

@@ -104,13 +104,15 @@ def test_in_a_detector():
     from mmdet.structures import DetDataSample
     from mmengine.structures import InstanceData
 
+    torch.manual_seed(0)
     anchors = dict(type='AnchorGenerator', octave_base_scale=4, scales_per_octave=1, ratios=[1.0], strides=[4, 8, 16, 32, 64])  # fmt: skip
     detector = MODELS.build(
         dict(
             _scope_='mmdet',
             type='RetinaNet',
             backbone=dict(type='OverLoCK', arch='xxt', out_indices=(0, 1, 2, 3)),
-            neck=dict(type='CBAMFPN', in_channels=[24, 48, 128, 160], out_channels=16, num_outs=5),
+            # With one hidden channel, a ReLU may well stop all of a level's gradients.
+            neck=dict(type='CBAMFPN', in_channels=[24, 48, 128, 160], out_channels=16, num_outs=5, reduction=2),
             bbox_head=dict(type='RetinaHead', num_classes=3, in_channels=16, feat_channels=16, anchor_generator=anchors),
             train_cfg=dict(assigner=dict(type='MaxIoUAssigner', pos_iou_thr=0.5, neg_iou_thr=0.4, min_pos_iou=0), sampler=dict(type='PseudoSampler'), allowed_border=-1, pos_weight=-1, debug=False),
         )
