@@ -29,7 +29,8 @@ train_cfg = dict(by_epoch=True, max_epochs=1)
 val_cfg = dict()
 test_cfg = dict()
 optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.1))
-val_evaluator = dict(topk=(1, 3))
+val_evaluator = dict(type='Accuracy', topk=(1, 3))
+test_evaluator = val_evaluator
 """
 
 CUSTOM = """
