@@ -164,7 +164,7 @@ def test_two_processes_write_one_table_and_resume_it(folder):
         (
             ['--cfg-options']
             + [f'{part}_dataloader.dataset.data_root=two' for part in ('train', 'val')],
-            'model.head.num_classes is 1000, but train_dataloader.dataset has 2 classes',
+            'model.data_preprocessor.num_classes is 1000, but train_dataloader.dataset has 2 classes',
         ),
     ],
 )
