@@ -45,11 +45,7 @@ def parse_args(argv: Sequence[str]):
         help='leave the large-kernel branches unmerged in inference',
     )  # fmt: skip
     parser.add_argument('--json', metavar='FILE', help='write the figures to this file too')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=cli.OptionsAction, default={}, metavar='KEY=VALUE',
-        help='change the config: model.backbone.arch=xxt',
-    )  # fmt: skip
-    parser.add_argument('--debug', action='store_true', help='show the traceback of an error')
+    cli.add_config_arguments(parser)
     return parser.parse_args(argv)
 
 

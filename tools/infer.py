@@ -33,11 +33,7 @@ def parse_args(argv: Sequence[str]):
         '--merge', action=argparse.BooleanOptionalAction, default=True,
         help='merge the large-kernel branches (the default)',
     )  # fmt: skip
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=cli.OptionsAction, default={}, metavar='KEY=VALUE',
-        help='change the config: model.backbone.arch=xxt',
-    )  # fmt: skip
-    parser.add_argument('--debug', action='store_true', help='show the traceback of an error')
+    cli.add_config_arguments(parser)
     return parser.parse_args(argv)
 
 

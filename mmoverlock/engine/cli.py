@@ -46,17 +46,22 @@ class OptionsAction(DictAction):
         super().__call__(parser, namespace, values, option_string)
 
 
-def add_common_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options that training and testing share."""
-    parser.add_argument('--work-dir', help='where results go (default: ./work_dirs/<config name>)')
+def add_config_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options that all tools with a config share."""
     parser.add_argument(
         '--cfg-options', nargs='+', action=OptionsAction, default={}, metavar='KEY=VALUE',
         help='change the config: model.backbone.arch=xxt train_cfg.max_epochs=3; '
         'lists as key="[a,b]", without spaces',
     )  # fmt: skip
+    parser.add_argument('--debug', action='store_true', help='show the traceback of an error')
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options that training and testing share."""
+    parser.add_argument('--work-dir', help='where results go (default: ./work_dirs/<config name>)')
     parser.add_argument('--launcher', choices=LAUNCHERS, default='none', help='how it was started')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
-    parser.add_argument('--debug', action='store_true', help='show the traceback of an error')
+    add_config_arguments(parser)
 
 
 def command(main: Callable[[Sequence[str]], None]) -> Callable[..., None]:

@@ -37,6 +37,14 @@ NAMES = {
     'volo-flat_digits',
 }
 
+VOLO_PARAMETERS = {  # stated in configs/volo/README.md
+    'volo-flat-mean': 4_565_308,
+    'volo-flat-cls': 5_453_692,
+    'volo-flat-cli': 5_454_077,
+    'volo-pyramid-map': 8_354_816,
+    'volo-pyramid-token': 7_912_448,
+}
+
 
 def identity(path: Path) -> str:
     return path.stem
@@ -197,3 +205,6 @@ def test_volo_recipe(path):
     assert cfg.optim_wrapper.type == 'AmpOptimWrapper'
     assert [one.type for one in cfg.model.train_cfg.augments] == ['Mixup', 'CutMix']
     assert cfg.model.head.num_classes == 100
+    init_default_scope('mmpretrain')
+    parameters = sum(p.numel() for p in MODELS.build(cfg.model).parameters())
+    assert parameters == VOLO_PARAMETERS[path.stem.partition('_')[0]]

@@ -1,13 +1,5 @@
-# 100 epochs in small batches: 5 of warm-up, then a cosine. No decay on 1-d parameters.
-train_cfg = dict(by_epoch=True, max_epochs=100, val_interval=1)
-val_cfg = dict()
-test_cfg = dict()
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, betas=(0.9, 0.999), weight_decay=0.05),
-    paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0, flat_decay_mult=0.0),
-    clip_grad=dict(max_norm=5.0),
-)
-param_scheduler = [
-    dict(type='LinearLR', start_factor=1e-3, by_epoch=True, end=5, convert_to_iter_based=True),
-    dict(type='CosineAnnealingLR', eta_min=1e-5, by_epoch=True, begin=5, end=100),
-]
+# The same for small batches and 100 epochs, without the ten at the last rate.
+_base_ = './adamw_300e_bs1024.py'
+
+train_cfg = dict(max_epochs=100)
+_base_.param_scheduler[1].end = 100
