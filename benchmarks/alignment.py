@@ -4,7 +4,8 @@
 
 Seed, data order and initial weights are the same in all runs. The losses of every step are compared
 with the first backend's, then the accuracies at the end. In float32 the runs drift apart: rounding
-errors grow with every step that learns from them.
+errors grow with every step that learns from them. How far they may drift is shown by the first
+backend once more with a single thread: the same code, whose sums are added up in another order.
 """
 
 from __future__ import annotations
@@ -24,9 +25,11 @@ ROOT = Path(__file__).parents[1]
 STEPS = 200  # compared one by one
 
 
-def train(backend: str, args: argparse.Namespace) -> tuple[dict[int, float], float]:
+def train(
+    name: str, args: argparse.Namespace, **environment: str
+) -> tuple[dict[int, float], float]:
     """The loss of every step, and the last top-1 accuracy in percent."""
-    work_dir = args.out / backend
+    work_dir = args.out / name
     options = ['default_hooks.logger.interval=1', 'log_processor.window_size=1']
     if args.epochs:
         options.append(f'train_cfg.max_epochs={args.epochs}')
@@ -35,7 +38,7 @@ def train(backend: str, args: argparse.Namespace) -> tuple[dict[int, float], flo
     subprocess.run(
         command,
         check=True,
-        env=dict(os.environ, MMOVERLOCK_BACKEND=backend),
+        env=os.environ | environment,
         stdout=subprocess.DEVNULL,
     )
     trained, evaluated = read_points(work_dir)
@@ -68,7 +71,10 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument('--epochs', type=int, help="instead of the config's")
     parser.add_argument('--out', type=Path, default=Path('work_dirs/alignment'))
     args = parser.parse_args(argv)
-    runs = {backend: train(backend, args) for backend in args.backends}
+    runs = {name: train(name, args, MMOVERLOCK_BACKEND=name) for name in args.backends}
+    first = args.backends[0]
+    again = f'{first}-1-thread'
+    runs[again] = train(again, args, MMOVERLOCK_BACKEND=first, OMP_NUM_THREADS='1')
     (base, (expected, _)), *others = runs.items()
     rows = []
     for name, (loss, top1) in others:

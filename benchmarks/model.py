@@ -4,9 +4,10 @@
 
 `reference` is the network as its formulas say: ContMix unfolded, PyTorch's convolutions, the
 image's own memory layout. In inference, `+ channels_last` is the network whose weights were turned
-by ``model.to(memory_format=torch.channels_last)``, and `+ compile`, if --compile is given, that one
-in torch.compile with weights frozen (on a CPU it compiles for minutes). timm's convnext_tiny and
-swin_tiny run for orientation, where they take the size; their classifiers are left out.
+by ``model.to(memory_format=torch.channels_last)``. `+ compile`, if --compile is given, is that one
+in torch.compile with weights frozen; in training it is the network as it is (on a CPU it compiles
+for minutes). timm's convnext_tiny and swin_tiny run for orientation, where they take the size;
+their classifiers are left out.
 """
 
 from __future__ import annotations
@@ -95,13 +96,17 @@ def train(bench: Bench, arch: str, height: int, width: int, batch: int) -> None:
         outs = out if isinstance(out, tuple) else (out,)
         sum(one.float().square().mean() for one in outs).backward()
 
-    def gradients(name: str) -> list[Tensor]:
-        with_backend(name, lambda: step(model))
+    def gradients(run: Callable[[], None]) -> list[Tensor]:
+        run()
         return [torch.stack([p.grad.norm() for p in parameters if p.grad is not None])]
 
     names = available_backends(bench.device)
-    agree({name: lambda name=name: gradients(name) for name in names}, 'reference', bench.dtype)
     rivals = {name: lambda name=name: with_backend(name, lambda: step(model)) for name in names}
+    if bench.args.compile:
+        compiled = torch.compile(model, fullgraph=True)
+        rivals['+ compile'] = lambda: step(compiled)
+    checked = {name: lambda run=run: gradients(run) for name, run in rivals.items()}
+    agree(checked, 'reference', bench.dtype)
     work = 3 * flops(model, image)
     for name, peer in peers((height, width), bench.device).items():
         rivals[f'({name})'] = lambda peer=peer: step(peer)

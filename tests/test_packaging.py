@@ -10,8 +10,11 @@ from email.parser import Parser
 from pathlib import Path
 
 import pytest
+from mmengine.config import Config
+from mmengine.registry import DATASETS, MODELS, TRANSFORMS, init_default_scope
 
 import mmoverlock
+from mmoverlock.engine.errors import find_class
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGED = (
@@ -136,6 +139,25 @@ def test_config_inherits_from_the_wheel(wheel, tmp_path):
     assert Path(used['PACKAGE']) == site / 'mmoverlock' / '__init__.py'
     assert Path(used['CONFIGS']) == site / 'mmoverlock'
     assert 1e6 < int(used['WEIGHTS']) < 2e6
+
+
+@pytest.mark.parametrize(
+    'name',
+    [CONFIG, 'overlock/overlock-t_8xb256_in1k.py', 'volo/volo-d1_8xb128_in1k.py'],
+)
+def test_inherited_parts_mean_the_same(name, tmp_path):
+    """A RandomFlip is mmdet's in a detector's config, not mmcv's, wherever the config is used."""
+    (tmp_path / 'mine.py').write_text(f"_base_ = 'mmoverlock::{name}'")
+    inherited = Config.fromfile(tmp_path / 'mine.py')
+    ours = Config.fromfile(ROOT / 'configs' / name)
+    init_default_scope(ours.default_scope)
+    for key in ('train_dataloader', 'val_dataloader'):
+        pairs = zip(inherited[key].dataset.pipeline, ours[key].dataset.pipeline, strict=True)
+        for a, b in pairs:
+            assert find_class(TRANSFORMS, a) is find_class(TRANSFORMS, b) is not None
+        a, b = inherited[key].dataset, ours[key].dataset
+        assert find_class(DATASETS, a) is find_class(DATASETS, b) is not None
+    assert find_class(MODELS, inherited.model) is find_class(MODELS, ours.model) is not None
 
 
 def test_changelog_and_license():

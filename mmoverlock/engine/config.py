@@ -11,6 +11,8 @@ from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, find_latest_checkpoint
 
+from mmoverlock.registry import SCOPE
+
 from .errors import did_you_mean, one_line
 
 _SUFFIXES = ('.py', '.json', '.yaml', '.yml')
@@ -37,6 +39,7 @@ def load_config(
         ValueError: the file is missing, no config, or fails; or an option has no place in it.
     """
     cfg = _read(path)
+    _drop_scope(cfg._cfg_dict)
     _set_options(cfg, options or {})
     if work_dir or not cfg.get('work_dir'):
         cfg.work_dir = work_dir or f'./work_dirs/{Path(path).stem}'
@@ -65,6 +68,17 @@ def _read(path: str) -> Config:
     except Exception as error:  # a config is a program: anything may fail in it or in its bases
         reason = str(error).strip("'").partition('\n')[0]
         raise ValueError(f"config '{path}': {type(error).__name__}: {reason}") from error
+
+
+def _drop_scope(part: Any) -> None:
+    """Forget what was inherited by ``mmoverlock::``: MMEngine passes it on to collate functions."""
+    if isinstance(part, Mapping):
+        if part.get('_scope_') == SCOPE:
+            del part['_scope_']
+        part = list(part.values())
+    if isinstance(part, (list, tuple)):
+        for one in part:
+            _drop_scope(one)
 
 
 def _follow(part: Any, name: str, old: Any, new: Any) -> None:

@@ -17,7 +17,7 @@ from mmoverlock.engine.records import COLUMNS, read_epochs
 from .conftest import ARCH, ROOT
 
 CONFIG = f"""
-_base_ = '{ROOT}/configs/overlock/overlock-xxt_finetune.py'
+_base_ = 'mmoverlock::overlock/overlock-xxt_finetune.py'
 arch = {ARCH.replace('dict(', 'dict(_delete_=True,')}
 model = dict(backbone=dict(arch=arch), head=dict(arch=arch))
 train_cfg = dict(max_epochs=2)
