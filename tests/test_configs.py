@@ -132,7 +132,8 @@ def test_recipe(path):
 
     optimizer = cfg.optim_wrapper.optimizer
     lr = {'1x': 2e-4, '3x': 1e-4}[schedule]
-    assert optimizer == dict(type='AdamW', lr=lr, betas=(0.9, 0.999), weight_decay=0.05)
+    adamw = dict(type='AdamW', lr=lr, betas=(0.9, 0.999), weight_decay=0.05, fused=True)
+    assert optimizer == adamw
     epochs, steps = {'1x': (12, [8, 11]), '3x': (36, [27, 33])}[schedule]
     assert (cfg.train_cfg.type, cfg.train_cfg.max_epochs) == ('EpochBasedTrainLoop', epochs)
     warmup, decay = cfg.param_scheduler

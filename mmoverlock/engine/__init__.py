@@ -8,6 +8,7 @@ from .checkpoint import install_safe_loader, read_checkpoint
 from .hooks import CheckpointGuard, FiniteLossGuard
 from .images import ImageGuard
 from .metrics import ValLoss
+from .optim import GroupedOptimWrapperConstructor
 from .records import DrawCurves, EpochTable
 
 install_safe_loader()
@@ -17,6 +18,7 @@ __all__ = [
     'DrawCurves',
     'EpochTable',
     'FiniteLossGuard',
+    'GroupedOptimWrapperConstructor',
     'ImageGuard',
     'ValLoss',
     'install_safe_loader',

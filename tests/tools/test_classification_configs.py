@@ -123,7 +123,8 @@ def test_trains_and_validates(path, data, tool, tmp_path):
 
 def assert_adamw(cfg: Config, lr: float, clip: float) -> None:
     wrapper = cfg.optim_wrapper
-    assert wrapper.optimizer == dict(type='AdamW', lr=lr, betas=(0.9, 0.999), weight_decay=0.05)
+    adamw = dict(type='AdamW', lr=lr, betas=(0.9, 0.999), weight_decay=0.05, fused=True)
+    assert wrapper.optimizer == adamw
     assert wrapper.clip_grad == dict(max_norm=clip)
     no_decay = dict(norm_decay_mult=0.0, bias_decay_mult=0.0, flat_decay_mult=0.0)
     assert {key: wrapper.paramwise_cfg[key] for key in no_decay} == no_decay
