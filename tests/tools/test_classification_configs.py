@@ -101,7 +101,8 @@ def test_trains_and_validates(path, data, tool, tmp_path):
     dataset = leaf_dataset(cfg.train_dataloader.dataset)
     arguments = [str(path), '--work-dir', str(tmp_path), '--seed', '0']  # nothing is measured
     options = ['train_cfg.max_epochs=1', 'optim_wrapper.type=OptimWrapper', 'load_from=None']
-    options += ['default_hooks.checkpoint.save_optimizer=False', *small_images(cfg)]
+    options += [f'default_hooks.checkpoint.{o}' for o in ('save_optimizer=False', 'save_best=None')]
+    options += small_images(cfg)
     for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         options += [f'{loader}.{o}=0' for o in ('num_workers', 'persistent_workers')]
         options.append(f'{loader}.batch_size=2')
