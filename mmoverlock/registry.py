@@ -29,5 +29,7 @@ class InheritedRegistry(Registry):
 ROOTS = [root for root in vars(mmengine.registry).values() if isinstance(root, Registry)]
 SCOPED = [InheritedRegistry(root.name, parent=root, scope=SCOPE) for root in ROOTS]
 
-# Without this entry MMEngine refuses `_base_ = 'mmoverlock::...'`.
+# Without these entries MMEngine refuses `_base_ = 'mmoverlock::...'`, and 'mmseg::...' where mmseg
+# is installed under another name than mmsegmentation.
 MODULE2PACKAGE[SCOPE] = 'mmoverlock'
+MODULE2PACKAGE['mmseg'] = 'mmseg'

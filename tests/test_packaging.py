@@ -160,6 +160,11 @@ def test_inherited_parts_mean_the_same(name, tmp_path):
     assert find_class(MODELS, inherited.model) is find_class(MODELS, ours.model) is not None
 
 
+def test_configs_inherit_from_mmseg(tmp_path):
+    (tmp_path / 'mine.py').write_text("_base_ = 'mmseg::_base_/models/upernet_r50.py'")
+    assert Config.fromfile(tmp_path / 'mine.py').model.decode_head.type == 'UPerHead'
+
+
 def test_changelog_and_license():
     changes = (ROOT / 'CHANGELOG.md').read_text()
     newest = re.search(r'^## \[(.+?)\] - \d{4}-\d\d-\d\d$', changes, re.MULTILINE)

@@ -20,7 +20,9 @@ def parse_args(argv: Sequence[str]) -> dict:
         'archives that lie in the folder are unpacked there.'
     )
     parser.add_argument('name', choices=PREPARERS, help='the data set')
-    parser.add_argument('--root', type=Path, help='its folder (default: data/NAME)')
+    parser.add_argument(
+        '--root', type=Path, help='its folder (default: data/NAME; imagenet100: data/imagenet)'
+    )
     parser.add_argument(
         '--check', action='store_true', help='only verify, and decode every image: takes a while'
     )

@@ -16,4 +16,5 @@ model = dict(
         loss=dict(type='LabelSmoothLoss', label_smooth_val=0.1),
     ),
 )
+default_hooks = dict(logger=dict(interval=10))
 load_from = 'https://github.com/LMMMEng/OverLoCK/releases/download/v1/overlock_xt_in1k_224.pth'

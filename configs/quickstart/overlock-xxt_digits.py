@@ -11,4 +11,5 @@ train_cfg = dict(max_epochs=9)
 _base_.param_scheduler[0].end = 1
 _base_.param_scheduler[1].update(begin=1, end=9)
 auto_scale_lr = dict(base_batch_size=64)
+default_hooks = dict(logger=dict(interval=10))
 randomness = dict(seed=0)

@@ -20,4 +20,5 @@ train_cfg = dict(max_epochs=14)
 _base_.param_scheduler[0].end = 1
 _base_.param_scheduler[1].update(begin=1, end=14)
 auto_scale_lr = dict(base_batch_size=32)
+default_hooks = dict(logger=dict(interval=10))
 randomness = dict(seed=0)

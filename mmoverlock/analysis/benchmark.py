@@ -115,7 +115,7 @@ def benchmark(
         mode = 'tensor' if library == 'mmdet' else 'predict'
         macs = _part_multiply_adds(model, parts, make_batch(model, library, size, 1), mode)
         notes = _notes(model, library, step)
-        situation = Situation(model, place, train, bool(half))
+        situation = Situation(model, place, train, bool(half), memory)
 
     parameters = _part_parameters(model, parts, train)
     on_gpu = place.type == 'cuda'

@@ -56,8 +56,8 @@ class Report:
             'peak memory': 'unknown' if memory is None else f'{memory:.0f} MB, {self.memory_kind}',
             'parameters': _millions(self.parameters)
             + (unused if self.training_only_parameters else ''),
-            'multiply-adds': f'{_billions(self.multiply_adds)} in the forward pass of one image '
-            f'({_billions(2 * self.multiply_adds)}FLOPs)',
+            'multiply-adds': f'{_operations(self.multiply_adds)} in the forward pass of one image '
+            f'({_operations(2 * self.multiply_adds)}FLOPs)',
         }
         lines = [f'{name:<14} {fact}' for name, fact in facts.items()]
         lines += ['', *self._table(), '']
@@ -70,7 +70,7 @@ class Report:
         columns = {
             'part': lambda part: part.name,
             'parameters': lambda part: _millions(part.parameters),
-            'multiply-adds': lambda part: _billions(part.multiply_adds),
+            'multiply-adds': lambda part: _operations(part.multiply_adds),
             'time': lambda part: _milliseconds(part.time_ms),
             'backward': lambda part: _milliseconds(part.backward_ms),
             'share': lambda part: f'{part.share:.1%}',
@@ -89,8 +89,9 @@ def _millions(count: float) -> str:
     return f'{count / 1e6:.2f} M' if count else ''
 
 
-def _billions(count: float) -> str:
-    return f'{count / 1e9:.2f} G' if count else ''
+def _operations(count: float) -> str:
+    unit, name = (1e9, 'G') if count >= 1e9 else (1e6, 'M')
+    return f'{count / unit:.2f} {name}' if count else ''
 
 
 def _milliseconds(time: float) -> str:

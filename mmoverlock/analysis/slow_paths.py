@@ -12,18 +12,20 @@ from torch import nn
 
 from mmoverlock import environment
 from mmoverlock.models.overlock.contmix import ContMixBase
+from mmoverlock.models.overlock.layers import MAPPED_ANEW
 from mmoverlock.models.overlock.reparam import DilatedReparam
 from mmoverlock.ops.dynamic_conv import BACKENDS, available_backends
 
 
 @dataclass(frozen=True)
 class Situation:
-    """A model about to run on `device`; `half` says whether in mixed precision."""
+    """A model about to run on `device`, in mixed precision if `half`, in `peak` bytes of memory."""
 
     model: nn.Module
     device: torch.device
     train: bool
     half: bool
+    peak: int | None = None
 
 
 def contmix_backend(now: Situation) -> str | None:
@@ -86,7 +88,8 @@ def mapped_memory(now: Situation) -> str | None:
     tunable = 'MALLOC_MMAP_THRESHOLD_'
     if now.device.type != 'cpu' or platform.libc_ver()[0] != 'glibc' or tunable in os.environ:
         return None
-    if 'malloc' in os.environ.get('LD_PRELOAD', ''):
+    small = now.peak is not None and now.peak < MAPPED_ANEW
+    if small or 'malloc' in os.environ.get('LD_PRELOAD', ''):
         return None
     return (
         'maps of more than 32 MB are new memory every time: set '

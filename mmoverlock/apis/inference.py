@@ -198,5 +198,6 @@ def describe(result: Mapping[str, Any]) -> str:
     for one in result.get('top', ()):
         lines.append(f'  {one["score"]:.3f} {one["name"]}')
     for one in result.get('classes', ()):
-        lines.append(f'  {one["share"]:>6.1%} {one["name"]}')
+        if one['share'] >= 0.01:
+            lines.append(f'  {one["share"]:>6.1%} {one["name"]}')
     return '\n'.join(lines)

@@ -54,7 +54,9 @@ def ordered(class_ids: Sequence[str], what: str) -> list[str]:
 
 
 def subfolders(folder: Path) -> list[str]:
-    """The names of the folders in `folder`, sorted."""
+    """The names of the folders in `folder`, sorted; ValueError if it does not exist."""
+    if not folder.is_dir():
+        raise ValueError(f"folder '{folder}' does not exist")
     with os.scandir(folder) as entries:
         return sorted(entry.name for entry in entries if entry.is_dir())
 
