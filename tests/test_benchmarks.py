@@ -62,5 +62,6 @@ def test_alignment(tmp_path):
     assert done.returncode == 0, done.stderr[-2000:]
     row, again = json.loads((tmp_path / 'alignment.json').read_text())
     assert row['backend'] == 'numba' and row['steps'] == 4
+    assert again['backend'] == 'reference-1-thread'
     assert row['first_step'] < 1e-5 and row['largest'] < 1e-3
     assert (tmp_path / 'alignment.png').stat().st_size > 10_000

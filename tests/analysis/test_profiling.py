@@ -128,6 +128,7 @@ def test_slow_paths(monkeypatch):
     plain = dict(here, model=nn.Linear(2, 2))
     (mapped,) = slow_paths(Situation(**plain))
     assert 'set MALLOC_MMAP_THRESHOLD_=4294967296' in mapped
+    assert slow_paths(Situation(**plain, peak=1 << 20)) == []
     monkeypatch.setenv('LD_PRELOAD', '/usr/lib/libjemalloc.so.2')
     assert slow_paths(Situation(**plain)) == []
 
