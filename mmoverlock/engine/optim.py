@@ -13,8 +13,8 @@ from torch import nn
 class GroupedOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     """MMEngine's constructor, with one group for all parameters of the same options.
 
-    MMEngine makes a group of every parameter, 1,756 in a classifier with OverLoCK-T. PyTorch
-    updates group by group, so that there is nothing left to update at once.
+    MMEngine makes a group of every parameter. PyTorch updates group by group, so that there is
+    nothing left to update at once.
     """
 
     def add_params(
