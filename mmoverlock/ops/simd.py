@@ -135,6 +135,24 @@ def fma_each(typing, sums, array, index, step, factor):
 
 
 @intrinsic
+def fma_splats(typing, sums, array, index, step, factor):
+    """sums[k] + array[index + k·step] · factor for every k, as a tuple."""
+
+    def codegen(context, builder, signature, args):
+        before, array_value, at, stride, other = args
+        data = context.make_array(array)(context, builder, array_value).data
+        after = []
+        for k in range(sums.count):
+            scalar = builder.load(builder.gep(data, [at]))
+            vector = _splat(builder, scalar, factor.lanes)
+            after.append(_call(builder, 'fmuladd', vector, other, builder.extract_value(before, k)))
+            at = builder.add(at, stride)
+        return context.make_tuple(builder, sums, after)
+
+    return sums(sums, array, types.intp, types.intp, factor), codegen
+
+
+@intrinsic
 def store_each(typing, array, index, step, vectors):
     """array[index + k·step : + lanes] = vectors[k] for every k."""
 

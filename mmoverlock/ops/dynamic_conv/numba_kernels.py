@@ -1,15 +1,16 @@
 """The loops of the numba backend: dynamic convolution, and ContMix fused with its softmax.
 
 A map is what one group of one image sees. A thread copies the map into scratch memory, in the
-layouts that its vectors want, and then visits the pixels one by one; what a pixel needs stays in
-the first-level cache. Three steps do all the arithmetic:
+layouts that its vectors want, and then goes through it row by row. What concerns all pixels alike,
+queries and keys, is a product of matrices over a row; what concerns the window of a pixel is done
+pixel by pixel:
 
-- project: a pixel's channels against taps side by side (logits; gradients of the kernel),
-- gather: sum taps, each a row of channels (output; gradient of the query),
-- scatter: add a pixel's channels to taps, each a row of channels (gradients of value and keys).
+- project_window: a pixel's channels against the taps of its window (gradient of the kernel),
+- gather: sum taps, each a row of channels (output),
+- scatter: add a pixel's channels to taps, each a row of channels (gradient of value).
 
 Tensors come as flat arrays with their strides in elements, so that any layout runs the same code.
-Scratch is padded to whole vectors.
+Scratch is padded to whole vectors and tiles.
 """
 
 from __future__ import annotations
@@ -22,16 +23,22 @@ from mmoverlock.ops.simd import (
     add,
     exp,
     fma,
+    fma_each,
+    fma_splats,
     highest,
     lanes,
     load,
     maximum,
     mul,
+    repeat,
     splat,
     store,
+    store_each,
     sub,
     total,
 )
+
+TILE = 7  # pixels or taps whose sums are kept in registers
 
 
 @njit(**COMPILE)
@@ -41,15 +48,52 @@ def window_start(i, length, size):
 
 
 @njit(**COMPILE)
-def project(pixels, pixel, channels, taps, plane, start, stride, rows, length, out):
-    """out[a·length + t] = Σ_c pixels[pixel + c] · taps[c·plane + start + a·stride + t]"""
-    for a in range(rows):
-        for t in range(0, length, lanes(out)):
-            at = start + a * stride + t
-            acc = mul(splat(pixels[pixel]), load(taps, at))
-            for c in range(1, channels):
-                acc = fma(splat(pixels[pixel + c]), load(taps, c * plane + at), acc)
-            store(out, a * length + t, acc)  # the next row overwrites what is too much
+def tiled(count):
+    """`count` rounded up to whole tiles."""
+    return -(-count // TILE) * TILE
+
+
+@njit(**COMPILE)
+def times(left, stride, rows, inner, right, columns, out, line):
+    """out = left · right, of (rows, inner) and (inner, columns); `columns` are whole vectors.
+
+    Rows of `left` are `stride` elements apart, and rows of `out` `line`; `rows` are whole tiles.
+    """
+    for t in range(0, columns, lanes(out)):
+        for p in range(0, rows, TILE):
+            sums = repeat(splat(out.dtype.type(0)), TILE)
+            for c in range(inner):
+                sums = fma_splats(sums, left, p * stride + c, stride, load(right, c * columns + t))
+            store_each(out, p * line + t, line, sums)
+
+
+@njit(**COMPILE)
+def add_transposed_times(left, stride, rows, inner, right, columns, out):
+    """out += leftᵀ · right, of (rows, inner) and (rows, columns); `inner` are whole tiles."""
+    one = splat(out.dtype.type(1))
+    for c in range(0, columns, lanes(out)):
+        for t in range(0, inner, TILE):
+            sums = repeat(splat(out.dtype.type(0)), TILE)
+            for p in range(rows):
+                sums = fma_splats(sums, left, p * stride + t, 1, load(right, p * columns + c))
+            at = t * columns + c
+            store_each(out, at, columns, fma_each(sums, out, at, columns, one))
+
+
+@njit(**COMPILE)
+def project_window(pixels, pixel, channels, planes, plane, start, width, size, out):
+    """out[a·K + b] = Σ_c pixels[pixel + c] · planes[c·plane + start + a·width + b]
+
+    Vectors reach beyond a row of taps; the next row, stored later, overwrites what is too much.
+    """
+    for a in range(0, size, TILE):
+        for b in range((size - 1) // lanes(out) * lanes(out), -1, -lanes(out)):
+            sums = repeat(splat(out.dtype.type(0)), TILE)
+            at = start + a * width + b
+            for c in range(channels):
+                factor = splat(pixels[pixel + c])
+                sums = fma_each(sums, planes, c * plane + at, width, factor)
+            store_each(out, a * size + b, size, sums)
 
 
 @njit(**COMPILE)
@@ -102,13 +146,26 @@ def pack_planes(tensor, start, strides, channels, height, width, plane, planes):
 
 
 @njit(**COMPILE)
-def tap_bias(bias, rpb, table, row, column, size, out):
-    """Bias of every tap of a pixel whose window starts at (row, column) of the table of offsets."""
-    span = 2 * size - 1
+def tap_bias(bias, table, row, column, size, out):
+    """Bias of every tap of a pixel whose window starts at (row, column) of the table of offsets.
+
+    Beyond the taps, the bias is -inf: softmax then leaves nothing there.
+    """
     for a in range(size):
-        at = (table * span + row + a) * span + column
-        for b in range(size):
-            out[a * size + b] = bias[a * size + b] + rpb[at + b]
+        at = (row + a) * (2 * size - 1) + column
+        for b in range(0, size, lanes(out)):
+            store(out, a * size + b, add(load(bias, a * size + b), load(table, at + b)))
+    store(out, size * size, splat(out.dtype.type(-np.inf)))
+
+
+@njit(**COMPILE)
+def add_to_table(taps, mask, table, row, column, size):
+    """The reverse: add every tap to its offset; `mask` is 1 for K lanes and 0 behind."""
+    for a in range(size):
+        at = (row + a) * (2 * size - 1) + column
+        for b in range(0, size, lanes(taps)):
+            sums = fma(load(taps, a * size + b), load(mask, b), load(table, at + b))
+            store(table, at + b, sums)
 
 
 @njit(parallel=True, **COMPILE)
@@ -120,9 +177,9 @@ def contmix_forward(
     sizes: B, G, c, C, H, W, K and into how many strips of rows a map is cut.
     """
     batch, groups, inner, channels, height, width, size, strips = sizes
-    taps = size * size
+    taps, table_size = size * size, (2 * size - 1) ** 2
     step, inner_step = padded(channels, value), padded(inner, value)
-    plane = padded(taps, value)
+    plane, beyond = padded(taps, value), 2 * lanes(value)
     for item in prange(batch * groups * strips):
         n, strip = item // strips, item % strips
         b, g = n // groups, n % groups
@@ -130,12 +187,15 @@ def contmix_forward(
         top = window_start(first, height, size)
         bottom = window_start(last - 1, height, size) + size
         rows = scratch((bottom - top) * width * step, value)
-        queries = scratch(width * inner_step, value)
+        queries = scratch(tiled(width) * inner_step, value)
         mixed = scratch(width * step, value)
         keys_n = scratch(inner * plane, value)
-        kernel = scratch(plane, value)
-        biases = scratch(plane, value)
-        biases[:] = -np.inf
+        kernels = scratch(tiled(width) * plane, value)
+        biases = scratch(plane + beyond, value)
+        tap_biases = scratch(plane + beyond, value)
+        tap_biases[:taps] = bias
+        table = scratch(table_size + beyond, value)
+        table[:table_size] = rpb[g * table_size : (g + 1) * table_size]
 
         value_n = b * value_strides[0] + g * value_strides[1]
         query_n = b * query_strides[0] + g * query_strides[1]
@@ -147,14 +207,15 @@ def contmix_forward(
         for i in range(first, last):
             row = window_start(i, height, size)
             pack(query, query_n, query_strides, inner, i, i + 1, width, queries, 0, 0)
+            times(queries, inner_step, tiled(width), inner, keys_n, plane, kernels, plane)
             previous = -1
             for j in range(width):
                 column = window_start(j, width, size)
                 offset = column - j + size - 1
                 if offset != previous:
-                    tap_bias(bias, rpb, g, row - i + size - 1, offset, size, biases)
+                    tap_bias(tap_biases, table, row - i + size - 1, offset, size, biases)
                     previous = offset
-                project(queries, j * inner_step, inner, keys_n, plane, 0, 0, 1, taps, kernel)
+                kernel = kernels[j * plane :]
                 peaks = splat(value.dtype.type(-np.inf))
                 for t in range(0, plane, lanes(kernel)):
                     logits = add(load(kernel, t), load(biases, t))
@@ -201,26 +262,35 @@ def contmix_backward(
     grad_keys (B, G, c, K·K), grad_bias (B, G, K·K) and grad_rpb (B, G, 2K-1, 2K-1) are contiguous.
     """
     batch, groups, inner, channels, height, width, size, _ = sizes
-    taps, span = size * size, 2 * size - 1
+    taps, table_size = size * size, (2 * size - 1) ** 2
     step, inner_step = padded(channels, value), padded(inner, value)
-    plane, map_plane = padded(taps, value), padded(height * width, value) + lanes(value)
+    plane, beyond = padded(tiled(taps), value), 2 * lanes(value)
+    map_plane = padded(height * width, value) + lanes(value)
     zero, one = value.dtype.type(0), value.dtype.type(1)
     for n in prange(batch * groups):
         b, g = n // groups, n % groups
-        planes = scratch(channels * map_plane, value)
+        planes = scratch(channels * map_plane + TILE * width, value)
         grad_rows = scratch(height * width * step, value)
-        queries = scratch(width * inner_step, value)
-        grad_queries = scratch(width * inner_step, value)
+        queries = scratch(tiled(width) * inner_step, value)
+        grad_queries = scratch(tiled(width) * inner_step, value)
         outs = scratch(width * step, value)
         grads = scratch(width * step, value)
         keys_n = scratch(inner * plane, value)
         keys_t = scratch(taps * inner_step, value)
-        grad_keys_t = scratch(taps * inner_step, value)
-        kernel = scratch(plane, value)
-        grad_kernel = scratch(plane + lanes(value), value)
-        biases = scratch(plane, value)
-        biases[:] = -np.inf
-        grad_biases = scratch(plane, value)
+        grad_keys_t = scratch(tiled(taps) * inner_step, value)
+        kernels = scratch(tiled(width) * plane, value)
+        grad_kernels = scratch(tiled(width) * plane, value)
+        grad_kernel = scratch(tiled(size) * size + beyond, value)
+        biases = scratch(plane + beyond, value)
+        tap_biases = scratch(plane + beyond, value)
+        tap_biases[:taps] = bias
+        table = scratch(table_size + beyond, value)
+        table[:table_size] = rpb[g * table_size : (g + 1) * table_size]
+        grad_biases = scratch(plane + beyond, value)  # of the pixels since the table was moved
+        grad_bias_n = scratch(plane, value)
+        grad_table = scratch(table_size + beyond, value)
+        mask = scratch(size + beyond, value)
+        mask[:size] = one
 
         value_n = b * value_strides[0] + g * value_strides[1]
         query_n = b * query_strides[0] + g * query_strides[1]
@@ -236,63 +306,52 @@ def contmix_backward(
             pack(query, query_n, query_strides, inner, i, i + 1, width, queries, 0, 0)
             pack(out, value_n, value_strides, channels, i, i + 1, width, outs, 0, 0)
             pack(grad_out, grad_n, grad_strides, channels, i, i + 1, width, grads, 0, 0)
+            times(queries, inner_step, tiled(width), inner, keys_n, plane, kernels, plane)
             previous = -1
             for j in range(width):
                 column = window_start(j, width, size)
                 offset = column - j + size - 1
                 if offset != previous:
-                    tap_bias(bias, rpb, g, row - i + size - 1, offset, size, biases)
+                    tap_bias(tap_biases, table, row - i + size - 1, offset, size, biases)
                     previous = offset
-                at_query, at = j * inner_step, j * step
+                at = j * step
                 inward = splat(zero)  # Σ_t kernel[t] · grad_kernel[t]
                 for c in range(0, step, lanes(grads)):
                     inward = fma(load(grads, at + c), load(outs, at + c), inward)
                 inward = splat(total(inward))
                 log_sums = splat(log_sum[b * sum_strides[0] + g * sum_strides[1] + i * width + j])
 
-                project(queries, at_query, inner, keys_n, plane, 0, 0, 1, taps, kernel)
                 start = row * width + column
-                project(
-                    grads, at, channels, planes, map_plane, start, width, size, size, grad_kernel
+                project_window(
+                    grads, at, channels, planes, map_plane, start, width, size, grad_kernel
                 )
                 store(grad_kernel, taps, splat(zero))
-                for t in range(0, plane, lanes(kernel)):
+                kernel, grad_logits = kernels[j * plane :], grad_kernels[j * plane :]
+                for t in range(0, taps, lanes(kernel)):
                     weights = exp(sub(add(load(kernel, t), load(biases, t)), log_sums))
-                    grad_logits = mul(weights, sub(load(grad_kernel, t), inward))
+                    pull = mul(weights, sub(load(grad_kernel, t), inward))
                     store(kernel, t, weights)
-                    store(grad_kernel, t, grad_logits)
-                    store(grad_biases, t, add(load(grad_biases, t), grad_logits))
-
+                    store(grad_logits, t, pull)
+                    store(grad_biases, t, add(load(grad_biases, t), pull))
                 scatter(kernel, grads, at, grad_rows, start * step, width * step, size, step)
-                scatter(
-                    grad_kernel,
-                    queries,
-                    at_query,
-                    grad_keys_t,
-                    0,
-                    size * inner_step,
-                    size,
-                    inner_step,
-                )
-                gather(
-                    grad_kernel,
-                    keys_t,
-                    0,
-                    size * inner_step,
-                    size,
-                    inner_step,
-                    grad_queries,
-                    at_query,
-                    one,
-                )
                 if j == width - 1 or offset != window_start(j + 1, width, size) - j + size - 2:
-                    first = (n * span + row - i + size - 1) * span + offset
-                    for a in range(size):
-                        for t in range(a * size, a * size + size):
-                            grad_bias[n * taps + t] += grad_biases[t]
-                            grad_rpb[first + t - a * size] += grad_biases[t]
-                            grad_biases[t] = 0
-                        first += span
+                    add_to_table(grad_biases, mask, grad_table, row - i + size - 1, offset, size)
+                    for t in range(0, taps, lanes(kernel)):
+                        store(grad_bias_n, t, add(load(grad_bias_n, t), load(grad_biases, t)))
+                        store(grad_biases, t, splat(zero))
+            times(
+                grad_kernels,
+                plane,
+                tiled(width),
+                taps,
+                keys_t,
+                inner_step,
+                grad_queries,
+                inner_step,
+            )
+            add_transposed_times(
+                grad_kernels, plane, width, tiled(taps), queries, inner_step, grad_keys_t
+            )
             unpack(
                 grad_queries, grad_query, query_n, query_strides, inner, i, i + 1, width, 0, True
             )
@@ -312,6 +371,10 @@ def contmix_backward(
         for c in range(inner):
             for t in range(taps):
                 grad_keys[(n * inner + c) * taps + t] += grad_keys_t[t * inner_step + c]
+        for t in range(taps):
+            grad_bias[n * taps + t] += grad_bias_n[t]
+        for t in range(table_size):
+            grad_rpb[n * table_size + t] += grad_table[t]
 
 
 @njit(parallel=True, **COMPILE)
@@ -347,10 +410,10 @@ def dynamic_conv_backward(
     taps, step = size * size, padded(channels, value)
     plane = padded(height * width, value) + lanes(value)
     for n in prange(batch * groups):
-        planes = scratch(channels * plane, value)
+        planes = scratch(channels * plane + TILE * width, value)
         grad_rows = scratch(height * width * step, value)
         grads = scratch(width * step, value)
-        grad_kernel = scratch(taps + lanes(value), value)
+        grad_kernel = scratch(tiled(size) * size + 2 * lanes(value), value)
         value_n = n // groups * strides[0] + n % groups * strides[1]
         grad_n = n // groups * grad_strides[0] + n % groups * grad_strides[1]
         pack_planes(value, value_n, strides, channels, height, width, plane, planes)
@@ -360,8 +423,8 @@ def dynamic_conv_backward(
             for j in range(width):
                 at = ((n * height + i) * width + j) * taps
                 start = row * width + window_start(j, width, size)
-                project(
-                    grads, j * step, channels, planes, plane, start, width, size, size, grad_kernel
+                project_window(
+                    grads, j * step, channels, planes, plane, start, width, size, grad_kernel
                 )
                 for t in range(taps):
                     grad_kernels[at + t] = grad_kernel[t]
