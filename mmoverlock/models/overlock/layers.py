@@ -106,7 +106,13 @@ class SE(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.mul(x, self.proj(x), out=x if may_overwrite() else None)
+        if plain():
+            return x * self.proj(x)
+        pool, squeeze, activate, excite, gate = self.proj
+        y = pool(x).flatten(1)
+        y = activate(F.linear(y, squeeze.weight.flatten(1), squeeze.bias))
+        y = gate(F.linear(y, excite.weight.flatten(1), excite.bias))[..., None, None]
+        return torch.mul(x, y, out=x if may_overwrite() else None)
 
 
 def conv3x3_bn(in_channels: int, out_channels: int, stride: int) -> list[nn.Module]:
