@@ -98,13 +98,12 @@ def _port(nodes: int, node: int) -> int:
 
 
 def _share_cores(processes: int) -> None:
-    """Divide the cores among the processes, for PyTorch and numba, unless the user has."""
+    """Divide the cores among the processes, unless the user has."""
     affinity = getattr(os, 'sched_getaffinity', None)  # not on every system
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     threads = str(max(1, cores // processes))
     threads = os.environ.setdefault('OMP_NUM_THREADS', threads)
     os.environ.setdefault('MKL_NUM_THREADS', threads)
-    os.environ.setdefault('NUMBA_NUM_THREADS', threads)
 
 
 def _keep_memory() -> None:

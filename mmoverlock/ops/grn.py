@@ -8,30 +8,34 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from numba import njit, prange
+from numba import njit
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from .numba_maps import COMPILE
-from .numba_tensors import flat, follow_torch_threads
+from .numba_tensors import flat
 from .plain import plain
+from .threads import share
 
 STRIP = 512  # pixels summed by one thread at a time; short, as float32 sums are inexact
 
 
-@njit(parallel=True, **COMPILE)
-def _strip_sums(a, b, batch, pixels, channels, strips):
-    """Σ a·b and Σ a over strips of pixels of two channels_last maps: (B, strips, 2, C)."""
-    sums = np.zeros((batch, strips, 2, channels), a.dtype)
-    for piece in prange(batch * strips):
-        n, strip = divmod(np.int64(piece), strips)
-        products, plain_sums = sums[n, strip, 0], sums[n, strip, 1]
-        for pixel in range(strip * STRIP, min((strip + 1) * STRIP, pixels)):
-            first = (n * pixels + pixel) * channels
-            for c in range(channels):
-                products[c] += a[first + c] * b[first + c]
-                plain_sums[c] += a[first + c]
-    return sums
+@njit(**COMPILE)
+def strip_sums_piece(piece, a, b, sums, pixels, channels, strips):
+    """Σ a·b and Σ a over a strip of pixels of channels_last maps, to zeros (B, strips, 2, C)."""
+    n, strip = divmod(np.int64(piece), strips)
+    products, plain_sums = sums[n, strip, 0], sums[n, strip, 1]
+    for pixel in range(strip * STRIP, min((strip + 1) * STRIP, pixels)):
+        first = (n * pixels + pixel) * channels
+        for c in range(channels):
+            products[c] += a[first + c] * b[first + c]
+            plain_sums[c] += a[first + c]
+
+
+@njit(**COMPILE)
+def strip_sums(pieces, threads, *args):
+    """:func:`strip_sums_piece` for every piece."""
+    share(strip_sums_piece, pieces, threads, args)
 
 
 def _sums(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
@@ -47,11 +51,20 @@ def _sums(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
         for t in (a, b)
     )
     if fits and a.numel():
-        follow_torch_threads()
         pixels = height * width
         strips = -(-pixels // STRIP)
-        sums = _strip_sums(flat(a), flat(b), batch, pixels, channels, strips)
-        products, plain_sums = torch.from_numpy(sums).sum(1)[..., None, None].unbind(1)
+        sums = a.new_zeros(batch, strips, 2, channels)
+        strip_sums(
+            batch * strips,
+            torch.get_num_threads(),
+            flat(a),
+            flat(b),
+            sums.numpy(),
+            pixels,
+            channels,
+            strips,
+        )
+        products, plain_sums = sums.sum(1)[..., None, None].unbind(1)
         return products, plain_sums
     dtype = torch.promote_types(a.dtype, torch.float32)
     return tuple(t.sum((2, 3), keepdim=True, dtype=dtype) for t in (a.to(dtype) * b, a))

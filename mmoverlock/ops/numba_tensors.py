@@ -1,8 +1,7 @@
-"""What every numba kernel needs: tensors as flat arrays, and as many threads as torch uses."""
+"""Tensors as the flat arrays that the numba kernels take."""
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 import torch
 from torch import Tensor
@@ -21,15 +20,3 @@ def dense(tensor: Tensor) -> Tensor:
     """The tensor, or a copy if its elements overlap or leave gaps: `empty_like` has its strides."""
     same = torch.empty_like(tensor, device='meta').stride() == tensor.stride()
     return tensor if same else tensor.contiguous()
-
-
-def follow_torch_threads() -> int:
-    """Use as many threads as torch, and say how many.
-
-    numba may reset torch's count when it starts its own threads: they share OpenMP.
-    """
-    threads = torch.get_num_threads()
-    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
-    if torch.get_num_threads() != threads:
-        torch.set_num_threads(threads)
-    return threads

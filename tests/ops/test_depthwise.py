@@ -102,7 +102,7 @@ def test_threads_do_not_matter(monkeypatch, only):
     inputs, grad = make_inputs((1, 3, 23, 9, 7, 1), torch.float32)
     wanted = run(expected, inputs, grad, 1)
     for threads in (1, 5, 40):
-        monkeypatch.setattr(numba_cpu, 'follow_torch_threads', lambda threads=threads: threads)
+        monkeypatch.setattr(torch, 'get_num_threads', lambda threads=threads: threads)
         assert_all_close(run(depthwise_conv2d, inputs, grad, 1), wanted, 1e-5)
 
 

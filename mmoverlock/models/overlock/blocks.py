@@ -8,7 +8,7 @@ from mmcv.cnn.bricks import DropPath
 from torch import Tensor, nn
 
 from .contmix import ContMixBase, at_least_kernel
-from .layers import GELU, GRN, SE, LayerNorm2d, LayerScale, ResDWConv, conv1x1_bn, resize
+from .layers import GELU, GRN, SE, LayerNorm2d, LayerScale, ResDWConv, WithGRN, conv1x1_bn, resize
 from .reparam import DilatedReparam
 
 
@@ -36,7 +36,7 @@ class RepConvBlock(nn.Module):
         super().__init__()
         hidden = int(dim * mlp_ratio)
         self.dwconv = ResDWConv(dim)
-        self.proj = nn.Sequential(
+        self.proj = WithGRN(
             LayerNorm2d(dim),
             DilatedReparam(dim, kernel_size, deploy),
             nn.BatchNorm2d(dim),

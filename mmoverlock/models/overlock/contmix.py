@@ -21,6 +21,7 @@ from .layers import (
     LayerNorm2d,
     LayerScale,
     ResDWConv,
+    WithGRN,
     conv1x1_bn,
     init_weights,
     resize,
@@ -103,7 +104,7 @@ class ContMixBase(nn.Module):
         self.proj = nn.Sequential(nn.BatchNorm2d(dim), nn.Conv2d(dim, full_dim, 1))
         self.dwconv2 = ResDWConv(full_dim)
         self.norm2 = LayerNorm2d(full_dim)
-        self.mlp = nn.Sequential(
+        self.mlp = WithGRN(
             nn.Conv2d(full_dim, mlp_dim, 1),
             GELU(),
             ResDWConv(mlp_dim, inplace=True),

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmoverlock.ops.depthwise import branches
+from mmoverlock.ops.depthwise.grn import depthwise_grn
 from mmoverlock.ops.depthwise.numba_cpu import overwrite
 from mmoverlock.ops.grn import grn
 from mmoverlock.ops.plain import plain
@@ -89,6 +91,21 @@ class GRN(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return grn(x, self.gamma, self.beta, inplace=may_overwrite())
+
+
+class WithGRN(nn.Sequential):
+    """Layers in sequence; a ResDWConv and the GRN behind it are trained in one operator."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        layers = iter(self)
+        for layer in layers:
+            if isinstance(layer, ResDWConv) and torch.is_grad_enabled() and branches.fit(x):
+                grn = next(layers)
+                weight = layer.weight + layer.identity
+                x = depthwise_grn(x, weight, layer.bias, grn.gamma, grn.beta)
+            else:
+                x = layer(x)
+        return x
 
 
 class SE(nn.Module):

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from mmoverlock.ops import DepthwiseConv2d
+from mmoverlock.ops.depthwise import branches
+from mmoverlock.ops.depthwise.batch_norm import depthwise_batch_norm
 
 from .arch import DILATED_BRANCHES
 
@@ -56,6 +58,22 @@ def merge_state_dict(
     )
 
 
+def together(x: Tensor, norms: list[nn.Module]) -> bool:
+    """Whether the branches can run in one operator: with ordinary batch norms that are trained."""
+    return (
+        branches.fit(x)
+        and x.numel() > x.shape[1]  # of one number there is no variance: the norm says so
+        and all(
+            type(norm) is nn.BatchNorm2d
+            and norm.training
+            and norm.affine
+            and norm.track_running_stats
+            and norm.momentum is not None
+            for norm in norms
+        )
+    )
+
+
 class DilatedReparam(nn.Module):
     """k×k depthwise convolution, (B, C, H, W) in and out.
 
@@ -79,14 +97,44 @@ class DilatedReparam(nn.Module):
             )
             self.add_module(f'dil_bn_k{size}_{dilation}', nn.BatchNorm2d(dim, eps=BN_EPS))
 
+    def branches(self) -> list[tuple[DepthwiseConv2d, nn.Module]]:
+        """The convolutions and their norms, the large kernel's first."""
+        names = [('lk_origin', 'origin_bn')] + [
+            (f'dil_conv_k{size}_{dilation}', f'dil_bn_k{size}_{dilation}')
+            for size, dilation in DILATED_BRANCHES[self.kernel_size]
+        ]
+        return [(self.get_submodule(conv), self.get_submodule(norm)) for conv, norm in names]
+
     def forward(self, x: Tensor) -> Tensor:
         if self.deploy:
             return self.lk_origin(x)
-        y = self.origin_bn(self.lk_origin(x))
-        for size, dilation in DILATED_BRANCHES[self.kernel_size]:
-            conv = self.get_submodule(f'dil_conv_k{size}_{dilation}')
-            norm = self.get_submodule(f'dil_bn_k{size}_{dilation}')
+        if together(x, [norm for _, norm in self.branches()]):
+            return self.forward_together(x)
+        (conv, norm), *others = self.branches()
+        y = norm(conv(x))
+        for conv, norm in others:
             y += norm(conv(x))
+        return y
+
+    def forward_together(self, x: Tensor) -> Tensor:
+        """All branches in one operator; the norms' running statistics move as in the norms."""
+        convs, norms = zip(*self.branches(), strict=True)
+        y, mean, var = depthwise_batch_norm(
+            x,
+            [conv.weight for conv in convs],
+            [conv.dilation[0] for conv in convs],
+            [norm.weight for norm in norms],
+            [norm.bias for norm in norms],
+            BN_EPS,
+        )
+        pixels = x.numel() // x.shape[1]
+        mean, var = mean.to(x.dtype), (var * (pixels / (pixels - 1))).to(x.dtype)
+        with torch.no_grad():
+            for norm, batch_mean, batch_var in zip(norms, mean, var, strict=True):
+                if norm.num_batches_tracked is not None:
+                    norm.num_batches_tracked.add_(1)
+                norm.running_mean.lerp_(batch_mean, norm.momentum)
+                norm.running_var.lerp_(batch_var, norm.momentum)
         return y
 
     @torch.no_grad()

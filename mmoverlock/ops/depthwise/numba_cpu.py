@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mmoverlock.ops.numba_tensors import dense, flat, follow_torch_threads
+from mmoverlock.ops.numba_tensors import dense, flat
 from mmoverlock.ops.simd import VECTOR_BYTES
 
 from . import numba_kernels
@@ -23,46 +23,58 @@ def unavailable(device: torch.device) -> str | None:
 
 def _prepare(
     x: Tensor, weight: Tensor, dilation: int
-) -> tuple[Tensor, Tensor, tuple[int, int, int, int, int, int, int]]:
-    """Tensors in the dtype of the computation, and the sizes that the kernels take.
+) -> tuple[Tensor, Tensor, int, tuple[int, int, int, int, int, int, int]]:
+    """Tensors in the dtype of the computation, vectors of channels in x, and the kernels' sizes.
 
     Maps are cut into strips of rows until every thread has two pieces of work.
     """
     work = torch.promote_types(x.dtype, torch.float32)
     x, weight = dense(x.to(work)), weight.to(work).contiguous()
     batch, channels, height, width = x.shape
-    pieces = batch * -(-channels * x.element_size() // VECTOR_BYTES)
-    strips = min(-(-2 * follow_torch_threads() // pieces), height)
-    return x, weight, (batch, channels, height, width, weight.shape[-1], dilation, strips)
+    vectors = batch * -(-channels * x.element_size() // VECTOR_BYTES)
+    strips = min(-(-2 * torch.get_num_threads() // vectors), height)
+    return x, weight, vectors, (batch, channels, height, width, weight.shape[-1], dilation, strips)
 
 
 def forward(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int) -> Tensor:
     """See :func:`mmoverlock.ops.depthwise_conv2d`."""
     dtype = x.dtype
-    x, weight, sizes = _prepare(x, weight, dilation)
+    x, weight, vectors, sizes = _prepare(x, weight, dilation)
     bias = x.new_zeros(len(weight)) if bias is None else bias.to(x.dtype).contiguous()
     out = torch.empty_like(x)
-    numba_kernels.forward(flat(x), x.stride(), flat(weight), flat(bias), flat(out), sizes)
+    numba_kernels.forward(
+        vectors * sizes[-1],
+        torch.get_num_threads(),
+        flat(x),
+        x.stride(),
+        flat(weight),
+        flat(bias),
+        flat(out),
+        sizes,
+    )
     return out.to(dtype)
 
 
 def overwrite(x: Tensor, weight: Tensor, bias: Tensor, dilation: int = 1) -> Tensor:
     """:func:`forward`, the result of which takes the place of x, a dense float32 or float64 map."""
-    x, weight, sizes = _prepare(x, weight, dilation)
+    x, weight, vectors, sizes = _prepare(x, weight, dilation)
     rows = max(STRIP_BYTES // (x.shape[3] * VECTOR_BYTES), 1)
     sizes = (*sizes[:-1], min(rows, x.shape[2]))
-    numba_kernels.overwrite(flat(x), x.stride(), flat(weight), flat(bias), sizes)
+    threads = torch.get_num_threads()
+    numba_kernels.overwrite(vectors, threads, flat(x), x.stride(), flat(weight), flat(bias), sizes)
     return x
 
 
 def backward(grad_out: Tensor, x: Tensor, weight: Tensor, dilation: int) -> tuple[Tensor, Tensor]:
     """Gradients of x and weight."""
     dtype = x.dtype
-    x, weight, sizes = _prepare(x, weight, dilation)
+    x, weight, vectors, sizes = _prepare(x, weight, dilation)
     grad_out = grad_out.to(x.dtype)
     grad_x = torch.empty_like(x)
     grad_weight = weight.new_empty(len(x), sizes[-1], *weight.shape)
     numba_kernels.backward(
+        vectors * sizes[-1],
+        torch.get_num_threads(),
         flat(grad_out),
         grad_out.stride(),
         flat(x),

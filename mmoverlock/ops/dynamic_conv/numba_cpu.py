@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from mmoverlock.ops.numba_tensors import dense, flat, follow_torch_threads
+from mmoverlock.ops.numba_tensors import dense, flat
 
 from . import folded, numba_kernels
 
@@ -29,9 +29,14 @@ class NumbaDynamicConv2d(torch.autograd.Function):
         planar = value.movedim(-1, 2)  # (B, G, C, H, W), not moved in memory
         ctx.sizes = (*planar.shape, round(kernels.shape[-1] ** 0.5))
         out = torch.empty_like(planar)
-        follow_torch_threads()
         numba_kernels.dynamic_conv_forward(
-            flat(kernels), flat(planar), planar.stride(), flat(out), ctx.sizes
+            ctx.sizes[0] * ctx.sizes[1],
+            torch.get_num_threads(),
+            flat(kernels),
+            flat(planar),
+            planar.stride(),
+            flat(out),
+            ctx.sizes,
         )
         return out.movedim(2, -1)
 
@@ -41,8 +46,9 @@ class NumbaDynamicConv2d(torch.autograd.Function):
         kernels, value = ctx.saved_tensors
         grad_out, planar = grad_out.movedim(-1, 2), value.movedim(-1, 2)
         grad_kernels, grad_value = torch.empty_like(kernels), torch.empty_like(planar)
-        follow_torch_threads()
         numba_kernels.dynamic_conv_backward(
+            ctx.sizes[0] * ctx.sizes[1],
+            torch.get_num_threads(),
             flat(grad_out),
             grad_out.stride(),
             flat(kernels),
@@ -83,11 +89,13 @@ def _forward(
     batch, groups, inner, height, width = query.shape
     out = torch.empty_like(value)
     log_sum = value.new_empty(batch, 2, groups, height, width)
-    threads = follow_torch_threads()
+    threads = torch.get_num_threads()
     strips = min(-(-threads // (batch * groups)), height)
     halves = _halves(keys, bias, rpb_small, rpb_large, value, out, log_sum)
     for size, keys_h, bias_h, rpb, value_h, out_h, log_sum_h in halves:
         numba_kernels.contmix_forward(
+            batch * groups * strips,
+            threads,
             flat(query),
             query.stride(),
             flat(keys_h),
@@ -118,13 +126,14 @@ def _backward(
     batch, groups, inner, height, width = query.shape
     grad_query, grad_value = torch.zeros_like(query), torch.empty_like(value)
     grads = []  # of each half: keys, bias and rpb
-    follow_torch_threads()
     halves = _halves(keys, bias, rpb_small, rpb_large, grad_out, out, log_sum, value, grad_value)
     for size, keys_h, bias_h, rpb, grad_h, out_h, log_sum_h, value_h, grad_value_h in halves:
         grad_keys = torch.zeros_like(keys_h)
         grad_bias = keys.new_zeros(batch, groups, size**2)  # a map's threads share nothing
         grad_rpb = keys.new_zeros(batch, *rpb.shape)
         numba_kernels.contmix_backward(
+            batch * groups,
+            torch.get_num_threads(),
             flat(grad_h),
             grad_h.stride(),
             flat(out_h),

@@ -16,7 +16,7 @@ Scratch is padded to whole vectors and tiles.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from mmoverlock.ops.numba_maps import COMPILE, pack, padded, scratch, unpack
 from mmoverlock.ops.simd import (
@@ -37,6 +37,7 @@ from mmoverlock.ops.simd import (
     sub,
     total,
 )
+from mmoverlock.ops.threads import share
 
 TILE = 7  # pixels or taps whose sums are kept in registers
 
@@ -168,9 +169,20 @@ def add_to_table(taps, mask, table, row, column, size):
             store(table, at + b, sums)
 
 
-@njit(parallel=True, **COMPILE)
-def contmix_forward(
-    query, query_strides, keys, bias, rpb, value, value_strides, out, log_sum, sum_strides, sizes
+@njit(**COMPILE)
+def contmix_forward_piece(
+    item,
+    query,
+    query_strides,
+    keys,
+    bias,
+    rpb,
+    value,
+    value_strides,
+    out,
+    log_sum,
+    sum_strides,
+    sizes,
 ):
     """One half of ContMix. `out` has the strides of `value`; `keys` is contiguous.
 
@@ -180,63 +192,69 @@ def contmix_forward(
     taps, table_size = size * size, (2 * size - 1) ** 2
     step, inner_step = padded(channels, value), padded(inner, value)
     plane, beyond = padded(taps, value), 2 * lanes(value)
-    for item in prange(batch * groups * strips):
-        n, strip = item // strips, item % strips
-        b, g = n // groups, n % groups
-        first, last = strip * height // strips, (strip + 1) * height // strips
-        top = window_start(first, height, size)
-        bottom = window_start(last - 1, height, size) + size
-        rows = scratch((bottom - top) * width * step, value)
-        queries = scratch(tiled(width) * inner_step, value)
-        mixed = scratch(width * step, value)
-        keys_n = scratch(inner * plane, value)
-        kernels = scratch(tiled(width) * plane, value)
-        biases = scratch(plane + beyond, value)
-        tap_biases = scratch(plane + beyond, value)
-        tap_biases[:taps] = bias
-        table = scratch(table_size + beyond, value)
-        table[:table_size] = rpb[g * table_size : (g + 1) * table_size]
+    n, strip = item // strips, item % strips
+    b, g = n // groups, n % groups
+    first, last = strip * height // strips, (strip + 1) * height // strips
+    top = window_start(first, height, size)
+    bottom = window_start(last - 1, height, size) + size
+    rows = scratch((bottom - top) * width * step, value)
+    queries = scratch(tiled(width) * inner_step, value)
+    mixed = scratch(width * step, value)
+    keys_n = scratch(inner * plane, value)
+    kernels = scratch(tiled(width) * plane, value)
+    biases = scratch(plane + beyond, value)
+    tap_biases = scratch(plane + beyond, value)
+    tap_biases[:taps] = bias
+    table = scratch(table_size + beyond, value)
+    table[:table_size] = rpb[g * table_size : (g + 1) * table_size]
 
-        value_n = b * value_strides[0] + g * value_strides[1]
-        query_n = b * query_strides[0] + g * query_strides[1]
-        pack(value, value_n, value_strides, channels, top, bottom, width, rows, 0, width * step)
-        for c in range(inner):
-            for t in range(taps):
-                keys_n[c * plane + t] = keys[(n * inner + c) * taps + t]
+    value_n = b * value_strides[0] + g * value_strides[1]
+    query_n = b * query_strides[0] + g * query_strides[1]
+    pack(value, value_n, value_strides, channels, top, bottom, width, rows, 0, width * step)
+    for c in range(inner):
+        for t in range(taps):
+            keys_n[c * plane + t] = keys[(n * inner + c) * taps + t]
 
-        for i in range(first, last):
-            row = window_start(i, height, size)
-            pack(query, query_n, query_strides, inner, i, i + 1, width, queries, 0, 0)
-            times(queries, inner_step, tiled(width), inner, keys_n, plane, kernels, plane)
-            previous = -1
-            for j in range(width):
-                column = window_start(j, width, size)
-                offset = column - j + size - 1
-                if offset != previous:
-                    tap_bias(tap_biases, table, row - i + size - 1, offset, size, biases)
-                    previous = offset
-                kernel = kernels[j * plane :]
-                peaks = splat(value.dtype.type(-np.inf))
-                for t in range(0, plane, lanes(kernel)):
-                    logits = add(load(kernel, t), load(biases, t))
-                    peaks = maximum(peaks, logits)
-                    store(kernel, t, logits)
-                peak = highest(peaks)
-                sums = splat(value.dtype.type(0))
-                for t in range(0, plane, lanes(kernel)):
-                    terms = exp(sub(load(kernel, t), splat(peak)))
-                    sums = add(sums, terms)
-                    store(kernel, t, terms)
-                scale = value.dtype.type(1) / total(sums)
-                start = ((row - top) * width + column) * step
-                gather(kernel, rows, start, width * step, size, step, mixed, j * step, scale)
-                at = b * sum_strides[0] + g * sum_strides[1] + i * width + j
-                log_sum[at] = peak - np.log(scale)
-            unpack(mixed, out, value_n, value_strides, channels, i, i + 1, width, 0, False)
+    for i in range(first, last):
+        row = window_start(i, height, size)
+        pack(query, query_n, query_strides, inner, i, i + 1, width, queries, 0, 0)
+        times(queries, inner_step, tiled(width), inner, keys_n, plane, kernels, plane)
+        previous = -1
+        for j in range(width):
+            column = window_start(j, width, size)
+            offset = column - j + size - 1
+            if offset != previous:
+                tap_bias(tap_biases, table, row - i + size - 1, offset, size, biases)
+                previous = offset
+            kernel = kernels[j * plane :]
+            peaks = splat(value.dtype.type(-np.inf))
+            for t in range(0, plane, lanes(kernel)):
+                logits = add(load(kernel, t), load(biases, t))
+                peaks = maximum(peaks, logits)
+                store(kernel, t, logits)
+            peak = highest(peaks)
+            sums = splat(value.dtype.type(0))
+            for t in range(0, plane, lanes(kernel)):
+                terms = exp(sub(load(kernel, t), splat(peak)))
+                sums = add(sums, terms)
+                store(kernel, t, terms)
+            scale = value.dtype.type(1) / total(sums)
+            start = ((row - top) * width + column) * step
+            gather(kernel, rows, start, width * step, size, step, mixed, j * step, scale)
+            at = b * sum_strides[0] + g * sum_strides[1] + i * width + j
+            log_sum[at] = peak - np.log(scale)
+        unpack(mixed, out, value_n, value_strides, channels, i, i + 1, width, 0, False)
 
 
-@njit(parallel=True, **COMPILE)
-def contmix_backward(
+@njit(**COMPILE)
+def contmix_forward(pieces, threads, *args):
+    """:func:`contmix_forward_piece` for every piece."""
+    share(contmix_forward_piece, pieces, threads, args)
+
+
+@njit(**COMPILE)
+def contmix_backward_piece(
+    n,
     grad_out,
     grad_strides,
     out,
@@ -267,118 +285,119 @@ def contmix_backward(
     plane, beyond = padded(tiled(taps), value), 2 * lanes(value)
     map_plane = padded(height * width, value) + lanes(value)
     zero, one = value.dtype.type(0), value.dtype.type(1)
-    for n in prange(batch * groups):
-        b, g = n // groups, n % groups
-        planes = scratch(channels * map_plane + TILE * width, value)
-        grad_rows = scratch(height * width * step, value)
-        queries = scratch(tiled(width) * inner_step, value)
-        grad_queries = scratch(tiled(width) * inner_step, value)
-        outs = scratch(width * step, value)
-        grads = scratch(width * step, value)
-        keys_n = scratch(inner * plane, value)
-        keys_t = scratch(taps * inner_step, value)
-        grad_keys_t = scratch(tiled(taps) * inner_step, value)
-        kernels = scratch(tiled(width) * plane, value)
-        grad_kernels = scratch(tiled(width) * plane, value)
-        grad_kernel = scratch(tiled(size) * size + beyond, value)
-        biases = scratch(plane + beyond, value)
-        tap_biases = scratch(plane + beyond, value)
-        tap_biases[:taps] = bias
-        table = scratch(table_size + beyond, value)
-        table[:table_size] = rpb[g * table_size : (g + 1) * table_size]
-        grad_biases = scratch(plane + beyond, value)  # of the pixels since the table was moved
-        grad_bias_n = scratch(plane, value)
-        grad_table = scratch(table_size + beyond, value)
-        mask = scratch(size + beyond, value)
-        mask[:size] = one
+    b, g = n // groups, n % groups
+    planes = scratch(channels * map_plane + TILE * width, value)
+    grad_rows = scratch(height * width * step, value)
+    queries = scratch(tiled(width) * inner_step, value)
+    grad_queries = scratch(tiled(width) * inner_step, value)
+    outs = scratch(width * step, value)
+    grads = scratch(width * step, value)
+    keys_n = scratch(inner * plane, value)
+    keys_t = scratch(taps * inner_step, value)
+    grad_keys_t = scratch(tiled(taps) * inner_step, value)
+    kernels = scratch(tiled(width) * plane, value)
+    grad_kernels = scratch(tiled(width) * plane, value)
+    grad_kernel = scratch(tiled(size) * size + beyond, value)
+    biases = scratch(plane + beyond, value)
+    tap_biases = scratch(plane + beyond, value)
+    tap_biases[:taps] = bias
+    table = scratch(table_size + beyond, value)
+    table[:table_size] = rpb[g * table_size : (g + 1) * table_size]
+    grad_biases = scratch(plane + beyond, value)  # of the pixels since the table was moved
+    grad_bias_n = scratch(plane, value)
+    grad_table = scratch(table_size + beyond, value)
+    mask = scratch(size + beyond, value)
+    mask[:size] = one
 
-        value_n = b * value_strides[0] + g * value_strides[1]
-        query_n = b * query_strides[0] + g * query_strides[1]
-        grad_n = b * grad_strides[0] + g * grad_strides[1]
-        pack_planes(value, value_n, value_strides, channels, height, width, map_plane, planes)
-        for c in range(inner):
-            for t in range(taps):
-                keys_n[c * plane + t] = keys[(n * inner + c) * taps + t]
-                keys_t[t * inner_step + c] = keys[(n * inner + c) * taps + t]
-
-        for i in range(height):
-            row = window_start(i, height, size)
-            pack(query, query_n, query_strides, inner, i, i + 1, width, queries, 0, 0)
-            pack(out, value_n, value_strides, channels, i, i + 1, width, outs, 0, 0)
-            pack(grad_out, grad_n, grad_strides, channels, i, i + 1, width, grads, 0, 0)
-            times(queries, inner_step, tiled(width), inner, keys_n, plane, kernels, plane)
-            previous = -1
-            for j in range(width):
-                column = window_start(j, width, size)
-                offset = column - j + size - 1
-                if offset != previous:
-                    tap_bias(tap_biases, table, row - i + size - 1, offset, size, biases)
-                    previous = offset
-                at = j * step
-                inward = splat(zero)  # Σ_t kernel[t] · grad_kernel[t]
-                for c in range(0, step, lanes(grads)):
-                    inward = fma(load(grads, at + c), load(outs, at + c), inward)
-                inward = splat(total(inward))
-                log_sums = splat(log_sum[b * sum_strides[0] + g * sum_strides[1] + i * width + j])
-
-                start = row * width + column
-                project_window(
-                    grads, at, channels, planes, map_plane, start, width, size, grad_kernel
-                )
-                store(grad_kernel, taps, splat(zero))
-                kernel, grad_logits = kernels[j * plane :], grad_kernels[j * plane :]
-                for t in range(0, taps, lanes(kernel)):
-                    weights = exp(sub(add(load(kernel, t), load(biases, t)), log_sums))
-                    pull = mul(weights, sub(load(grad_kernel, t), inward))
-                    store(kernel, t, weights)
-                    store(grad_logits, t, pull)
-                    store(grad_biases, t, add(load(grad_biases, t), pull))
-                scatter(kernel, grads, at, grad_rows, start * step, width * step, size, step)
-                if j == width - 1 or offset != window_start(j + 1, width, size) - j + size - 2:
-                    add_to_table(grad_biases, mask, grad_table, row - i + size - 1, offset, size)
-                    for t in range(0, taps, lanes(kernel)):
-                        store(grad_bias_n, t, add(load(grad_bias_n, t), load(grad_biases, t)))
-                        store(grad_biases, t, splat(zero))
-            times(
-                grad_kernels,
-                plane,
-                tiled(width),
-                taps,
-                keys_t,
-                inner_step,
-                grad_queries,
-                inner_step,
-            )
-            add_transposed_times(
-                grad_kernels, plane, width, tiled(taps), queries, inner_step, grad_keys_t
-            )
-            unpack(
-                grad_queries, grad_query, query_n, query_strides, inner, i, i + 1, width, 0, True
-            )
-
-        unpack(
-            grad_rows,
-            grad_value,
-            value_n,
-            value_strides,
-            channels,
-            0,
-            height,
-            width,
-            width * step,
-            False,
-        )
-        for c in range(inner):
-            for t in range(taps):
-                grad_keys[(n * inner + c) * taps + t] += grad_keys_t[t * inner_step + c]
+    value_n = b * value_strides[0] + g * value_strides[1]
+    query_n = b * query_strides[0] + g * query_strides[1]
+    grad_n = b * grad_strides[0] + g * grad_strides[1]
+    pack_planes(value, value_n, value_strides, channels, height, width, map_plane, planes)
+    for c in range(inner):
         for t in range(taps):
-            grad_bias[n * taps + t] += grad_bias_n[t]
-        for t in range(table_size):
-            grad_rpb[n * table_size + t] += grad_table[t]
+            keys_n[c * plane + t] = keys[(n * inner + c) * taps + t]
+            keys_t[t * inner_step + c] = keys[(n * inner + c) * taps + t]
+
+    for i in range(height):
+        row = window_start(i, height, size)
+        pack(query, query_n, query_strides, inner, i, i + 1, width, queries, 0, 0)
+        pack(out, value_n, value_strides, channels, i, i + 1, width, outs, 0, 0)
+        pack(grad_out, grad_n, grad_strides, channels, i, i + 1, width, grads, 0, 0)
+        times(queries, inner_step, tiled(width), inner, keys_n, plane, kernels, plane)
+        previous = -1
+        for j in range(width):
+            column = window_start(j, width, size)
+            offset = column - j + size - 1
+            if offset != previous:
+                tap_bias(tap_biases, table, row - i + size - 1, offset, size, biases)
+                previous = offset
+            at = j * step
+            inward = splat(zero)  # Σ_t kernel[t] · grad_kernel[t]
+            for c in range(0, step, lanes(grads)):
+                inward = fma(load(grads, at + c), load(outs, at + c), inward)
+            inward = splat(total(inward))
+            log_sums = splat(log_sum[b * sum_strides[0] + g * sum_strides[1] + i * width + j])
+
+            start = row * width + column
+            project_window(grads, at, channels, planes, map_plane, start, width, size, grad_kernel)
+            store(grad_kernel, taps, splat(zero))
+            kernel, grad_logits = kernels[j * plane :], grad_kernels[j * plane :]
+            for t in range(0, taps, lanes(kernel)):
+                weights = exp(sub(add(load(kernel, t), load(biases, t)), log_sums))
+                pull = mul(weights, sub(load(grad_kernel, t), inward))
+                store(kernel, t, weights)
+                store(grad_logits, t, pull)
+                store(grad_biases, t, add(load(grad_biases, t), pull))
+            scatter(kernel, grads, at, grad_rows, start * step, width * step, size, step)
+            if j == width - 1 or offset != window_start(j + 1, width, size) - j + size - 2:
+                add_to_table(grad_biases, mask, grad_table, row - i + size - 1, offset, size)
+                for t in range(0, taps, lanes(kernel)):
+                    store(grad_bias_n, t, add(load(grad_bias_n, t), load(grad_biases, t)))
+                    store(grad_biases, t, splat(zero))
+        times(
+            grad_kernels,
+            plane,
+            tiled(width),
+            taps,
+            keys_t,
+            inner_step,
+            grad_queries,
+            inner_step,
+        )
+        add_transposed_times(
+            grad_kernels, plane, width, tiled(taps), queries, inner_step, grad_keys_t
+        )
+        unpack(grad_queries, grad_query, query_n, query_strides, inner, i, i + 1, width, 0, True)
+
+    unpack(
+        grad_rows,
+        grad_value,
+        value_n,
+        value_strides,
+        channels,
+        0,
+        height,
+        width,
+        width * step,
+        False,
+    )
+    for c in range(inner):
+        for t in range(taps):
+            grad_keys[(n * inner + c) * taps + t] += grad_keys_t[t * inner_step + c]
+    for t in range(taps):
+        grad_bias[n * taps + t] += grad_bias_n[t]
+    for t in range(table_size):
+        grad_rpb[n * table_size + t] += grad_table[t]
 
 
-@njit(parallel=True, **COMPILE)
-def dynamic_conv_forward(kernels, value, strides, out, sizes):
+@njit(**COMPILE)
+def contmix_backward(pieces, threads, *args):
+    """:func:`contmix_backward_piece` for every piece."""
+    share(contmix_backward_piece, pieces, threads, args)
+
+
+@njit(**COMPILE)
+def dynamic_conv_forward_piece(n, kernels, value, strides, out, sizes):
     """`kernels` is contiguous, `out` has the strides of `value`.
 
     sizes: B, G, C, H, W, K.
@@ -386,50 +405,58 @@ def dynamic_conv_forward(kernels, value, strides, out, sizes):
     batch, groups, channels, height, width, size = sizes
     taps, step = size * size, padded(channels, value)
     one = value.dtype.type(1)
-    for n in prange(batch * groups):
-        rows = scratch(height * width * step, value)
-        mixed = scratch(width * step, value)
-        value_n = n // groups * strides[0] + n % groups * strides[1]
-        pack(value, value_n, strides, channels, 0, height, width, rows, 0, width * step)
-        for i in range(height):
-            row = window_start(i, height, size)
-            for j in range(width):
-                at = ((n * height + i) * width + j) * taps
-                start = (row * width + window_start(j, width, size)) * step
-                kernel = kernels[at : at + taps]
-                gather(kernel, rows, start, width * step, size, step, mixed, j * step, one)
-            unpack(mixed, out, value_n, strides, channels, i, i + 1, width, 0, False)
+    rows = scratch(height * width * step, value)
+    mixed = scratch(width * step, value)
+    value_n = n // groups * strides[0] + n % groups * strides[1]
+    pack(value, value_n, strides, channels, 0, height, width, rows, 0, width * step)
+    for i in range(height):
+        row = window_start(i, height, size)
+        for j in range(width):
+            at = ((n * height + i) * width + j) * taps
+            start = (row * width + window_start(j, width, size)) * step
+            kernel = kernels[at : at + taps]
+            gather(kernel, rows, start, width * step, size, step, mixed, j * step, one)
+        unpack(mixed, out, value_n, strides, channels, i, i + 1, width, 0, False)
 
 
-@njit(parallel=True, **COMPILE)
-def dynamic_conv_backward(
-    grad_out, grad_strides, kernels, value, strides, grad_kernels, grad_value, sizes
+@njit(**COMPILE)
+def dynamic_conv_forward(pieces, threads, *args):
+    """:func:`dynamic_conv_forward_piece` for every piece."""
+    share(dynamic_conv_forward_piece, pieces, threads, args)
+
+
+@njit(**COMPILE)
+def dynamic_conv_backward_piece(
+    n, grad_out, grad_strides, kernels, value, strides, grad_kernels, grad_value, sizes
 ):
     """Gradients of both, in the layouts of `kernels` and `value`."""
     batch, groups, channels, height, width, size = sizes
     taps, step = size * size, padded(channels, value)
     plane = padded(height * width, value) + lanes(value)
-    for n in prange(batch * groups):
-        planes = scratch(channels * plane + TILE * width, value)
-        grad_rows = scratch(height * width * step, value)
-        grads = scratch(width * step, value)
-        grad_kernel = scratch(tiled(size) * size + 2 * lanes(value), value)
-        value_n = n // groups * strides[0] + n % groups * strides[1]
-        grad_n = n // groups * grad_strides[0] + n % groups * grad_strides[1]
-        pack_planes(value, value_n, strides, channels, height, width, plane, planes)
-        for i in range(height):
-            row = window_start(i, height, size)
-            pack(grad_out, grad_n, grad_strides, channels, i, i + 1, width, grads, 0, 0)
-            for j in range(width):
-                at = ((n * height + i) * width + j) * taps
-                start = row * width + window_start(j, width, size)
-                project_window(
-                    grads, j * step, channels, planes, plane, start, width, size, grad_kernel
-                )
-                for t in range(taps):
-                    grad_kernels[at + t] = grad_kernel[t]
-                kernel = kernels[at : at + taps]
-                scatter(kernel, grads, j * step, grad_rows, start * step, width * step, size, step)
-        unpack(
-            grad_rows, grad_value, value_n, strides, channels, 0, height, width, width * step, False
-        )
+    planes = scratch(channels * plane + TILE * width, value)
+    grad_rows = scratch(height * width * step, value)
+    grads = scratch(width * step, value)
+    grad_kernel = scratch(tiled(size) * size + 2 * lanes(value), value)
+    value_n = n // groups * strides[0] + n % groups * strides[1]
+    grad_n = n // groups * grad_strides[0] + n % groups * grad_strides[1]
+    pack_planes(value, value_n, strides, channels, height, width, plane, planes)
+    for i in range(height):
+        row = window_start(i, height, size)
+        pack(grad_out, grad_n, grad_strides, channels, i, i + 1, width, grads, 0, 0)
+        for j in range(width):
+            at = ((n * height + i) * width + j) * taps
+            start = row * width + window_start(j, width, size)
+            project_window(
+                grads, j * step, channels, planes, plane, start, width, size, grad_kernel
+            )
+            for t in range(taps):
+                grad_kernels[at + t] = grad_kernel[t]
+            kernel = kernels[at : at + taps]
+            scatter(kernel, grads, j * step, grad_rows, start * step, width * step, size, step)
+    unpack(grad_rows, grad_value, value_n, strides, channels, 0, height, width, width * step, False)
+
+
+@njit(**COMPILE)
+def dynamic_conv_backward(pieces, threads, *args):
+    """:func:`dynamic_conv_backward_piece` for every piece."""
+    share(dynamic_conv_backward_piece, pieces, threads, args)
