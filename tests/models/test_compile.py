@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import pytest
 import torch
 
@@ -24,9 +26,9 @@ def test_the_graph_holds_our_operators(image, training):
 
     with torch.set_grad_enabled(training):
         torch.compile(model, fullgraph=True, backend=backend)(image)
+    ours = {'depthwise_batch_norm', 'depthwise_grn'} if training else {'depthwise_conv2d'}
     assert {target for target in targets if target.startswith('mmoverlock')} == {
-        'mmoverlock.contmix_numba.default',
-        'mmoverlock.depthwise_conv2d.default',
+        f'mmoverlock.{name}.default' for name in ours | {'contmix_numba'}
     }
 
 
@@ -47,19 +49,19 @@ def test_inference(image, deploy):
             torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_training_step(image):
+@pytest.mark.parametrize('training', [False, True])
+def test_training_step(image, training):
+    """Gradients, and with batch norms in training their running statistics."""
     torch.manual_seed(0)
-    model = OverLoCK('xxt')
-    model.eval()  # batch norm without its running sums, which a second run would change
-
-    def gradients(network):
-        model.zero_grad()
-        sum(out.square().mean() for out in network(image)).backward()
-        return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
-
-    expected = gradients(model)
-    actual = gradients(torch.compile(model, fullgraph=True, backend='aot_eager'))
+    original = OverLoCK('xxt').double().train(training)
+    results = []
+    for compiled in (False, True):
+        model = deepcopy(original)
+        run = torch.compile(model, fullgraph=True, backend='aot_eager') if compiled else model
+        sum(out.square().mean() for out in run(image.double())).backward()
+        results.append({name: p.grad for name, p in model.named_parameters() if p.grad is not None})
+        results[-1].update(model.named_buffers())
+    expected, actual = results
     assert actual.keys() == expected.keys()
-    for name, grad in actual.items():
-        limit = 1e-4 * expected[name].abs().max().clamp(min=1e-6)
-        assert (grad - expected[name]).abs().max() <= limit, name
+    for name, tensor in actual.items():
+        torch.testing.assert_close(tensor, expected[name], rtol=1e-6, atol=1e-9, msg=name)
