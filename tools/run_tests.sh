@@ -32,4 +32,6 @@ run() {
 setup_env
 cd "$REPO"
 run ruff check .
-run pytest "$@"
+# One test on each core; threads of several processes would wait for each other's cores.
+export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
+run pytest -n auto --maxprocesses 8 --dist worksteal "$@"
