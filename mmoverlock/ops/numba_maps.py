@@ -14,6 +14,14 @@ from .simd import lanes, load, store
 # Sums may be reordered, as in any BLAS; NaN and infinity keep their meaning.
 COMPILE = dict(cache=True, nogil=True, error_model='numpy', fastmath={'reassoc', 'contract'})
 
+TILE = 7  # pixels or taps whose sums are kept in registers; divides every width in a 224² image
+
+
+@njit(**COMPILE)
+def tiled(count):
+    """`count` rounded up to whole tiles."""
+    return -(-count // TILE) * TILE
+
 
 @njit(**COMPILE)
 def padded(count, array):

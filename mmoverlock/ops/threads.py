@@ -1,9 +1,9 @@
 """Loops that numba compiles, on the threads that PyTorch has.
 
-Numba would start threads of its own, and for some milliseconds after a parallel operation the
-threads of one library would wait, busily, on the cores that the other library's want. PyTorch's
-OpenMP runtime offers its threads to anybody by `GOMP_parallel`, which compilers call for a parallel
-region. Where there is none (macOS, Windows), threads are started for the occasion.
+Numba would start threads of its own, and after a parallel operation the threads of one library
+wait for a while, busily, on the cores that the other library's want. PyTorch's OpenMP runtime
+offers its threads to anybody by `GOMP_parallel`, which compilers call for a parallel region. Where
+there is none (macOS, Windows), threads are started for the occasion.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ llvm.add_symbol(SYMBOL, ctypes.cast(_parallel, ctypes.c_void_p).value)
 def share(typing, kernel, pieces, threads, args):
     """Call kernel(piece, *args) for every piece, each on whichever of the threads is free.
 
-    `kernel` is compiled by numba, returns nothing and raises nothing; `args` is a tuple.
+    `kernel` is compiled by numba, returns nothing and raises nothing; `args` is a tuple. Numba does
+    not cache functions that close over another: hence a caller written out for every kernel.
     """
     dispatcher = kernel.dispatcher
     kinds = (types.intp, *args.types)

@@ -286,6 +286,16 @@ def test_contmix_compiles_into_one_graph():
     assert_all_close(actual, [2 * x for x in run('numba', inputs, grad, contmix, (5, 7))], 1e-6)
 
 
+@pytest.mark.parametrize('threads', [1, 5, 40])
+def test_contmix_with_any_number_of_threads(threads, monkeypatch):
+    """Maps are cut into strips where there are more threads than maps."""
+    monkeypatch.setattr(torch, 'get_num_threads', lambda: threads)
+    shape = CONTMIX_SHAPES[0]
+    inputs, grad = contmix_inputs(*shape, torch.float64)
+    wanted = run('reference', inputs, grad, contmix, shape[-2:])
+    assert_all_close(run('numba', inputs, grad, contmix, shape[-2:]), wanted, 1e-11)
+
+
 def test_default_backend_on_the_cpu(monkeypatch):
     monkeypatch.delenv('MMOVERLOCK_BACKEND', raising=False)
     kernels, value, _ = make_inputs((1, 1, 5, 5, 2, 3), torch.float32)

@@ -100,9 +100,9 @@ class WithGRN(nn.Sequential):
         layers = iter(self)
         for layer in layers:
             if isinstance(layer, ResDWConv) and torch.is_grad_enabled() and branches.fit(x):
-                grn = next(layers)
+                norm = next(layers)
                 weight = layer.weight + layer.identity
-                x = depthwise_grn(x, weight, layer.bias, grn.gamma, grn.beta)
+                x = depthwise_grn(x, weight, layer.bias, norm.gamma, norm.beta)
             else:
                 x = layer(x)
         return x
@@ -123,8 +123,6 @@ class SE(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        if plain():
-            return x * self.proj(x)
         pool, squeeze, activate, excite, gate = self.proj
         y = pool(x).flatten(1)
         y = activate(F.linear(y, squeeze.weight.flatten(1), squeeze.bias))

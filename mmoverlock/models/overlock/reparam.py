@@ -8,7 +8,7 @@ fixed statistics is a scale and a shift.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,14 @@ from .arch import DILATED_BRANCHES
 BN_EPS = 1e-5
 
 
+def branch_names(kernel_size: int) -> list[tuple[str, str, int, int]]:
+    """Of every branch, the large kernel's first: convolution, norm, kernel size and dilation."""
+    return [('lk_origin', 'origin_bn', kernel_size, 1)] + [
+        (f'dil_conv_k{size}_{dilation}', f'dil_bn_k{size}_{dilation}', size, dilation)
+        for size, dilation in DILATED_BRANCHES[kernel_size]
+    ]
+
+
 def merged_kernel(state: Mapping[str, Tensor], kernel_size: int) -> tuple[Tensor, Tensor]:
     """Fold the branches of a :class:`DilatedReparam` state dict into one kernel.
 
@@ -29,14 +37,10 @@ def merged_kernel(state: Mapping[str, Tensor], kernel_size: int) -> tuple[Tensor
         The weight (C, 1, k, k) and bias (C,) of the equal convolution, computed in float64 and
         returned in the dtype of the stored weights.
     """
-    branches = [('lk_origin', 'origin_bn', kernel_size, 1)] + [
-        (f'dil_conv_k{size}_{dilation}', f'dil_bn_k{size}_{dilation}', size, dilation)
-        for size, dilation in DILATED_BRANCHES[kernel_size]
-    ]
     origin = state['lk_origin.weight']
     kernel = torch.zeros_like(origin, dtype=torch.float64)
     bias = kernel.new_zeros(len(origin))
-    for conv, bn, size, dilation in branches:
+    for conv, bn, size, dilation in branch_names(kernel_size):
         std = (state[f'{bn}.running_var'].double() + BN_EPS).sqrt()
         scale = state[f'{bn}.weight'].double() / std
         span = dilation * (size - 1) + 1
@@ -58,7 +62,7 @@ def merge_state_dict(
     )
 
 
-def together(x: Tensor, norms: list[nn.Module]) -> bool:
+def together(x: Tensor, norms: Sequence[nn.Module]) -> bool:
     """Whether the branches can run in one operator: with ordinary batch norms that are trained."""
     return (
         branches.fit(x)
@@ -74,6 +78,29 @@ def together(x: Tensor, norms: list[nn.Module]) -> bool:
     )
 
 
+def forward_together(
+    x: Tensor, convs: Sequence[DepthwiseConv2d], norms: Sequence[nn.BatchNorm2d]
+) -> Tensor:
+    """All branches in one operator; the norms' running statistics move as in the norms."""
+    y, mean, var = depthwise_batch_norm(
+        x,
+        [conv.weight for conv in convs],
+        [conv.dilation[0] for conv in convs],
+        [norm.weight for norm in norms],
+        [norm.bias for norm in norms],
+        BN_EPS,
+    )
+    pixels = x.numel() // x.shape[1]
+    mean, var = mean.to(x.dtype), (var * (pixels / (pixels - 1))).to(x.dtype)
+    with torch.no_grad():
+        for norm, batch_mean, batch_var in zip(norms, mean, var, strict=True):
+            if norm.num_batches_tracked is not None:
+                norm.num_batches_tracked.add_(1)
+            norm.running_mean.lerp_(batch_mean, norm.momentum)
+            norm.running_var.lerp_(batch_var, norm.momentum)
+    return y
+
+
 class DilatedReparam(nn.Module):
     """k×k depthwise convolution, (B, C, H, W) in and out.
 
@@ -87,54 +114,28 @@ class DilatedReparam(nn.Module):
         super().__init__()
         self.kernel_size = kernel_size
         self.deploy = deploy
-        self.lk_origin = DepthwiseConv2d(dim, kernel_size, bias=deploy)
         if deploy:
+            self.lk_origin = DepthwiseConv2d(dim, kernel_size)
             return
-        self.origin_bn = nn.BatchNorm2d(dim, eps=BN_EPS)
-        for size, dilation in DILATED_BRANCHES[kernel_size]:
-            self.add_module(
-                f'dil_conv_k{size}_{dilation}', DepthwiseConv2d(dim, size, dilation, bias=False)
-            )
-            self.add_module(f'dil_bn_k{size}_{dilation}', nn.BatchNorm2d(dim, eps=BN_EPS))
+        for conv, bn, size, dilation in branch_names(kernel_size):
+            self.add_module(conv, DepthwiseConv2d(dim, size, dilation, bias=False))
+            self.add_module(bn, nn.BatchNorm2d(dim, eps=BN_EPS))
 
     def branches(self) -> list[tuple[DepthwiseConv2d, nn.Module]]:
         """The convolutions and their norms, the large kernel's first."""
-        names = [('lk_origin', 'origin_bn')] + [
-            (f'dil_conv_k{size}_{dilation}', f'dil_bn_k{size}_{dilation}')
-            for size, dilation in DILATED_BRANCHES[self.kernel_size]
-        ]
-        return [(self.get_submodule(conv), self.get_submodule(norm)) for conv, norm in names]
+        names = branch_names(self.kernel_size)
+        return [(self.get_submodule(conv), self.get_submodule(bn)) for conv, bn, _, _ in names]
 
     def forward(self, x: Tensor) -> Tensor:
         if self.deploy:
             return self.lk_origin(x)
-        if together(x, [norm for _, norm in self.branches()]):
-            return self.forward_together(x)
-        (conv, norm), *others = self.branches()
+        convs, norms = zip(*self.branches(), strict=True)
+        if together(x, norms):
+            return forward_together(x, convs, norms)
+        (conv, norm), *others = zip(convs, norms, strict=True)
         y = norm(conv(x))
         for conv, norm in others:
             y += norm(conv(x))
-        return y
-
-    def forward_together(self, x: Tensor) -> Tensor:
-        """All branches in one operator; the norms' running statistics move as in the norms."""
-        convs, norms = zip(*self.branches(), strict=True)
-        y, mean, var = depthwise_batch_norm(
-            x,
-            [conv.weight for conv in convs],
-            [conv.dilation[0] for conv in convs],
-            [norm.weight for norm in norms],
-            [norm.bias for norm in norms],
-            BN_EPS,
-        )
-        pixels = x.numel() // x.shape[1]
-        mean, var = mean.to(x.dtype), (var * (pixels / (pixels - 1))).to(x.dtype)
-        with torch.no_grad():
-            for norm, batch_mean, batch_var in zip(norms, mean, var, strict=True):
-                if norm.num_batches_tracked is not None:
-                    norm.num_batches_tracked.add_(1)
-                norm.running_mean.lerp_(batch_mean, norm.momentum)
-                norm.running_var.lerp_(batch_var, norm.momentum)
         return y
 
     @torch.no_grad()

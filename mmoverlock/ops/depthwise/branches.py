@@ -13,12 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mmoverlock.ops.numba_maps import TILE
 from mmoverlock.ops.numba_tensors import dense, flat
 from mmoverlock.ops.plain import plain
 from mmoverlock.ops.simd import VECTOR_BYTES
 
 from . import numba_branches
-from .numba_kernels import TILE
+from .numba_cpu import vectors_and_strips
 
 
 def fit(x: Tensor) -> bool:
@@ -34,10 +35,10 @@ def fit(x: Tensor) -> bool:
 
 def empty_maps(x: Tensor, number: int) -> Tensor:
     """Memory for the maps of `number` branches, padded to whole vectors and tiles."""
-    batch, channels, height, width = x.shape
-    lanes = VECTOR_BYTES // x.dtype.itemsize
-    blocks, tiles = -(-channels // lanes), -(-width // TILE)
-    return x.new_empty(batch * blocks * number * height * tiles * TILE * lanes)
+    height, width = x.shape[2:]
+    vectors, _ = vectors_and_strips(x)
+    lanes, tiles = VECTOR_BYTES // x.dtype.itemsize, -(-width // TILE)
+    return x.new_empty(vectors * number * height * tiles * TILE * lanes)
 
 
 class Branches:
@@ -54,17 +55,14 @@ class Branches:
         self, x: Tensor, weight: Tensor, kernel_sizes: Sequence[int], dilations: Sequence[int]
     ):
         self.x, self.weight = dense(x), weight
-        batch, channels, height, width = x.shape
-        taps = [channels * size**2 for size in kernel_sizes]
+        taps = [x.shape[1] * size**2 for size in kernel_sizes]
         starts = np.cumsum([0, *taps[:-1]])
         self.branches = np.array([kernel_sizes, dilations, starts]).T.copy()
         reach = max(d * (size // 2) for size, d in zip(kernel_sizes, dilations, strict=True))
-        vectors = batch * -(-channels // (VECTOR_BYTES // x.dtype.itemsize))
-        self.threads = torch.get_num_threads()
-        self.strips = min(-(-2 * self.threads // vectors), height)
-        self.pieces = vectors * self.strips
-        self.sizes = batch, channels, height, width, reach, self.strips
-        self.pixels = height * width
+        vectors, self.strips = vectors_and_strips(x)
+        self.pieces, self.threads = vectors * self.strips, torch.get_num_threads()
+        self.sizes = *x.shape, reach, self.strips
+        self.pixels = x.shape[2] * x.shape[3]
 
     def convolve(self) -> tuple[Tensor, Tensor, Tensor]:
         """Maps, their means (B, N, C) and sums of squared deviations (B, N, C), in float64."""
@@ -83,8 +81,6 @@ class Branches:
             self.sizes,
         )
         means, deviations = stats.double().unbind(3)
-        if self.strips == 1:
-            return maps, means[:, 0], deviations[:, 0]
         ends = torch.arange(self.strips + 1) * x.shape[2] // self.strips
         share = ends.diff().view(-1, 1, 1) * x.shape[3]  # pixels of every strip
         mean = (means * share).sum(1) / self.pixels

@@ -1,7 +1,7 @@
 """Depthwise convolution and the GRN behind it, in training on the CPU.
 
-They stand in every MLP, on the widest maps of the network. One by one, convolution and norm read
-and write such a map 13 times in a training step; here it is 9 times.
+They stand in every MLP, on the widest maps of the network, which cost more to read and write than
+to convolve.
 """
 
 from __future__ import annotations
@@ -9,14 +9,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from mmoverlock.ops.grn import pull_of, scale_by
+
 from .branches import Branches, empty_maps
-
-
-def _statistics(square: Tensor, gamma: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Norms (B, C), their mean (B, 1), and what the map is multiplied by, (B, C)."""
-    norm = square.sqrt()
-    mean = norm.mean(1, keepdim=True) + eps
-    return norm, mean, gamma * (norm / mean) + 1
 
 
 @torch.library.custom_op('mmoverlock::depthwise_grn', mutates_args=())
@@ -26,16 +21,16 @@ def _op(
     branches = Branches(x, weight.flatten(), [weight.shape[-1]], [1])
     maps, means, deviations = branches.convolve()
     mean = means[:, 0] + bias
-    square = deviations[:, 0] + branches.pixels * mean.square()
-    _, _, scale = _statistics(square, gamma, eps)
+    norm = (deviations[:, 0] + branches.pixels * mean.square()).sqrt()
+    _, scale = scale_by(norm, gamma, eps)
     out = branches.add(maps, scale[:, None], scale * bias + beta)
-    return out, mean, square, maps
+    return out, mean, norm, maps
 
 
 @_op.register_fake
 def _(x, weight, bias, gamma, beta, eps):
-    mean, square = (x.new_empty(x.shape[:2], dtype=torch.float64) for _ in range(2))
-    return torch.empty_like(x), mean, square, empty_maps(x, 1)
+    mean, norm = (x.new_empty(x.shape[:2], dtype=torch.float64) for _ in range(2))
+    return torch.empty_like(x), mean, norm, empty_maps(x, 1)
 
 
 @torch.library.custom_op('mmoverlock::depthwise_grn_backward', mutates_args=())
@@ -46,29 +41,24 @@ def _backward_op(
     bias: Tensor,
     gamma: Tensor,
     map_mean: Tensor,
-    square: Tensor,
+    norm: Tensor,
     maps: Tensor,
     eps: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     branches = Branches(x, weight.flatten(), [weight.shape[-1]], [1])
-    norm, mean, scale = _statistics(square, gamma, eps)
+    mean, scale = scale_by(norm, gamma, eps)
     sums = branches.sum_gradients(grad_out, maps, torch.zeros_like(map_mean)[:, None])
     grad_beta, grad_scale = sums[:, 0], sums[:, 1] + bias * sums[:, 0]
-    grad_gamma = (grad_scale * norm / mean).sum(0)
-    # Every norm also enters the mean of its image.
-    grad_response = grad_scale * gamma
-    through_mean = (grad_response * norm).mean(1, keepdim=True) / mean
-    grad_norm = (grad_response - through_mean) / mean
-    pull = grad_norm / norm.clamp(min=torch.finfo(x.dtype).tiny)
+    grad_gamma, pull = pull_of(grad_scale, norm, mean, gamma)
     mix = torch.stack((scale, pull, pull * bias), 1)[:, None]
     grad_x, grad_weight = branches.backward(grad_out, maps, mix)
     grad_bias = (scale * grad_beta + pull * branches.pixels * map_mean).sum(0)
-    small = (t.to(x.dtype) for t in (grad_bias, grad_gamma, grad_beta.sum(0)))
+    small = (t.to(x.dtype) for t in (grad_bias, grad_gamma, grad_beta.sum(0, keepdim=True)))
     return grad_x, grad_weight.view_as(weight), *small
 
 
 @_backward_op.register_fake
-def _(grad_out, x, weight, bias, gamma, map_mean, square, maps, eps):
+def _(grad_out, x, weight, bias, gamma, map_mean, norm, maps, eps):
     return tuple(torch.empty_like(tensor) for tensor in (x, weight, bias, gamma, gamma))
 
 
@@ -103,4 +93,4 @@ def depthwise_grn(
     Returns:
         (B, C, H, W), in the layout of x. Differentiable once in all tensors.
     """
-    return _op(x, weight, bias, gamma.flatten(), beta.flatten(), eps)[0]
+    return _op(x, weight, bias, gamma.flatten(1), beta.flatten(1), eps)[0]

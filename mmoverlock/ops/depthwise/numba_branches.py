@@ -3,7 +3,7 @@
 A thread takes one vector of channels of some rows of an image through all branches: it copies its
 part of the input into scratch memory once, and once back. The maps that the branches give are kept
 for the backward pass as they are made, (B, blocks of channels, branches, H, tiled(W), lanes).
-What the statistics are, and what follows from them, is the caller's: branches.py, grn.py.
+What the statistics are, and what follows from them, is the caller's: batch_norm.py, grn.py.
 
 Shapes of the other arguments: `weight` is the (C, K·K) taps of every branch, one after the other,
 and `branches` (N, 3) says of each K, its dilation, and where its taps start. `sizes` is B, C, H, W,
@@ -15,19 +15,18 @@ from __future__ import annotations
 
 from numba import njit
 
-from mmoverlock.ops.numba_maps import COMPILE, aligned, pack, scratch, unpack
+from mmoverlock.ops.numba_maps import COMPILE, TILE, aligned, pack, scratch, tiled, unpack
 from mmoverlock.ops.simd import add, fma, lanes, load, mul, splat, store, sub
 from mmoverlock.ops.threads import share
 
 from .numba_kernels import (
-    TILE,
     convolve,
     correlate,
     pack_channels,
     pack_flipped,
     pack_padded,
     pack_weights,
-    tiled,
+    place,
     unpack_taps,
 )
 
@@ -62,11 +61,7 @@ def convolve_branches_piece(item, x, strides, weight, branches, maps, stats, siz
     """The map of every branch; mean and squared deviations to stats (B, strips, N, 2, C)."""
     batch, channels, height, width, reach, strips = sizes
     step, number = lanes(x), len(branches)
-    blocks = -(-channels // step)
-    n, strip = item // strips, item % strips
-    b, c = n // blocks, n % blocks * step
-    count = min(step, channels - c)
-    first, last = strip * height // strips, (strip + 1) * height // strips
+    n, b, c, count, part, first, last = place(item, channels, height, strips, x)
     rows, flat_line = last - first, tiled(width) * step
     line = flat_line + 2 * reach * step
     padded = scratch((rows + 2 * reach) * line, x)
@@ -81,7 +76,7 @@ def convolve_branches_piece(item, x, strides, weight, branches, maps, stats, siz
         out = maps[((n * number + k) * height + first) * flat_line :]
         convolve(padded[inset:], line, kernel, zeros, size, dilation, rows, width, out, False)
         mean_and_deviation(out, rows, width, mean, deviation)
-        at = ((b * strips + strip) * number + k) * 2 * channels + c
+        at = (part * number + k) * 2 * channels + c
         for lane in range(count):
             stats[at + lane] = mean[lane]
             stats[at + channels + lane] = deviation[lane]
@@ -98,11 +93,7 @@ def add_branches_piece(item, maps, factors, offsets, out, strides, sizes):
     """out (B, C, H, W) = Σ_k factors[:, k] · maps[k] + offsets, of (B, N, C) and (B, C)."""
     batch, channels, height, width, _, strips = sizes
     step, number = lanes(maps), len(factors) // (batch * channels)
-    blocks = -(-channels // step)
-    n, strip = item // strips, item % strips
-    b, c = n // blocks, n % blocks * step
-    count = min(step, channels - c)
-    first, last = strip * height // strips, (strip + 1) * height // strips
+    n, b, c, count, _, first, last = place(item, channels, height, strips, maps)
     line = tiled(width) * step
     mixed = aligned(line, maps)
     offset, factor = scratch(step, maps), scratch(number * step, maps)
@@ -131,11 +122,7 @@ def sum_gradients_piece(item, grad_out, strides, maps, means, sums, sizes):
     """Σ grad_out and Σ grad_out · (maps[k] - means[:, k]) to sums (B, strips, 1 + N, C)."""
     batch, channels, height, width, _, strips = sizes
     step, number = lanes(maps), len(means) // (batch * channels)
-    blocks = -(-channels // step)
-    n, strip = item // strips, item % strips
-    b, c = n // blocks, n % blocks * step
-    count = min(step, channels - c)
-    first, last = strip * height // strips, (strip + 1) * height // strips
+    n, b, c, count, part, first, last = place(item, channels, height, strips, maps)
     line = tiled(width) * step
     grads, mean = scratch(line, maps), scratch(step, maps)
     totals = scratch((1 + number) * step, maps)
@@ -156,7 +143,7 @@ def sum_gradients_piece(item, grad_out, strides, maps, means, sums, sizes):
             to = (1 + k) * step
             store(totals, to, add(load(totals, to), along))
     for k in range(1 + number):
-        at = ((b * strips + strip) * (1 + number) + k) * channels + c
+        at = (part * (1 + number) + k) * channels + c
         for lane in range(count):
             sums[at + lane] = totals[k * step + lane]
 
@@ -189,11 +176,7 @@ def backward_branches_piece(
     """
     batch, channels, height, width, reach, strips = sizes
     step, number = lanes(x), len(branches)
-    blocks = -(-channels // step)
-    n, strip = item // strips, item % strips
-    b, c = n // blocks, n % blocks * step
-    count = min(step, channels - c)
-    first, last = strip * height // strips, (strip + 1) * height // strips
+    n, b, c, count, part, first, last = place(item, channels, height, strips, x)
     top, bottom = max(first - reach, 0), min(last + reach, height)
     rows, flat_line = last - first, tiled(width) * step
     line = flat_line + 2 * reach * step
@@ -227,7 +210,7 @@ def backward_branches_piece(
         grad_kernel = scratch(size * tiled(size) * step, x)
         middle = reach * (line + step)
         correlate(padded[inset:], line, grads, middle, size, dilation, rows, width, grad_kernel)
-        out = grad_weight[(b * strips + strip) * len(weight) + taps :]
+        out = grad_weight[part * len(weight) + taps :]
         unpack_taps(grad_kernel, size, c, count, out)
     start += first * strides[2]
     unpack(mixed, grad_x, start, strides, count, 0, rows, width, flat_line, False)

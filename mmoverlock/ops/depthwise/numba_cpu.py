@@ -21,19 +21,24 @@ def unavailable(device: torch.device) -> str | None:
     return None if device.type == 'cpu' else f'numba runs on the CPU, not on {device}'
 
 
+def vectors_and_strips(x: Tensor) -> tuple[int, int]:
+    """How many vectors the channels of all images fill, and into how many strips each map is cut.
+
+    That is until every thread has two pieces of work.
+    """
+    batch, channels, height, _ = x.shape
+    vectors = batch * -(-channels * x.dtype.itemsize // VECTOR_BYTES)
+    return vectors, min(-(-2 * torch.get_num_threads() // vectors), height)
+
+
 def _prepare(
     x: Tensor, weight: Tensor, dilation: int
 ) -> tuple[Tensor, Tensor, int, tuple[int, int, int, int, int, int, int]]:
-    """Tensors in the dtype of the computation, vectors of channels in x, and the kernels' sizes.
-
-    Maps are cut into strips of rows until every thread has two pieces of work.
-    """
+    """Tensors in the dtype of the computation, vectors of channels in x, and the kernels' sizes."""
     work = torch.promote_types(x.dtype, torch.float32)
     x, weight = dense(x.to(work)), weight.to(work).contiguous()
-    batch, channels, height, width = x.shape
-    vectors = batch * -(-channels * x.element_size() // VECTOR_BYTES)
-    strips = min(-(-2 * torch.get_num_threads() // vectors), height)
-    return x, weight, vectors, (batch, channels, height, width, weight.shape[-1], dilation, strips)
+    vectors, strips = vectors_and_strips(x)
+    return x, weight, vectors, (*x.shape, weight.shape[-1], dilation, strips)
 
 
 def forward(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int) -> Tensor:

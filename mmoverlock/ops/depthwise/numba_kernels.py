@@ -10,17 +10,24 @@ from __future__ import annotations
 
 from numba import njit
 
-from mmoverlock.ops.numba_maps import COMPILE, aligned, pack, scratch, unpack
+from mmoverlock.ops.numba_maps import COMPILE, TILE, aligned, pack, scratch, tiled, unpack
 from mmoverlock.ops.simd import fma_each, lanes, load, repeat, splat, store_each
 from mmoverlock.ops.threads import share
 
-TILE = 7  # divides the width of every map of a 224² image
-
 
 @njit(**COMPILE)
-def tiled(count):
-    """`count` rounded up to whole tiles."""
-    return -(-count // TILE) * TILE
+def place(item, channels, height, strips, array):
+    """What the piece `item` is of a (B, C, H, W) map whose images are cut into strips of rows.
+
+    Returns the number of its vector of channels, its image, its first channel, how many channels,
+    its number among the strips of all images, its first row and the one behind its last.
+    """
+    step = lanes(array)
+    blocks = -(-channels // step)
+    n, strip = item // strips, item % strips
+    b, c = n // blocks, n % blocks * step
+    first, last = strip * height // strips, (strip + 1) * height // strips
+    return n, b, c, min(step, channels - c), b * strips + strip, first, last
 
 
 @njit(**COMPILE)
@@ -80,13 +87,8 @@ def forward_piece(item, x, strides, weight, bias, out, sizes):
     sizes: B, C, H, W, K, dilation and into how many strips of rows a map is cut.
     """
     batch, channels, height, width, size, dilation, strips = sizes
-    step = lanes(x)
-    blocks = -(-channels // step)
-    halo = dilation * (size // 2)
-    n, strip = item // strips, item % strips
-    b, c = n // blocks, n % blocks * step
-    count = min(step, channels - c)
-    first, last = strip * height // strips, (strip + 1) * height // strips
+    step, halo = lanes(x), dilation * (size // 2)
+    _, b, c, count, _, first, last = place(item, channels, height, strips, x)
     line = (tiled(width) + 2 * halo) * step
     padded = scratch((last - first + 2 * halo) * line, x)
     mixed = aligned((last - first) * tiled(width) * step, x)
@@ -148,11 +150,8 @@ def overwrite_piece(item, x, strides, weight, bias, sizes):
     The rows around a strip's lower edge are read before the strip is written and kept for the next.
     """
     batch, channels, height, width, size, dilation, rows = sizes
-    step = lanes(x)
-    blocks = -(-channels // step)
-    halo = dilation * (size // 2)
-    b, c = item // blocks, item % blocks * step
-    count = min(step, channels - c)
+    step, halo = lanes(x), dilation * (size // 2)
+    _, b, c, count, _, _, _ = place(item, channels, height, 1, x)
     line = (tiled(width) + 2 * halo) * step
     kept = 2 * halo * line
     padded = scratch(kept + rows * line, x)
@@ -187,13 +186,8 @@ def overwrite(pieces, threads, *args):
 def backward_piece(item, grad_out, grad_strides, x, strides, weight, grad_x, grad_weight, sizes):
     """grad_x with the strides of x; grad_weight (B, strips, C, K·K) is contiguous."""
     batch, channels, height, width, size, dilation, strips = sizes
-    step, taps = lanes(x), size * size
-    blocks = -(-channels // step)
-    halo = dilation * (size // 2)
-    n, strip = item // strips, item % strips
-    b, c = n // blocks, n % blocks * step
-    count = min(step, channels - c)
-    first, last = strip * height // strips, (strip + 1) * height // strips
+    step, taps, halo = lanes(x), size * size, dilation * (size // 2)
+    _, b, c, count, part, first, last = place(item, channels, height, strips, x)
     rows = last - first
     line = (tiled(width) + 2 * halo) * step
     # The last tile of taps may lie beyond the last row.
@@ -216,7 +210,7 @@ def backward_piece(item, grad_out, grad_strides, x, strides, weight, grad_x, gra
     line = tiled(width) * step
     start += first * strides[2]
     unpack(mixed, grad_x, start, strides, count, 0, rows, width, line, False)
-    unpack_taps(grad_kernel, size, c, count, grad_weight[(b * strips + strip) * channels * taps :])
+    unpack_taps(grad_kernel, size, c, count, grad_weight[part * channels * taps :])
 
 
 @njit(**COMPILE)

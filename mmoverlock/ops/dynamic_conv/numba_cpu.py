@@ -11,7 +11,7 @@ from torch.autograd.function import once_differentiable
 
 from mmoverlock.ops.numba_tensors import dense, flat
 
-from . import folded, numba_kernels
+from . import folded, numba_conv_kernels, numba_kernels
 
 
 def unavailable(device: torch.device) -> str | None:
@@ -29,7 +29,7 @@ class NumbaDynamicConv2d(torch.autograd.Function):
         planar = value.movedim(-1, 2)  # (B, G, C, H, W), not moved in memory
         ctx.sizes = (*planar.shape, round(kernels.shape[-1] ** 0.5))
         out = torch.empty_like(planar)
-        numba_kernels.dynamic_conv_forward(
+        numba_conv_kernels.dynamic_conv_forward(
             ctx.sizes[0] * ctx.sizes[1],
             torch.get_num_threads(),
             flat(kernels),
@@ -46,7 +46,7 @@ class NumbaDynamicConv2d(torch.autograd.Function):
         kernels, value = ctx.saved_tensors
         grad_out, planar = grad_out.movedim(-1, 2), value.movedim(-1, 2)
         grad_kernels, grad_value = torch.empty_like(kernels), torch.empty_like(planar)
-        numba_kernels.dynamic_conv_backward(
+        numba_conv_kernels.dynamic_conv_backward(
             ctx.sizes[0] * ctx.sizes[1],
             torch.get_num_threads(),
             flat(grad_out),
