@@ -89,3 +89,18 @@ def unpack(rows, tensor, start, strides, channels, top, bottom, width, line, add
                     at = to + c * strides[-3] + j * strides[-1]
                     number = rows[row + j * step + c]
                     tensor[at] = tensor[at] + number if add else number
+
+
+@njit(**COMPILE)
+def pixels(tensor, start, strides, channels, top, bottom, width):
+    """Where rows top to bottom of the map at `start` have their pixels, each a vector of channels.
+
+    Returns an array, where the first pixel is in it, and how far from each other rows and columns
+    are. The array is the tensor, if channels lie side by side and fill a vector; otherwise a copy.
+    """
+    step = lanes(tensor)
+    if strides[-3] == 1 and channels == step:
+        return tensor, start + top * strides[-2], strides[-2], strides[-1]
+    rows = scratch((bottom - top) * width * step, tensor)
+    pack(tensor, start, strides, channels, top, bottom, width, rows, 0, width * step)
+    return rows, 0, width * step, step

@@ -208,9 +208,44 @@ def mul(typing, a, b):
 
 
 @intrinsic
+def full(typing, like, number):
+    """A vector like `like` that holds `number`, a float, in every lane."""
+
+    def codegen(context, builder, signature, args):
+        scalar = context.cast(builder, args[1], number, like.dtype)
+        return _splat(builder, scalar, like.lanes)
+
+    return like(like, number), codegen
+
+
+@intrinsic
+def polynomial(typing, x, single, double):
+    """Σ c[k] · x^k; c is the tuple `single` for float32, `double` for float64."""
+    wide = x.dtype.bitwidth == 64
+    coefficients = double if wide else single
+
+    def codegen(context, builder, signature, args):
+        value, numbers = args[0], args[2 if wide else 1]
+        result = _constant(value.type, 0)
+        for k in reversed(range(coefficients.count)):
+            number = builder.extract_value(numbers, k)
+            number = context.cast(builder, number, coefficients.dtype, x.dtype)
+            result = _call(builder, 'fmuladd', result, value, _splat(builder, number, x.lanes))
+        return result
+
+    return x(x, single, double), codegen
+
+
+@intrinsic
 def maximum(typing, a, b):
     """The greater of a and b, lane by lane; of a number and NaN, the number."""
     return a(a, a), _elementwise(lambda builder, *v: _call(builder, 'maxnum', *v))
+
+
+@intrinsic
+def minimum(typing, a, b):
+    """The smaller of a and b, lane by lane; of a number and NaN, the number."""
+    return a(a, a), _elementwise(lambda builder, *v: _call(builder, 'minnum', *v))
 
 
 @intrinsic

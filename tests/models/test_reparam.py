@@ -27,7 +27,7 @@ def randomise(module):
 def ran(monkeypatch):
     """The operators that ran."""
     calls = []
-    for module, name in ((reparam, 'depthwise_batch_norm'), (layers, 'depthwise_grn')):
+    for module, name in ((reparam, 'depthwise_batch_norm'), (layers, 'gelu_depthwise_grn')):
         original = getattr(module, name)
 
         def spy(*args, original=original, name=name):
@@ -95,13 +95,19 @@ def test_one_number_has_no_variance():
 
 def test_mlp(ran, monkeypatch):
     mlp = randomise(
-        layers.WithGRN(nn.Conv2d(4, 9, 1), layers.ResDWConv(9), layers.GRN(9), nn.Conv2d(9, 4, 1))
+        layers.WithGRN(
+            nn.Conv2d(4, 9, 1),
+            layers.GELU(),
+            layers.ResDWConv(9),
+            layers.GRN(9),
+            nn.Conv2d(9, 4, 1),
+        )
     )
     x = make_inputs(4)
     wanted = step(mlp, x, monkeypatch, 'reference')
     assert not ran
     assert_same(step(mlp, x, monkeypatch), wanted)
-    assert ran == ['depthwise_grn']
+    assert ran == ['gelu_depthwise_grn']
     with torch.no_grad():
         torch.testing.assert_close(mlp(x), wanted['y'])
     assert len(ran) == 1

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmoverlock.ops.depthwise import branches
-from mmoverlock.ops.depthwise.grn import depthwise_grn
+from mmoverlock.ops.depthwise import fused
+from mmoverlock.ops.depthwise.grn import gelu_depthwise_grn
 from mmoverlock.ops.depthwise.numba_cpu import overwrite
 from mmoverlock.ops.grn import grn
 from mmoverlock.ops.plain import plain
@@ -94,17 +94,23 @@ class GRN(nn.Module):
 
 
 class WithGRN(nn.Sequential):
-    """Layers in sequence; a ResDWConv and the GRN behind it are trained in one operator."""
+    """Layers in sequence; what leads to a GRN is trained in one operator, on the CPU.
+
+    That is GELU, ResDWConv and GRN, with the bias of the convolution before them.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
-        layers = iter(self)
-        for layer in layers:
-            if isinstance(layer, ResDWConv) and torch.is_grad_enabled() and branches.fit(x):
-                norm = next(layers)
-                weight = layer.weight + layer.identity
-                x = depthwise_grn(x, weight, layer.bias, norm.gamma, norm.beta)
-            else:
-                x = layer(x)
+        if not (torch.is_grad_enabled() and fused.fit(x)):
+            return super().forward(x)
+        layers = list(self)
+        while layers:
+            match layers:
+                case [nn.Conv2d() as widen, GELU(), ResDWConv() as conv, GRN() as norm, *layers]:
+                    x = widen._conv_forward(x, widen.weight, None)
+                    weight = conv.weight + conv.identity
+                    x = gelu_depthwise_grn(x, widen.bias, weight, conv.bias, norm.gamma, norm.beta)
+                case [layer, *layers]:
+                    x = layer(x)
         return x
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from mmoverlock.ops import DepthwiseConv2d
-from mmoverlock.ops.depthwise import branches
+from mmoverlock.ops.depthwise import fused
 from mmoverlock.ops.depthwise.batch_norm import depthwise_batch_norm
 
 from .arch import DILATED_BRANCHES
@@ -65,7 +65,7 @@ def merge_state_dict(
 def together(x: Tensor, norms: Sequence[nn.Module]) -> bool:
     """Whether the branches can run in one operator: with ordinary batch norms that are trained."""
     return (
-        branches.fit(x)
+        fused.fit(x)
         and x.numel() > x.shape[1]  # of one number there is no variance: the norm says so
         and all(
             type(norm) is nn.BatchNorm2d

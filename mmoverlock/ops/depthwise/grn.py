@@ -1,7 +1,7 @@
-"""Depthwise convolution and the GRN behind it, in training on the CPU.
+"""GELU, depthwise convolution and GRN, one behind the other, in training on the CPU.
 
 They stand in every MLP, on the widest maps of the network, which cost more to read and write than
-to convolve.
+to convolve. The loops are in numba_grn.py.
 """
 
 from __future__ import annotations
@@ -10,64 +10,104 @@ import torch
 from torch import Tensor
 
 from mmoverlock.ops.grn import pull_of, scale_by
+from mmoverlock.ops.numba_tensors import dense, flat, in_vectors
+from mmoverlock.ops.simd import VECTOR_BYTES
 
-from .branches import Branches, empty_maps
+from . import numba_grn as loops
+from .numba_cpu import per_image, vectors_and_strips
+
+STRIP_BYTES = 1 << 17  # of one of the maps in scratch memory
 
 
-@torch.library.custom_op('mmoverlock::depthwise_grn', mutates_args=())
+def _plan(x: Tensor, size: int) -> tuple[int, tuple[int, ...]]:
+    """How many pieces of work there are, and the sizes that the loops take."""
+    height, width = x.shape[2:]
+    vectors, strips = vectors_and_strips(x)
+    strips = min(max(strips, height * width * VECTOR_BYTES // STRIP_BYTES), height)
+    return vectors * strips, (*x.shape, size, strips)
+
+
+@torch.library.custom_op('mmoverlock::gelu_depthwise_grn', mutates_args=())
 def _op(
-    x: Tensor, weight: Tensor, bias: Tensor, gamma: Tensor, beta: Tensor, eps: float
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    branches = Branches(x, weight.flatten(), [weight.shape[-1]], [1])
-    maps, means, deviations = branches.convolve()
-    mean = means[:, 0] + bias
-    norm = (deviations[:, 0] + branches.pixels * mean.square()).sqrt()
-    _, scale = scale_by(norm, gamma, eps)
-    out = branches.add(maps, scale[:, None], scale * bias + beta)
-    return out, mean, norm, maps
-
-
-@_op.register_fake
-def _(x, weight, bias, gamma, beta, eps):
-    mean, norm = (x.new_empty(x.shape[:2], dtype=torch.float64) for _ in range(2))
-    return torch.empty_like(x), mean, norm, empty_maps(x, 1)
-
-
-@torch.library.custom_op('mmoverlock::depthwise_grn_backward', mutates_args=())
-def _backward_op(
-    grad_out: Tensor,
     x: Tensor,
+    shift: Tensor,
     weight: Tensor,
     bias: Tensor,
     gamma: Tensor,
-    map_mean: Tensor,
-    norm: Tensor,
-    maps: Tensor,
+    beta: Tensor,
     eps: float,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    branches = Branches(x, weight.flatten(), [weight.shape[-1]], [1])
+) -> tuple[Tensor, Tensor]:
+    x, threads = dense(x), torch.get_num_threads()
+    pieces, sizes = _plan(x, weight.shape[-1])
+    taps, offsets = in_vectors(weight.flatten(1).t()), in_vectors(torch.stack((shift, bias)))
+    given = flat(x), x.stride(), flat(taps), flat(offsets)
+    squares, out = x.new_empty(pieces, 1, taps.shape[-1]), torch.empty_like(x)
+    loops.squares(pieces, threads, *given, flat(squares), sizes)
+    norm = per_image(squares, x, sizes[-1])[:, 0].sqrt()
+    _, scale = scale_by(norm, gamma, eps)
+    line = in_vectors(torch.stack((scale, beta.expand_as(scale)), 1).to(x.dtype))
+    loops.scale(pieces, threads, *given, flat(line), flat(out), sizes)
+    return out, norm
+
+
+@_op.register_fake
+def _(x, shift, weight, bias, gamma, beta, eps):
+    return torch.empty_like(x), x.new_empty(x.shape[:2], dtype=torch.float64)
+
+
+@torch.library.custom_op('mmoverlock::gelu_depthwise_grn_backward', mutates_args=())
+def _backward_op(
+    grad_out: Tensor,
+    x: Tensor,
+    shift: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    gamma: Tensor,
+    norm: Tensor,
+    eps: float,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    x, threads = dense(x), torch.get_num_threads()
+    pieces, sizes = _plan(x, weight.shape[-1])
+    taps, offsets = in_vectors(weight.flatten(1).t()), in_vectors(torch.stack((shift, bias)))
+    given = flat(grad_out), grad_out.stride(), flat(x), x.stride(), flat(taps), flat(offsets)
+    sums = x.new_empty(pieces, 2, taps.shape[-1])
+    loops.sums(pieces, threads, *given, flat(sums), sizes)
+    grad_beta, grad_scale = per_image(sums, x, sizes[-1]).unbind(1)
     mean, scale = scale_by(norm, gamma, eps)
-    sums = branches.sum_gradients(grad_out, maps, torch.zeros_like(map_mean)[:, None])
-    grad_beta, grad_scale = sums[:, 0], sums[:, 1] + bias * sums[:, 0]
     grad_gamma, pull = pull_of(grad_scale, norm, mean, gamma)
-    mix = torch.stack((scale, pull, pull * bias), 1)[:, None]
-    grad_x, grad_weight = branches.backward(grad_out, maps, mix)
-    grad_bias = (scale * grad_beta + pull * branches.pixels * map_mean).sum(0)
-    small = (t.to(x.dtype) for t in (grad_bias, grad_gamma, grad_beta.sum(0, keepdim=True)))
-    return grad_x, grad_weight.view_as(weight), *small
+    mix = in_vectors(torch.stack((scale, pull), 1).to(x.dtype))
+    flipped, grad_x = taps.flip(1), torch.empty_like(x)
+    grad_taps, grad_offsets = x.new_zeros(pieces, *taps.shape[1:]), torch.empty_like(sums)
+    loops.backward(
+        pieces,
+        threads,
+        *given,
+        flat(flipped),
+        flat(mix),
+        flat(grad_x),
+        flat(grad_taps),
+        flat(grad_offsets),
+        sizes,
+    )
+    grad_weight = per_image(grad_taps, x, sizes[-1]).sum(0).t()
+    grad_shift, grad_bias = per_image(grad_offsets, x, sizes[-1]).sum(0)
+    small = grad_shift, grad_weight, grad_bias, grad_gamma, grad_beta.sum(0, keepdim=True)
+    like = shift, weight, bias, gamma, gamma
+    shaped = (t.to(x.dtype).reshape(s.shape) for t, s in zip(small, like, strict=True))
+    return grad_x, *(t.clone(memory_format=torch.contiguous_format) for t in shaped)
 
 
 @_backward_op.register_fake
-def _(grad_out, x, weight, bias, gamma, map_mean, norm, maps, eps):
-    return tuple(torch.empty_like(tensor) for tensor in (x, weight, bias, gamma, gamma))
+def _(grad_out, x, shift, weight, bias, gamma, norm, eps):
+    return tuple(torch.empty_like(tensor) for tensor in (x, shift, weight, bias, gamma, gamma))
 
 
 def _setup_context(ctx, inputs, output):
-    x, weight, bias, gamma, _, ctx.eps = inputs
-    _, *statistics = output
-    ctx.mark_non_differentiable(*statistics)
+    x, shift, weight, bias, gamma, _, ctx.eps = inputs
+    _, norm = output
+    ctx.mark_non_differentiable(norm)
     ctx.set_materialize_grads(False)
-    ctx.save_for_backward(x, weight, bias, gamma, *statistics)
+    ctx.save_for_backward(x, shift, weight, bias, gamma, norm)
 
 
 def _backward(ctx, grad_out, *_):
@@ -77,13 +117,22 @@ def _backward(ctx, grad_out, *_):
 _op.register_autograd(_backward, setup_context=_setup_context)
 
 
-def depthwise_grn(
-    x: Tensor, weight: Tensor, bias: Tensor, gamma: Tensor, beta: Tensor, eps: float = 1e-6
+def gelu_depthwise_grn(
+    x: Tensor,
+    shift: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    gamma: Tensor,
+    beta: Tensor,
+    eps: float = 1e-6,
 ) -> Tensor:
-    """grn(depthwise_conv2d(x, weight, bias), gamma, beta), see :func:`mmoverlock.ops.grn.grn`.
+    """grn(depthwise_conv2d(gelu(x + shift), weight, bias), gamma, beta).
+
+    See :func:`mmoverlock.ops.depthwise_conv2d` and :func:`mmoverlock.ops.grn.grn`.
 
     Args:
-        x: (B, C, H, W), which :func:`.branches.fit` takes.
+        x: (B, C, H, W), which :func:`.fused.fit` takes.
+        shift: (C).
         weight: (C, 1, K, K), K odd.
         bias: (C).
         gamma: (1, C, 1, 1).
@@ -93,4 +142,4 @@ def depthwise_grn(
     Returns:
         (B, C, H, W), in the layout of x. Differentiable once in all tensors.
     """
-    return _op(x, weight, bias, gamma.flatten(1), beta.flatten(1), eps)[0]
+    return _op(x, shift, weight, bias, gamma.flatten(1), beta.flatten(1), eps)[0]

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 
 from mmoverlock.ops.depthwise.batch_norm import depthwise_batch_norm
-from mmoverlock.ops.depthwise.branches import fit
-from mmoverlock.ops.depthwise.grn import depthwise_grn
+from mmoverlock.ops.depthwise.fused import fit
+from mmoverlock.ops.depthwise.grn import gelu_depthwise_grn
 
 DTYPES = {torch.float32: 1e-4, torch.float64: 1e-12}
 BRANCHES = ((7, 1), (5, 1), (3, 2), (3, 3))  # size, dilation
@@ -48,11 +48,11 @@ def batch_norm_formula(x, weights, dilations, gammas, betas, eps):
 
 def grn_arguments(channels, dtype):
     wide = (1, channels, 1, 1)
-    return parameters((channels, 1, 3, 3), (channels,), wide, wide, dtype=dtype)
+    return parameters((channels,), (channels, 1, 3, 3), (channels,), wide, wide, dtype=dtype)
 
 
-def grn_formula(x, weight, bias, gamma, beta):
-    y = F.conv2d(x, weight, bias, 1, 1, 1, len(weight))
+def grn_formula(x, shift, weight, bias, gamma, beta):
+    y = F.conv2d(F.gelu(x + shift[:, None, None]), weight, bias, 1, 1, 1, len(weight))
     norm = torch.linalg.vector_norm(y, dim=(2, 3), keepdim=True)
     return y * (1 + gamma * norm / (norm.mean(1, keepdim=True) + 1e-6)) + beta
 
@@ -90,7 +90,7 @@ CASES = {
         batch_norm_formula,
         batch_norm_arguments,
     ),
-    'grn': (depthwise_grn, grn_formula, grn_arguments),
+    'grn': (gelu_depthwise_grn, grn_formula, grn_arguments),
 }
 
 
@@ -142,8 +142,8 @@ def test_constant_maps_have_finite_gradients():
     weights, dilations, gammas, betas, eps = batch_norm_arguments(5, torch.float32)
     out, _, var = depthwise_batch_norm(x, weights, dilations, gammas, betas, eps)
     assert (var == 0).all() and torch.allclose(out[0, :, 0, 0], sum(betas))
-    weight, _, gamma, beta = grn_arguments(5, torch.float32)
-    same = depthwise_grn(x, weight, torch.zeros(5), gamma, beta)
+    _, weight, _, gamma, beta = grn_arguments(5, torch.float32)
+    same = gelu_depthwise_grn(x, torch.zeros(5), weight, torch.zeros(5), gamma, beta)
     (out.sum() + same.sum()).backward()
     assert all(t.grad.isfinite().all() for t in (x, *weights, *gammas, *betas, weight, gamma, beta))
 
@@ -151,7 +151,7 @@ def test_constant_maps_have_finite_gradients():
 def test_operators_are_registered_properly():
     x, _ = maps((2, 3, 8, 9), torch.float32, False)
     weights, dilations, gammas, betas, eps = batch_norm_arguments(3, torch.float32)
-    flat = torch.cat([weight.detach().flatten() for weight in weights]).requires_grad_()
+    flat = torch.cat([weight.detach().flatten(1) for weight in weights], 1).requires_grad_()
     norms = [torch.stack([t.detach() for t in ts]).requires_grad_() for ts in (gammas, betas)]
     sizes = [weight.shape[-1] for weight in weights]
     # Schema and fake tensors alone: what is not differentiable has no gradient to compare.
@@ -161,10 +161,10 @@ def test_operators_are_registered_properly():
         (x, flat, *norms, sizes, dilations, eps),
         test_utils=utils,
     )
-    weight, bias, gamma, beta = grn_arguments(3, torch.float32)
+    *given, gamma, beta = grn_arguments(3, torch.float32)
     small = [t.detach().flatten(1).requires_grad_() for t in (gamma, beta)]
     torch.library.opcheck(
-        torch.ops.mmoverlock.depthwise_grn, (x, weight, bias, *small, 1e-6), test_utils=utils
+        torch.ops.mmoverlock.gelu_depthwise_grn, (x, *given, *small, 1e-6), test_utils=utils
     )
 
 
