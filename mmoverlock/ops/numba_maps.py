@@ -104,3 +104,35 @@ def pixels(tensor, start, strides, channels, top, bottom, width):
     rows = scratch((bottom - top) * width * step, tensor)
     pack(tensor, start, strides, channels, top, bottom, width, rows, 0, width * step)
     return rows, 0, width * step, step
+
+
+@njit(**COMPILE)
+def in_vectors(numbers, like):
+    """Numbers of channels, (B, N, C), as (B, vectors of channels, N, lanes), flat, in like's dtype.
+
+    The last vector is filled up with zeros.
+    """
+    (batch, number, channels), step = numbers.shape, lanes(like)
+    vectors = scratch(batch * padded(channels, like) * number, like)
+    for b in range(batch):
+        for c in range(0, channels, step):
+            first = (b * padded(channels, like) + c) * number
+            for n in range(number):
+                for lane in range(min(step, channels - c)):
+                    vectors[first + n * step + lane] = numbers[b, n, c + lane]
+    return vectors
+
+
+@njit(**COMPILE)
+def add_strips(sums, batch, strips, number, channels):
+    """Sums of strips, (B, vectors of channels, strips, N, lanes), flat, as (B, N, C) in float64."""
+    step, out = lanes(sums), np.zeros((batch, number, channels))
+    for b in range(batch):
+        for c in range(0, channels, step):
+            first = (b * padded(channels, sums) + c) * strips * number
+            for strip in range(strips):
+                for n in range(number):
+                    at = first + (strip * number + n) * step
+                    for lane in range(min(step, channels - c)):
+                        out[b, n, c + lane] += sums[at + lane]
+    return out

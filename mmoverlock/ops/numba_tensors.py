@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
-
-from .simd import VECTOR_BYTES
 
 
 def flat(tensor: Tensor) -> np.ndarray:
@@ -25,16 +22,6 @@ def dense(tensor: Tensor) -> Tensor:
     return tensor if same else tensor.contiguous()
 
 
-def in_vectors(numbers: Tensor) -> Tensor:
-    """Numbers of channels, (..., N, C), as (..., vectors of channels, N, lanes), contiguous.
-
-    The last vector is filled up with zeros.
-    """
-    lanes = VECTOR_BYTES // numbers.dtype.itemsize
-    padded = F.pad(numbers, (0, -numbers.shape[-1] % lanes))
-    return padded.unflatten(-1, (-1, lanes)).transpose(-3, -2).contiguous()
-
-
-def of_channels(vectors: Tensor, channels: int) -> Tensor:
-    """What :func:`in_vectors` was given, for C channels."""
-    return vectors.transpose(-3, -2).flatten(-2)[..., :channels]
+def array(tensor: Tensor) -> np.ndarray:
+    """The tensor, of a CPU, as an array that shares its memory."""
+    return tensor.detach().numpy()

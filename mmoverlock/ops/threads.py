@@ -68,7 +68,8 @@ def share(typing, kernel, pieces, threads, args):
             builder.store(value, cgutils.gep_inbounds(builder, data, 0, k))
 
         work_type = ir.FunctionType(ir.VoidType(), [pointer])
-        work = ir.Function(builder.module, work_type, f'{builder.function.name}.work')
+        name = builder.module.get_unique_name(f'{builder.function.name}.work')
+        work = ir.Function(builder.module, work_type, name)
         work.linkage = 'internal'
         inner = ir.IRBuilder(work.append_basic_block('entry'))
         ours = inner.bitcast(work.args[0], shared.as_pointer())

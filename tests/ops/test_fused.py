@@ -162,7 +162,7 @@ def test_operators_are_registered_properly():
         test_utils=utils,
     )
     *given, gamma, beta = grn_arguments(3, torch.float32)
-    small = [t.detach().flatten(1).requires_grad_() for t in (gamma, beta)]
+    small = [t.detach().flatten().requires_grad_() for t in (gamma, beta)]
     torch.library.opcheck(
         torch.ops.mmoverlock.gelu_depthwise_grn, (x, *given, *small, 1e-6), test_utils=utils
     )

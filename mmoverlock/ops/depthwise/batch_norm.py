@@ -6,26 +6,33 @@ Every statistic is exactly that of the branch's own map. The loops are in numba_
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from mmoverlock.ops.numba_maps import TILE
-from mmoverlock.ops.numba_tensors import dense, flat, in_vectors, of_channels
+from mmoverlock.ops.numba_tensors import array, dense, flat
 from mmoverlock.ops.simd import VECTOR_BYTES
 
-from . import numba_batch_norm as loops
-from .numba_cpu import per_image, vectors_and_strips
+from . import numba_batch_norm
+from .numba_cpu import vectors_and_strips
+
+
+@cache
+def _branches(kernel_sizes: tuple[int, ...], dilations: tuple[int, ...]) -> tuple[np.ndarray, int]:
+    """The branches as the loops take them, and the reach of the largest."""
+    taps = np.square(kernel_sizes)
+    reach = max(d * (size // 2) for size, d in zip(kernel_sizes, dilations, strict=True))
+    return np.stack([kernel_sizes, dilations, taps.cumsum() - taps], 1), reach
 
 
 def _plan(
     x: Tensor, kernel_sizes: Sequence[int], dilations: Sequence[int]
 ) -> tuple[int, np.ndarray, tuple[int, ...]]:
     """How many pieces of work there are, and the branches and sizes that the loops take."""
-    taps = np.square(kernel_sizes)
-    branches = np.stack([kernel_sizes, dilations, taps.cumsum() - taps], 1)
-    reach = max(d * (size // 2) for size, d in zip(kernel_sizes, dilations, strict=True))
+    branches, reach = _branches(tuple(kernel_sizes), tuple(dilations))
     vectors, strips = vectors_and_strips(x)
     return vectors * strips, branches, (*x.shape, len(branches), reach, strips)
 
@@ -38,19 +45,6 @@ def _empty_maps(x: Tensor, number: int) -> Tensor:
     return x.new_empty(vectors * number * height * tiles * TILE * lanes)
 
 
-def _statistics(stats: Tensor, x: Tensor, strips: int) -> tuple[Tensor, Tensor]:
-    """Mean and variance of every branch's map, (N, C), from those of the pieces."""
-    batch, channels, height, width = x.shape
-    ends = [strip * height // strips for strip in range(strips + 1)]
-    rows = stats.new_tensor(np.diff(ends), dtype=torch.float64).view(-1, 1, 1)
-    stats = stats.double().view(batch, -1, strips, *stats.shape[1:])
-    means, deviations = stats.unbind(-2)
-    mean = (means * rows).sum((0, 2), keepdim=True) / (batch * height)
-    deviation = (deviations + (means - mean).square() * (rows * width)).sum((0, 2))
-    var = deviation / (batch * height * width)
-    return of_channels(mean[0, :, 0], channels), of_channels(var, channels)
-
-
 @torch.library.custom_op('mmoverlock::depthwise_batch_norm', mutates_args=())
 def _op(
     x: Tensor,
@@ -61,18 +55,26 @@ def _op(
     dilations: Sequence[int],
     eps: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    x, threads = dense(x), torch.get_num_threads()
+    x = dense(x)
     pieces, branches, sizes = _plan(x, kernel_sizes, dilations)
-    taps, maps, out = in_vectors(weight.t()), _empty_maps(x, len(gamma)), torch.empty_like(x)
-    stats = x.new_empty(pieces, len(gamma), 2, taps.shape[-1])
-    loops.convolve_branches(
-        pieces, threads, flat(x), x.stride(), flat(taps), branches, flat(maps), flat(stats), sizes
+    maps, out = _empty_maps(x, len(gamma)), torch.empty_like(x)
+    mean, var = (torch.empty_like(gamma, dtype=torch.float64) for _ in range(2))
+    numba_batch_norm.forward(
+        pieces,
+        torch.get_num_threads(),
+        flat(x),
+        x.stride(),
+        array(weight),
+        array(gamma),
+        array(beta),
+        branches,
+        eps,
+        flat(maps),
+        flat(out),
+        array(mean),
+        array(var),
+        sizes,
     )
-    mean, var = _statistics(stats, x, sizes[-1])
-    factor = gamma * (var + eps).rsqrt()
-    offset = (beta - factor * mean).sum(0, keepdim=True)
-    factors = in_vectors(torch.cat((factor, offset)).to(x.dtype))
-    loops.add_branches(pieces, threads, flat(maps), flat(factors), flat(out), out.stride(), sizes)
     return out, mean, var, maps
 
 
@@ -95,48 +97,28 @@ def _backward_op(
     dilations: Sequence[int],
     eps: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    x, threads = dense(x), torch.get_num_threads()
+    x = dense(x)
     pieces, branches, sizes = _plan(x, kernel_sizes, dilations)
-    rounded, flipped = mean.to(x.dtype), in_vectors(weight.flip(1).t())
-    sums = x.new_zeros(pieces, len(gamma) + 1, flipped.shape[-1])
-    loops.sum_gradients(
+    grad_x, *grads = (torch.empty_like(t) for t in (x, weight, gamma, gamma))
+    numba_batch_norm.backward(
         pieces,
-        threads,
-        flat(grad_out),
-        grad_out.stride(),
-        flat(maps),
-        flat(in_vectors(rounded)),
-        flat(sums),
-        sizes,
-    )
-    sums = per_image(sums, x, sizes[-1]).sum(0)
-    grad_beta = sums[-1:]
-    rstd = (var + eps).rsqrt()
-    grad_gamma = (sums[:-1] + (rounded - mean) * grad_beta) * rstd
-    # grad_map = γ·rstd · (grad_out - mean(grad_out) - normalised · mean(grad_out · normalised))
-    factor, pixels = gamma * rstd, x.numel() // x.shape[1]
-    pull = -factor * rstd * grad_gamma / pixels
-    mix = torch.stack((factor, pull, -factor * grad_beta / pixels - pull * mean), 1)
-    mix = in_vectors(mix.flatten(0, 1).to(x.dtype))
-    grad_x, grad_taps = torch.empty_like(x), x.new_zeros(pieces, *flipped.shape[1:])
-    loops.backward_branches(
-        pieces,
-        threads,
+        torch.get_num_threads(),
         flat(grad_out),
         grad_out.stride(),
         flat(x),
         x.stride(),
-        flat(flipped),
+        array(weight),
+        array(gamma),
         branches,
+        eps,
         flat(maps),
-        flat(mix),
+        array(mean),
+        array(var),
         flat(grad_x),
-        flat(grad_taps),
+        *map(array, grads),
         sizes,
     )
-    grad_weight = per_image(grad_taps, x, sizes[-1]).sum(0).t()
-    small = (t.to(x.dtype).contiguous() for t in (grad_weight, grad_gamma))
-    return grad_x, *small, grad_beta.to(x.dtype).expand_as(gamma).contiguous()
+    return grad_x, *grads
 
 
 @_backward_op.register_fake

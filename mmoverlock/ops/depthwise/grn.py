@@ -9,12 +9,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mmoverlock.ops.grn import pull_of, scale_by
-from mmoverlock.ops.numba_tensors import dense, flat, in_vectors
+from mmoverlock.ops.numba_tensors import array, dense, flat
 from mmoverlock.ops.simd import VECTOR_BYTES
 
-from . import numba_grn as loops
-from .numba_cpu import per_image, vectors_and_strips
+from . import numba_grn
+from .numba_cpu import vectors_and_strips
 
 STRIP_BYTES = 1 << 17  # of one of the maps in scratch memory
 
@@ -37,16 +36,24 @@ def _op(
     beta: Tensor,
     eps: float,
 ) -> tuple[Tensor, Tensor]:
-    x, threads = dense(x), torch.get_num_threads()
+    x = dense(x)
     pieces, sizes = _plan(x, weight.shape[-1])
-    taps, offsets = in_vectors(weight.flatten(1).t()), in_vectors(torch.stack((shift, bias)))
-    given = flat(x), x.stride(), flat(taps), flat(offsets)
-    squares, out = x.new_empty(pieces, 1, taps.shape[-1]), torch.empty_like(x)
-    loops.squares(pieces, threads, *given, flat(squares), sizes)
-    norm = per_image(squares, x, sizes[-1])[:, 0].sqrt()
-    _, scale = scale_by(norm, gamma, eps)
-    line = in_vectors(torch.stack((scale, beta.expand_as(scale)), 1).to(x.dtype))
-    loops.scale(pieces, threads, *given, flat(line), flat(out), sizes)
+    out, norm = torch.empty_like(x), x.new_empty(x.shape[:2], dtype=torch.float64)
+    numba_grn.forward(
+        pieces,
+        torch.get_num_threads(),
+        flat(x),
+        x.stride(),
+        array(shift),
+        array(weight.flatten(1)),
+        array(bias),
+        array(gamma),
+        array(beta),
+        eps,
+        flat(out),
+        array(norm),
+        sizes,
+    )
     return out, norm
 
 
@@ -66,35 +73,27 @@ def _backward_op(
     norm: Tensor,
     eps: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    x, threads = dense(x), torch.get_num_threads()
+    x = dense(x)
     pieces, sizes = _plan(x, weight.shape[-1])
-    taps, offsets = in_vectors(weight.flatten(1).t()), in_vectors(torch.stack((shift, bias)))
-    given = flat(grad_out), grad_out.stride(), flat(x), x.stride(), flat(taps), flat(offsets)
-    sums = x.new_empty(pieces, 2, taps.shape[-1])
-    loops.sums(pieces, threads, *given, flat(sums), sizes)
-    grad_beta, grad_scale = per_image(sums, x, sizes[-1]).unbind(1)
-    mean, scale = scale_by(norm, gamma, eps)
-    grad_gamma, pull = pull_of(grad_scale, norm, mean, gamma)
-    mix = in_vectors(torch.stack((scale, pull), 1).to(x.dtype))
-    flipped, grad_x = taps.flip(1), torch.empty_like(x)
-    grad_taps, grad_offsets = x.new_zeros(pieces, *taps.shape[1:]), torch.empty_like(sums)
-    loops.backward(
+    grad_x, *grads = (torch.empty_like(t) for t in (x, shift, weight, bias, gamma, gamma))
+    numba_grn.backward(
         pieces,
-        threads,
-        *given,
-        flat(flipped),
-        flat(mix),
+        torch.get_num_threads(),
+        flat(grad_out),
+        grad_out.stride(),
+        flat(x),
+        x.stride(),
+        array(shift),
+        array(weight.flatten(1)),
+        array(bias),
+        array(gamma),
+        array(norm),
+        eps,
         flat(grad_x),
-        flat(grad_taps),
-        flat(grad_offsets),
+        *(array(grad.flatten(1) if grad.dim() > 1 else grad) for grad in grads),
         sizes,
     )
-    grad_weight = per_image(grad_taps, x, sizes[-1]).sum(0).t()
-    grad_shift, grad_bias = per_image(grad_offsets, x, sizes[-1]).sum(0)
-    small = grad_shift, grad_weight, grad_bias, grad_gamma, grad_beta.sum(0, keepdim=True)
-    like = shift, weight, bias, gamma, gamma
-    shaped = (t.to(x.dtype).reshape(s.shape) for t, s in zip(small, like, strict=True))
-    return grad_x, *(t.clone(memory_format=torch.contiguous_format) for t in shaped)
+    return grad_x, *grads
 
 
 @_backward_op.register_fake
@@ -142,4 +141,4 @@ def gelu_depthwise_grn(
     Returns:
         (B, C, H, W), in the layout of x. Differentiable once in all tensors.
     """
-    return _op(x, shift, weight, bias, gamma.flatten(1), beta.flatten(1), eps)[0]
+    return _op(x, shift, weight, bias, gamma.flatten(), beta.flatten(), eps)[0]

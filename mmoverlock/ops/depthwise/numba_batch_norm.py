@@ -3,24 +3,34 @@
 A thread takes one vector of channels of some rows of an image through all branches: it copies its
 part of the input into scratch memory once, and once back. The maps that the branches give are kept
 for the backward pass as they are made, (B, vectors of channels, branches, H, tiled(W), lanes).
-What the statistics are, and what follows from them, is the caller's: batch_norm.py.
 
 Numbers of channels are (vectors of channels, numbers, lanes), or (pieces, numbers, lanes) if they
 are sums over a piece. `taps` are those of all branches, one after the other; `branches` (N, 3) says
 of each branch K, its dilation, and which tap is its first. `sizes` is B, C, H, W, N, the reach of
-the largest branch on either side, and into how many strips of rows a map is cut. Every array but
-those with strides is contiguous.
+the largest branch on either side, and into how many strips of rows a map is cut. Arrays of one
+dimension are contiguous, but for those with strides.
 """
 
 from __future__ import annotations
 
+import numpy as np
 from numba import njit
 
-from mmoverlock.ops.numba_maps import COMPILE, aligned, pack, pixels, scratch, tiled, unpack
+from mmoverlock.ops.numba_maps import (
+    COMPILE,
+    add_strips,
+    aligned,
+    in_vectors,
+    pack,
+    pixels,
+    scratch,
+    tiled,
+    unpack,
+)
 from mmoverlock.ops.simd import add, fma, lanes, load, mul, splat, store, sub
 from mmoverlock.ops.threads import share
 
-from .numba_kernels import convolve, correlate, pack_padded, place
+from .numba_kernels import add_taps, convolve, correlate, pack_padded, place
 
 
 @njit(**COMPILE)
@@ -76,12 +86,6 @@ def convolve_piece(item, x, strides, taps, branches, maps, stats, sizes):
 
 
 @njit(**COMPILE)
-def convolve_branches(pieces, threads, *args):
-    """:func:`convolve_piece` for every piece."""
-    share(convolve_piece, pieces, threads, args)
-
-
-@njit(**COMPILE)
 def add_piece(item, maps, factors, out, strides, sizes):
     """out (B, C, H, W) = Σ_k factors[k] · maps[k] + factors[N]"""
     _, channels, height, width, number, _, strips = sizes
@@ -98,12 +102,6 @@ def add_piece(item, maps, factors, out, strides, sizes):
                 total = fma(load(maps, at), load(factor, k * step), total)
             store(mixed, j * step, total)
         unpack(mixed, out, start, strides, count, i, i + 1, width, line, False)
-
-
-@njit(**COMPILE)
-def add_branches(pieces, threads, *args):
-    """:func:`add_piece` for every piece."""
-    share(add_piece, pieces, threads, args)
 
 
 @njit(**COMPILE)
@@ -129,12 +127,6 @@ def sums_piece(item, grad_out, strides, maps, means, sums, sizes):
         for j in range(width):
             along = add(along, load(grads, grad + j * column))
         store(totals, number * step, add(load(totals, number * step), along))
-
-
-@njit(**COMPILE)
-def sum_gradients(pieces, threads, *args):
-    """:func:`sums_piece` for every piece."""
-    share(sums_piece, pieces, threads, args)
 
 
 @njit(**COMPILE)
@@ -191,6 +183,89 @@ def backward_piece(
 
 
 @njit(**COMPILE)
-def backward_branches(pieces, threads, *args):
-    """:func:`backward_piece` for every piece."""
-    share(backward_piece, pieces, threads, args)
+def statistics(stats, sizes, mean, var):
+    """Mean and variance of every branch's map over images and pixels, (N, C), from the pieces'."""
+    batch, channels, height, width, number, _, strips = sizes
+    step = lanes(stats)
+    stats = stats.reshape(batch, -1, strips, number, 2, step)
+    for k in range(number):
+        for c in range(channels):
+            v, lane = c // step, c % step
+            total, deviation = 0.0, 0.0
+            for strip in range(strips):
+                rows = (strip + 1) * height // strips - strip * height // strips
+                for b in range(batch):
+                    total += rows * stats[b, v, strip, k, 0, lane]
+            center = total / (batch * height)
+            for strip in range(strips):
+                rows = (strip + 1) * height // strips - strip * height // strips
+                for b in range(batch):
+                    apart = stats[b, v, strip, k, 0, lane] - center
+                    deviation += stats[b, v, strip, k, 1, lane] + rows * width * apart * apart
+            mean[k, c], var[k, c] = center, deviation / (batch * height * width)
+
+
+@njit(**COMPILE)
+def forward(
+    pieces, threads, x, strides, weight, gamma, beta, branches, eps, maps, out, mean, var, sizes
+):
+    """The sum of the normalised branches, to `out`; all maps, and their mean and variance, (N, C).
+
+    Weight is (C, T), gamma and beta (N, C).
+    """
+    number, channels = gamma.shape
+    taps = in_vectors(np.expand_dims(weight.T, 0), x)
+    stats, factors = aligned(pieces * number * 2 * lanes(x), x), np.zeros((1, number + 1, channels))
+    share(convolve_piece, pieces, threads, (x, strides, taps, branches, maps, stats, sizes))
+    statistics(stats, sizes, mean, var)
+    for k in range(number):
+        factor = gamma[k] / np.sqrt(var[k] + eps)
+        factors[0, k] = factor
+        factors[0, number] += beta[k] - factor * mean[k]
+    share(add_piece, pieces, threads, (maps, in_vectors(factors, x), out, strides, sizes))
+
+
+@njit(**COMPILE)
+def backward(
+    pieces,
+    threads,
+    grad_out,
+    grad_strides,
+    x,
+    strides,
+    weight,
+    gamma,
+    branches,
+    eps,
+    maps,
+    mean,
+    var,
+    grad_x,
+    grad_weight,
+    grad_gamma,
+    grad_beta,
+    sizes,
+):
+    """Gradients of everything that :func:`forward` takes."""
+    (number, channels), (batch, _, height, width, _, _, strips) = gamma.shape, sizes
+    centers, sums = mean.astype(x.dtype), scratch(pieces * (number + 1) * lanes(x), x)
+    vectors = in_vectors(np.expand_dims(centers, 0), x)
+    args = (grad_out, grad_strides, maps, vectors, sums, sizes)
+    share(sums_piece, pieces, threads, args)
+    totals = add_strips(sums, batch, strips, number + 1, channels).sum(0)
+    area, mixes = batch * height * width, np.empty((1, 3 * number, channels))
+    for k in range(number):
+        rstd = 1 / np.sqrt(var[k] + eps)
+        gradient = (totals[k] + (centers[k] - mean[k]) * totals[number]) * rstd
+        grad_gamma[k], grad_beta[k] = gradient, totals[number]
+        # Of a map: γ·rstd · (grad_out - mean(grad_out) - normalised · mean(grad_out · normalised))
+        factor = gamma[k] * rstd
+        pull = -factor * rstd * gradient / area
+        mixes[0, 3 * k], mixes[0, 3 * k + 1] = factor, pull
+        mixes[0, 3 * k + 2] = -factor * totals[number] / area - pull * mean[k]
+
+    flipped = in_vectors(np.expand_dims(weight[:, ::-1].T, 0), x)
+    grad_taps = scratch(pieces * weight.shape[1] * lanes(x), x)
+    given = (grad_out, grad_strides, x, strides, flipped, branches, maps, in_vectors(mixes, x))
+    share(backward_piece, pieces, threads, given + (grad_x, grad_taps, sizes))
+    add_taps(grad_taps, batch, strips, grad_weight)

@@ -5,10 +5,11 @@ Half precisions are computed in float32.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from mmoverlock.ops.numba_tensors import dense, flat, in_vectors, of_channels
+from mmoverlock.ops.numba_tensors import array, dense, flat
 from mmoverlock.ops.simd import VECTOR_BYTES
 
 from . import numba_kernels
@@ -31,79 +32,52 @@ def vectors_and_strips(x: Tensor) -> tuple[int, int]:
     return vectors, min(-(-2 * torch.get_num_threads() // vectors), height)
 
 
-def per_image(sums: Tensor, x: Tensor, strips: int) -> Tensor:
-    """Sums over pieces, (pieces, N, lanes), as sums over the images of x, (B, N, C), in float64."""
-    sums = sums.view(len(x), -1, strips, *sums.shape[1:]).sum(2, dtype=torch.float64)
-    return of_channels(sums, x.shape[1])
-
-
 def _prepare(
-    x: Tensor, weight: Tensor, dilation: int
-) -> tuple[Tensor, Tensor, int, tuple[int, int, int, int, int, int, int]]:
-    """Map and taps in the dtype of the computation, how many vectors, and the kernels' sizes."""
+    x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int
+) -> tuple[Tensor, np.ndarray, np.ndarray, int, tuple[int, int, int, int, int, int, int]]:
+    """Map, weight (C, K·K) and bias (1, C) in the dtype of the computation, vectors, and sizes."""
     work = torch.promote_types(x.dtype, torch.float32)
-    x, taps = dense(x.to(work)), in_vectors(weight.flatten(1).t().to(work))
+    x, taps = dense(x.to(work)), array(weight.to(work).reshape(len(weight), -1))
+    bias = x.new_zeros(len(weight)) if bias is None else bias.to(work)
     vectors, strips = vectors_and_strips(x)
-    return x, taps, vectors, (*x.shape, weight.shape[-1], dilation, strips)
-
-
-def _bias_in_vectors(bias: Tensor | None, x: Tensor) -> Tensor:
-    bias = x.new_zeros(x.shape[1]) if bias is None else bias.to(x.dtype)
-    return in_vectors(bias[None])
+    return x, taps, array(bias[None]), vectors, (*x.shape, weight.shape[-1], dilation, strips)
 
 
 def forward(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int) -> Tensor:
     """See :func:`mmoverlock.ops.depthwise_conv2d`."""
-    dtype = x.dtype
-    x, taps, vectors, sizes = _prepare(x, weight, dilation)
+    dtype, threads = x.dtype, torch.get_num_threads()
+    x, taps, bias, vectors, sizes = _prepare(x, weight, bias, dilation)
     out = torch.empty_like(x)
-    numba_kernels.forward(
-        vectors * sizes[-1],
-        torch.get_num_threads(),
-        flat(x),
-        x.stride(),
-        flat(taps),
-        flat(_bias_in_vectors(bias, x)),
-        flat(out),
-        sizes,
-    )
+    pieces = vectors * sizes[-1]
+    numba_kernels.forward(pieces, threads, flat(x), x.stride(), taps, bias, flat(out), sizes)
     return out.to(dtype)
 
 
 def overwrite(x: Tensor, weight: Tensor, bias: Tensor, dilation: int = 1) -> Tensor:
     """:func:`forward`, the result of which takes the place of x, a dense float32 or float64 map."""
-    x, taps, vectors, sizes = _prepare(x, weight, dilation)
+    x, taps, bias, vectors, sizes = _prepare(x, weight, bias, dilation)
     rows = max(STRIP_BYTES // (x.shape[3] * VECTOR_BYTES), 1)
-    numba_kernels.overwrite(
-        vectors,
-        torch.get_num_threads(),
-        flat(x),
-        x.stride(),
-        flat(taps),
-        flat(_bias_in_vectors(bias, x)),
-        (*sizes[:-1], min(rows, x.shape[2])),
-    )
+    sizes, threads = (*sizes[:-1], min(rows, x.shape[2])), torch.get_num_threads()
+    numba_kernels.overwrite(vectors, threads, flat(x), x.stride(), taps, bias, sizes)
     return x
 
 
 def backward(grad_out: Tensor, x: Tensor, weight: Tensor, dilation: int) -> tuple[Tensor, Tensor]:
     """Gradients of x and weight."""
     dtype = x.dtype
-    x, taps, vectors, sizes = _prepare(x, weight.flip(2, 3), dilation)
+    x, taps, _, vectors, sizes = _prepare(x, weight, None, dilation)
     grad_out = grad_out.to(x.dtype)
-    grad_x = torch.empty_like(x)
-    grad_taps = taps.new_zeros(vectors * sizes[-1], *taps.shape[1:])
+    grad_x, grad_weight = torch.empty_like(x), x.new_empty(taps.shape)
     numba_kernels.backward(
-        len(grad_taps),
+        vectors * sizes[-1],
         torch.get_num_threads(),
         flat(grad_out),
         grad_out.stride(),
         flat(x),
         x.stride(),
-        flat(taps),
+        taps,
         flat(grad_x),
-        flat(grad_taps),
+        array(grad_weight),
         sizes,
     )
-    grad_weight = per_image(grad_taps, x, sizes[-1]).sum(0).t().reshape(weight.shape)
-    return grad_x.to(dtype), grad_weight.to(dtype)
+    return grad_x.to(dtype), grad_weight.view(weight.shape).to(dtype)

@@ -7,19 +7,31 @@ A thread takes one vector of channels of some rows of an image. Taps are (vector
 lanes), and numbers of channels likewise, with all images' vectors where every image has its own, or
 with all pieces where they are sums over a piece. `offsets` are what is added to the input, and the
 bias of the convolution. `sizes` is B, C, H, W, K and into how many strips of rows a map is cut.
-Every array but those with strides is contiguous. What is made of the sums is the caller's: grn.py.
+Arrays of one dimension are contiguous, but for those with strides.
 """
 
 from __future__ import annotations
 
+import numpy as np
 from numba import njit
 
 from mmoverlock.ops.numba_gelu import gelu, gelu_and_slope
-from mmoverlock.ops.numba_maps import COMPILE, aligned, pixels, scratch, tiled, unpack
+from mmoverlock.ops.numba_maps import (
+    COMPILE,
+    add_strips,
+    aligned,
+    in_vectors,
+    pixels,
+    scratch,
+    tiled,
+    unpack,
+)
 from mmoverlock.ops.simd import add, fma, lanes, load, mul, splat, store
 from mmoverlock.ops.threads import share
 
-from .numba_kernels import convolve, correlate, place
+from .numba_kernels import add_taps, convolve, correlate, place
+
+TINY = np.finfo(np.float64).tiny
 
 
 @njit(**COMPILE)
@@ -85,12 +97,6 @@ def squares_piece(item, x, strides, taps, offsets, squares, sizes):
 
 
 @njit(**COMPILE)
-def squares(pieces, threads, *args):
-    """:func:`squares_piece` for every piece."""
-    share(squares_piece, pieces, threads, args)
-
-
-@njit(**COMPILE)
 def scale_piece(item, x, strides, taps, offsets, line, out, sizes):
     """out = line[0] · y + line[1], with the strides of x; every image has its own `line`."""
     _, channels, height, width, size, strips = sizes
@@ -106,12 +112,6 @@ def scale_piece(item, x, strides, taps, offsets, line, out, sizes):
         store(y, at, fma(load(y, at), factor, offset))
     start += first * strides[2]
     unpack(y, out, start, strides, count, 0, last - first, width, tiled(width) * step, False)
-
-
-@njit(**COMPILE)
-def scale(pieces, threads, *args):
-    """:func:`scale_piece` for every piece."""
-    share(scale_piece, pieces, threads, args)
 
 
 @njit(**COMPILE)
@@ -137,12 +137,6 @@ def sums_piece(item, grad_out, grad_strides, x, strides, taps, offsets, sums, si
         total, weighted = add(total, along), add(weighted, weighted_along)
     store(sums, 2 * item * step, total)
     store(sums, 2 * item * step + step, weighted)
-
-
-@njit(**COMPILE)
-def sums(pieces, threads, *args):
-    """:func:`sums_piece` for every piece."""
-    share(sums_piece, pieces, threads, args)
 
 
 @njit(**COMPILE)
@@ -216,6 +210,72 @@ def backward_piece(
 
 
 @njit(**COMPILE)
-def backward(pieces, threads, *args):
-    """:func:`backward_piece` for every piece."""
-    share(backward_piece, pieces, threads, args)
+def constants(shift, bias, weight, x):
+    """Offsets, and taps of weight (C, K·K), in vectors."""
+    offsets = np.empty((1, 2, len(bias)), x.dtype)
+    offsets[0, 0], offsets[0, 1] = shift, bias
+    return in_vectors(offsets, x), in_vectors(np.expand_dims(weight.T, 0), x)
+
+
+@njit(**COMPILE)
+def forward(pieces, threads, x, strides, shift, weight, bias, gamma, beta, eps, out, norm, sizes):
+    """GRN of y, to `out`, and the norms of y's channels, to norm (B, C), in float64."""
+    batch, channels, _, _, _, strips = sizes
+    offsets, taps = constants(shift, bias, weight, x)
+    squares, lines = aligned(pieces * lanes(x), x), np.empty((batch, 2, channels))
+    share(squares_piece, pieces, threads, (x, strides, taps, offsets, squares, sizes))
+    norm[:] = np.sqrt(add_strips(squares, batch, strips, 1, channels)[:, 0])
+    for b in range(batch):
+        lines[b, 0] = gamma * (norm[b] / (norm[b].mean() + eps)) + 1
+        lines[b, 1] = beta
+    line = in_vectors(lines, x)
+    share(scale_piece, pieces, threads, (x, strides, taps, offsets, line, out, sizes))
+
+
+@njit(**COMPILE)
+def backward(
+    pieces,
+    threads,
+    grad_out,
+    grad_strides,
+    x,
+    strides,
+    shift,
+    weight,
+    bias,
+    gamma,
+    norm,
+    eps,
+    grad_x,
+    grad_shift,
+    grad_weight,
+    grad_bias,
+    grad_gamma,
+    grad_beta,
+    sizes,
+):
+    """Gradients of everything that :func:`forward` takes."""
+    batch, channels, _, _, _, strips = sizes
+    offsets, taps = constants(shift, bias, weight, x)
+    sums, mixes = aligned(2 * pieces * lanes(x), x), np.empty((batch, 2, channels))
+    args = (grad_out, grad_strides, x, strides, taps, offsets, sums, sizes)
+    share(sums_piece, pieces, threads, args)
+    totals, gradient = add_strips(sums, batch, strips, 2, channels), np.zeros(channels)
+    for b in range(batch):
+        mean = norm[b].mean() + eps
+        response, grad_response = norm[b] / mean, totals[b, 1] * gamma
+        gradient += totals[b, 1] * response
+        # Every norm also enters the mean of its image.
+        through_mean = (grad_response * response).mean()
+        mixes[b, 0] = gamma * response + 1
+        mixes[b, 1] = (grad_response - through_mean) / mean / np.maximum(norm[b], TINY)
+    grad_gamma[:], grad_beta[:] = gradient, totals[:, 0].sum(0)
+
+    flipped = in_vectors(np.expand_dims(weight[:, ::-1].T, 0), x)
+    mix, grad_offsets = in_vectors(mixes, x), sums
+    grad_taps = scratch(pieces * weight.shape[1] * lanes(x), x)
+    given = (grad_out, grad_strides, x, strides, taps, offsets, flipped, mix)
+    share(backward_piece, pieces, threads, given + (grad_x, grad_taps, grad_offsets, sizes))
+    add_taps(grad_taps, batch, strips, grad_weight)
+    totals = add_strips(grad_offsets, batch, strips, 2, channels)
+    grad_shift[:], grad_bias[:] = totals[:, 0].sum(0), totals[:, 1].sum(0)

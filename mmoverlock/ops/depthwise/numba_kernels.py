@@ -5,15 +5,25 @@ rows into scratch memory, with the zero padding around, and keeps the sums of TI
 pixels (or taps, for the weight's gradient) in registers: for every tap it loads one vector of
 weights and TILE of pixels, and does TILE multiply-adds.
 
-Taps are (vectors of channels, K·K, lanes); biases are padded to whole vectors: numba_tensors.py.
+Taps are (vectors of channels, K·K, lanes), see :func:`.in_vectors`, and biases alike.
 """
 
 from __future__ import annotations
 
 from numba import njit
+from numpy import expand_dims
 
-from mmoverlock.ops.numba_maps import COMPILE, TILE, aligned, pack, scratch, tiled, unpack
-from mmoverlock.ops.simd import fma_each, lanes, load, repeat, splat, store_each
+from mmoverlock.ops.numba_maps import (
+    COMPILE,
+    TILE,
+    aligned,
+    in_vectors,
+    pack,
+    scratch,
+    tiled,
+    unpack,
+)
+from mmoverlock.ops.simd import add, fma_each, lanes, load, repeat, splat, store, store_each
 from mmoverlock.ops.threads import share
 
 
@@ -33,10 +43,10 @@ def place(item, channels, height, strips, array):
 
 
 @njit(**COMPILE)
-def convolve(padded, line, kernel, bias, size, dilation, height, width, out, add):
+def convolve(padded, line, kernel, bias, size, dilation, height, width, out, onto):
     """Convolve rows of one vector of channels; `padded` has lines of `line` elements.
 
-    With `add`, the result is added to what `out` holds.
+    With `onto`, the result is added to what `out` holds.
     """
     step = lanes(padded)
     one = splat(padded.dtype.type(1))
@@ -49,7 +59,7 @@ def convolve(padded, line, kernel, bias, size, dilation, height, width, out, add
                     sums = fma_each(sums, padded, at, step, load(kernel, tap * step))
                     at += dilation * step
             to = (i * tiled(width) + j) * step
-            if add:
+            if onto:
                 sums = fma_each(sums, out, to, step, one)
             store_each(out, to, step, sums)
 
@@ -97,6 +107,23 @@ def correlate(padded, line, grads, grads_at, size, dilation, height, width, out)
 
 
 @njit(**COMPILE)
+def add_taps(taps, batch, strips, weight):
+    """Sum taps (B, vectors of channels, strips, T, lanes), flat, over images and strips: (C, T)."""
+    (channels, number), step = weight.shape, lanes(taps)
+    vectors, sums = -(-channels // step), aligned(step, taps)
+    for v in range(vectors):
+        for t in range(number):
+            total = splat(taps.dtype.type(0))
+            for b in range(batch):
+                for strip in range(strips):
+                    at = (((b * vectors + v) * strips + strip) * number + t) * step
+                    total = add(total, load(taps, at))
+            store(sums, 0, total)
+            for lane in range(min(step, channels - v * step)):
+                weight[v * step + lane, t] = sums[lane]
+
+
+@njit(**COMPILE)
 def pack_padded(tensor, start, strides, channels, first, last, height, width, halo, padded, line):
     """Rows first - halo to last + halo, with `halo` columns on either side; zeros outside."""
     step = lanes(padded)
@@ -127,9 +154,10 @@ def forward_piece(item, x, strides, taps, bias, out, sizes):
 
 
 @njit(**COMPILE)
-def forward(pieces, threads, *args):
-    """:func:`forward_piece` for every piece."""
-    share(forward_piece, pieces, threads, args)
+def forward(pieces, threads, x, strides, weight, bias, out, sizes):
+    """:func:`forward_piece` for every piece, with weight (C, K·K) and bias (1, C)."""
+    taps, offset = in_vectors(expand_dims(weight.T, 0), x), in_vectors(expand_dims(bias, 0), x)
+    share(forward_piece, pieces, threads, (x, strides, taps, offset, out, sizes))
 
 
 @njit(**COMPILE)
@@ -163,9 +191,10 @@ def overwrite_piece(item, x, strides, taps, bias, sizes):
 
 
 @njit(**COMPILE)
-def overwrite(pieces, threads, *args):
-    """:func:`overwrite_piece` for every piece."""
-    share(overwrite_piece, pieces, threads, args)
+def overwrite(pieces, threads, x, strides, weight, bias, sizes):
+    """:func:`overwrite_piece` for every piece, with weight (C, K·K) and bias (1, C)."""
+    taps, offset = in_vectors(expand_dims(weight.T, 0), x), in_vectors(expand_dims(bias, 0), x)
+    share(overwrite_piece, pieces, threads, (x, strides, taps, offset, sizes))
 
 
 @njit(**COMPILE)
@@ -200,6 +229,12 @@ def backward_piece(item, grad_out, grad_strides, x, strides, flipped, grad_x, gr
 
 
 @njit(**COMPILE)
-def backward(pieces, threads, *args):
-    """:func:`backward_piece` for every piece."""
+def backward(
+    pieces, threads, grad_out, grad_strides, x, strides, weight, grad_x, grad_weight, sizes
+):
+    """:func:`backward_piece` for every piece, with weight and its gradient (C, K·K)."""
+    flipped = in_vectors(expand_dims(weight[:, ::-1].T, 0), x)
+    taps = scratch(pieces * weight.shape[1] * lanes(x), x)
+    args = (grad_out, grad_strides, x, strides, flipped, grad_x, taps, sizes)
     share(backward_piece, pieces, threads, args)
+    add_taps(taps, sizes[0], sizes[-1], grad_weight)
