@@ -96,11 +96,11 @@ def test_one_number_has_no_variance():
 def test_mlp(ran, monkeypatch):
     mlp = randomise(
         layers.WithGRN(
-            nn.Conv2d(4, 9, 1),
+            layers.Conv1x1(4, 9),
             layers.GELU(),
             layers.ResDWConv(9),
             layers.GRN(9),
-            nn.Conv2d(9, 4, 1),
+            layers.Conv1x1(9, 4),
         )
     )
     x = make_inputs(4)

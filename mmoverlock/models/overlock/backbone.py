@@ -25,7 +25,7 @@ from mmoverlock.ops.plain import plain
 from .arch import Arch, get_arch
 from .blocks import DynamicBlock, RepConvBlock
 from .checkpoint import classifier_names, load_official, translate
-from .layers import GELU, LayerNorm2d, LayerScale, conv3x3_bn, init_weights, resize
+from .layers import GELU, Conv1x1, LayerNorm2d, LayerScale, conv3x3_bn, init_weights, resize
 from .reparam import DilatedReparam
 
 LS_INIT = (None, None, 1.0, 1.0)  # LayerScale start of stages 1..4
@@ -183,7 +183,7 @@ class FocusNet(nn.Module):
         self.use_checkpoint = use_checkpoint
         self.dims3 = c3, arch.ctx_dim
         self.dims4 = c4, arch.ctx_dim
-        self.high_level_proj = nn.Conv2d(c4, arch.ctx_dim, 1)
+        self.high_level_proj = Conv1x1(c4, arch.ctx_dim)
         self.sub_blocks3 = dynamic_blocks(arch, 2, rates, deploy)
         self.patch_embedx = ContextEmbed(c3, c4, arch.ctx_dim)
         self.sub_blocks4 = dynamic_blocks(arch, 3, rates, deploy)
@@ -277,7 +277,7 @@ class OverLoCK(BaseModule):
         if fuse_overview:
             c4, c5 = arch.embed_dim[3], arch.out_channels[3]
             self.extra_norm['4'] = LayerNorm2d(c4)
-            self.h_proj = nn.Sequential(nn.Conv2d(c4, c5, 1), LayerScale(c5, 1e-5))
+            self.h_proj = nn.Sequential(Conv1x1(c4, c5), LayerScale(c5, 1e-5))
 
         self.apply(init_weights)
         self.register_load_state_dict_pre_hook(translate)

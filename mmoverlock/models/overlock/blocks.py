@@ -8,7 +8,18 @@ from mmcv.cnn.bricks import DropPath
 from torch import Tensor, nn
 
 from .contmix import ContMixBase, at_least_kernel
-from .layers import GELU, GRN, SE, LayerNorm2d, LayerScale, ResDWConv, WithGRN, conv1x1_bn, resize
+from .layers import (
+    GELU,
+    GRN,
+    SE,
+    Conv1x1,
+    LayerNorm2d,
+    LayerScale,
+    ResDWConv,
+    WithGRN,
+    conv1x1_bn,
+    resize,
+)
 from .reparam import DilatedReparam
 
 
@@ -41,11 +52,11 @@ class RepConvBlock(nn.Module):
             DilatedReparam(dim, kernel_size, deploy),
             nn.BatchNorm2d(dim),
             SE(dim),
-            nn.Conv2d(dim, hidden, 1),
+            Conv1x1(dim, hidden),
             GELU(),
             ResDWConv(hidden, inplace=True),
             GRN(hidden),
-            nn.Conv2d(hidden, dim, 1),
+            Conv1x1(hidden, dim),
             DropPath(drop_path),
         )
         self.ls = nn.Identity() if ls_init_value is None else LayerScale(dim, ls_init_value)
@@ -103,7 +114,7 @@ class DynamicBlock(ContMixBase):
             nn.Conv2d(full_dim, full_dim, 3, padding=1, groups=full_dim),
             nn.BatchNorm2d(full_dim),
             GELU(),
-            nn.Conv2d(full_dim, dim, 1),
+            Conv1x1(full_dim, dim),
             GRN(dim),
         )
         self.dyconv_proj = nn.Sequential(*conv1x1_bn(dim, dim))

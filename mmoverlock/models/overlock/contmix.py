@@ -18,6 +18,7 @@ from .layers import (
     GELU,
     GRN,
     SE,
+    Conv1x1,
     LayerNorm2d,
     LayerScale,
     ResDWConv,
@@ -101,15 +102,15 @@ class ContMixBase(nn.Module):
         self.lepe = nn.Sequential(DilatedReparam(dim, kernel_size, deploy), nn.BatchNorm2d(dim))
         self.gate = nn.Sequential(*conv1x1_bn(dim, dim), nn.SiLU())
         self.se_layer = SE(dim)
-        self.proj = nn.Sequential(nn.BatchNorm2d(dim), nn.Conv2d(dim, full_dim, 1))
+        self.proj = nn.Sequential(nn.BatchNorm2d(dim), Conv1x1(dim, full_dim))
         self.dwconv2 = ResDWConv(full_dim)
         self.norm2 = LayerNorm2d(full_dim)
         self.mlp = WithGRN(
-            nn.Conv2d(full_dim, mlp_dim, 1),
+            Conv1x1(full_dim, mlp_dim),
             GELU(),
             ResDWConv(mlp_dim, inplace=True),
             GRN(mlp_dim),
-            nn.Conv2d(mlp_dim, full_dim, 1),
+            Conv1x1(mlp_dim, full_dim),
         )
         with_ls = ls_init_value is not None
         self.ls1 = LayerScale(full_dim, ls_init_value) if with_ls else nn.Identity()

@@ -7,7 +7,7 @@ from mmpretrain.models.heads import ClsHead
 from torch import Tensor, nn
 
 from .arch import get_arch
-from .layers import conv1x1_bn, init_weights
+from .layers import Conv1x1, conv1x1_bn, init_weights
 
 
 @MODELS.register_module()
@@ -48,13 +48,13 @@ class OverLoCKHead(ClsHead):
             *conv1x1_bn(arch.out_channels[3], arch.projection),
             nn.SiLU(),
             nn.AdaptiveAvgPool2d(1),
-            nn.Conv2d(arch.projection, num_classes, 1),
+            Conv1x1(arch.projection, num_classes),
         )
         if aux_weight:
             self.aux = nn.Sequential(
                 nn.BatchNorm2d(arch.embed_dim[3]),
                 nn.AdaptiveAvgPool2d(1),
-                nn.Conv2d(arch.embed_dim[3], num_classes, 1),
+                Conv1x1(arch.embed_dim[3], num_classes),
             )
         self.apply(init_weights)
 

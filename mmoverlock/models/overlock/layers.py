@@ -14,11 +14,29 @@ from mmoverlock.ops.plain import plain
 
 # glibc takes memory of more bytes from the system, page by page, every time.
 MAPPED_ANEW = 32 << 20
+FEW_PIXELS = 256  # at most, in a batch: the weights of a 1×1 convolution outweigh the map
 
 
 def may_overwrite() -> bool:
     """Whether a layer may write its result over its input: new memory costs more than the sum."""
     return not (torch.is_grad_enabled() or torch.compiler.is_compiling() or plain())
+
+
+class Conv1x1(nn.Conv2d):
+    """1×1 convolution, (B, C_in, H, W) in and (B, C_out, H, W) out.
+
+    On the CPU, where there are few pixels, it is a matrix product: oneDNN's convolution would bring
+    its weights into another order first, every time.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, bias: bool = True):
+        super().__init__(in_channels, out_channels, 1, bias=bias)
+
+    def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        pixels = x.numel() // x.shape[1]
+        if x.device.type != 'cpu' or pixels > FEW_PIXELS or plain():
+            return super()._conv_forward(x, weight, bias)
+        return F.linear(x.permute(0, 2, 3, 1), weight.flatten(1), bias).permute(0, 3, 1, 2)
 
 
 class ResDWConv(nn.Conv2d):
@@ -105,7 +123,7 @@ class WithGRN(nn.Sequential):
         layers = list(self)
         while layers:
             match layers:
-                case [nn.Conv2d() as widen, GELU(), ResDWConv() as conv, GRN() as norm, *layers]:
+                case [Conv1x1() as widen, GELU(), ResDWConv() as conv, GRN() as norm, *layers]:
                     x = widen._conv_forward(x, widen.weight, None)
                     weight = conv.weight + conv.identity
                     x = gelu_depthwise_grn(x, widen.bias, weight, conv.bias, norm.gamma, norm.beta)
@@ -122,18 +140,14 @@ class SE(nn.Module):
         hidden = max(16, dim // 8)
         self.proj = nn.Sequential(
             nn.AdaptiveAvgPool2d(1),
-            nn.Conv2d(dim, hidden, 1),
+            Conv1x1(dim, hidden),
             nn.GELU(),
-            nn.Conv2d(hidden, dim, 1),
+            Conv1x1(hidden, dim),
             nn.Sigmoid(),
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        pool, squeeze, activate, excite, gate = self.proj
-        y = pool(x).flatten(1)
-        y = activate(F.linear(y, squeeze.weight.flatten(1), squeeze.bias))
-        y = gate(F.linear(y, excite.weight.flatten(1), excite.bias))[..., None, None]
-        return torch.mul(x, y, out=x if may_overwrite() else None)
+        return torch.mul(x, self.proj(x), out=x if may_overwrite() else None)
 
 
 def conv3x3_bn(in_channels: int, out_channels: int, stride: int) -> list[nn.Module]:
@@ -146,7 +160,7 @@ def conv3x3_bn(in_channels: int, out_channels: int, stride: int) -> list[nn.Modu
 
 def conv1x1_bn(in_channels: int, out_channels: int) -> list[nn.Module]:
     """1×1 convolution without bias, and its batch norm."""
-    return [nn.Conv2d(in_channels, out_channels, 1, bias=False), nn.BatchNorm2d(out_channels)]
+    return [Conv1x1(in_channels, out_channels, bias=False), nn.BatchNorm2d(out_channels)]
 
 
 def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
