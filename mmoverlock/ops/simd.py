@@ -135,6 +135,31 @@ def fma_each(typing, sums, array, index, step, factor):
 
 
 @intrinsic
+def fma_pairs(typing, sums, array, index, step, first, second):
+    """:func:`fma_each` with the factor `first`, and with `second` one step further on.
+
+    What both need is loaded once.
+    """
+
+    def codegen(context, builder, signature, args):
+        before, array_value, at, stride, *factors = args
+        vectors = []
+        for _ in range(sums.count + 1):
+            pointer = _pointer(context, builder, array, array_value, at)
+            vectors.append(builder.load(pointer, align=array.dtype.bitwidth // 8))
+            at = builder.add(at, stride)
+        after = []
+        for k in range(sums.count):
+            total = builder.extract_value(before, k)
+            for vector, factor in zip(vectors[k:], factors, strict=False):
+                total = _call(builder, 'fmuladd', vector, factor, total)
+            after.append(total)
+        return context.make_tuple(builder, sums, after)
+
+    return sums(sums, array, types.intp, types.intp, first, second), codegen
+
+
+@intrinsic
 def fma_splats(typing, sums, array, index, step, factor):
     """sums[k] + array[index + k·step] · factor for every k, as a tuple."""
 

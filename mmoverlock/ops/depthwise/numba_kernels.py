@@ -23,7 +23,17 @@ from mmoverlock.ops.numba_maps import (
     tiled,
     unpack,
 )
-from mmoverlock.ops.simd import add, fma_each, lanes, load, repeat, splat, store, store_each
+from mmoverlock.ops.simd import (
+    add,
+    fma_each,
+    fma_pairs,
+    lanes,
+    load,
+    repeat,
+    splat,
+    store,
+    store_each,
+)
 from mmoverlock.ops.threads import share
 
 
@@ -55,9 +65,17 @@ def convolve(padded, line, kernel, bias, size, dilation, height, width, out, ont
             sums = repeat(load(bias, 0), TILE)
             for a in range(size):
                 at = (i + a * dilation) * line + j * step
-                for tap in range(a * size, a * size + size):
+                tap, end = a * size, a * size + size
+                if dilation == 1:
+                    while tap < end - 1:
+                        first, second = load(kernel, tap * step), load(kernel, (tap + 1) * step)
+                        sums = fma_pairs(sums, padded, at, step, first, second)
+                        at += 2 * step
+                        tap += 2
+                while tap < end:
                     sums = fma_each(sums, padded, at, step, load(kernel, tap * step))
                     at += dilation * step
+                    tap += 1
             to = (i * tiled(width) + j) * step
             if onto:
                 sums = fma_each(sums, out, to, step, one)
@@ -67,8 +85,14 @@ def convolve(padded, line, kernel, bias, size, dilation, height, width, out, ont
 @njit(**COMPILE)
 def correlate_taps(sums, padded, at, hop, grads, grad, width, out, to):
     """Add up neighbouring taps along one row of pixels: as many as `sums` holds zeros."""
-    step = lanes(padded)
-    for _ in range(width):
+    step, end = lanes(padded), grad + width * lanes(padded)
+    if hop == step:
+        while grad < end - step:
+            first, second = load(grads, grad), load(grads, grad + step)
+            sums = fma_pairs(sums, padded, at, step, first, second)
+            at += 2 * step
+            grad += 2 * step
+    while grad < end:
         sums = fma_each(sums, padded, at, hop, load(grads, grad))
         at += step
         grad += step
