@@ -18,8 +18,10 @@ def flat(tensor: Tensor) -> np.ndarray:
 
 def dense(tensor: Tensor) -> Tensor:
     """The tensor, or a copy if its elements overlap or leave gaps: `empty_like` has its strides."""
-    same = torch.empty_like(tensor, device='meta').stride() == tensor.stride()
-    return tensor if same else tensor.contiguous()
+    usual = tensor.is_contiguous() or tensor.is_contiguous(memory_format=torch.channels_last)
+    if usual or torch.empty_like(tensor, device='meta').stride() == tensor.stride():
+        return tensor
+    return tensor.contiguous()
 
 
 def array(tensor: Tensor) -> np.ndarray:
