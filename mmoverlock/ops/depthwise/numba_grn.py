@@ -35,6 +35,13 @@ TINY = np.finfo(np.float64).tiny
 
 
 @njit(**COMPILE)
+def clear(rows, first, last):
+    """Zeros from `first` to `last`, whole vectors."""
+    for at in range(first, last, lanes(rows)):
+        store(rows, at, splat(rows.dtype.type(0)))
+
+
+@njit(**COMPILE)
 def convolve_activated(
     x, start, strides, taps, offsets, c, count, first, last, sizes, activated, slopes, out
 ):
@@ -49,10 +56,13 @@ def convolve_activated(
     top, bottom = max(first - halo, 0), min(last + halo, height)
     source, here, row, column = pixels(x, start, strides, count, top, bottom, width)
     offset = load(offsets, 2 * c)
-    activated[:] = 0
+    clear(activated, 0, (top - first + halo) * line)
+    clear(activated, (bottom - first + halo) * line, (last - first + 2 * halo) * line)
     for i in range(bottom - top):
-        to = (top - first + halo + i) * line + halo * step
-        at = here + i * row
+        edge = (top - first + halo + i) * line
+        to, at = edge + halo * step, here + i * row
+        clear(activated, edge, to)
+        clear(activated, to + width * step, edge + line)
         if len(slopes):
             for j in range(width):
                 value, slope = gelu_and_slope(add(load(source, at + j * column), offset))
