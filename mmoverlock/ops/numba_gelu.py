@@ -14,7 +14,7 @@ from numba import njit
 from numpy.polynomial import Chebyshev, Polynomial
 
 from .numba_maps import COMPILE
-from .simd import exp, fma, full, maximum, minimum, mul, polynomial, sub
+from .simd import at_least, at_most, exp, fma, full, mul, polynomial
 
 LIMITS, DEGREES = (5.5, 8.3), (15, 32)
 DENSITY = 1 / math.sqrt(2 * math.pi)  # of the normal distribution at 0
@@ -40,20 +40,20 @@ STEEP = tuple((2 / limit**2,) for limit in LIMITS)
 @njit(**COMPILE)
 def normal(x):
     """Φ of every lane."""
-    high, low = polynomial(x, HIGH[0], HIGH[1]), polynomial(x, LOW[0], LOW[1])
-    inside = maximum(minimum(x, high), low)
-    s = sub(mul(mul(inside, inside), polynomial(x, STEEP[0], STEEP[1])), full(x, 1.0))
+    inside = at_most(at_least(x, polynomial(x, LOW[0], LOW[1])), polynomial(x, HIGH[0], HIGH[1]))
+    s = fma(mul(inside, inside), polynomial(x, STEEP[0], STEEP[1]), full(x, -1.0))
     return fma(inside, polynomial(s, SINGLE, DOUBLE), full(x, 0.5))
 
 
 @njit(**COMPILE)
 def gelu(x):
     """GELU of every lane."""
-    return mul(x, normal(x))
+    # Far to the left, Φ is as good as 0, but x · Φ is not.
+    return mul(at_least(x, polynomial(x, LOW[0], LOW[1])), normal(x))
 
 
 @njit(**COMPILE)
 def gelu_and_slope(x):
     """GELU of every lane, and its derivative Φ(x) + x · Φ'(x)."""
-    below, bell = normal(x), exp(mul(mul(x, x), full(x, -0.5)))
-    return mul(x, below), fma(mul(x, full(x, DENSITY)), bell, below)
+    bell = exp(mul(mul(x, x), full(x, -0.5)))
+    return gelu(x), fma(mul(x, full(x, DENSITY)), bell, normal(x))

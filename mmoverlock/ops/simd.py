@@ -250,12 +250,14 @@ def polynomial(typing, x, single, double):
     coefficients = double if wide else single
 
     def codegen(context, builder, signature, args):
-        value, numbers = args[0], args[2 if wide else 1]
-        result = _constant(value.type, 0)
-        for k in reversed(range(coefficients.count)):
+        value, numbers, terms = args[0], args[2 if wide else 1], []
+        for k in range(coefficients.count):
             number = builder.extract_value(numbers, k)
             number = context.cast(builder, number, coefficients.dtype, x.dtype)
-            result = _call(builder, 'fmuladd', result, value, _splat(builder, number, x.lanes))
+            terms.append(_splat(builder, number, x.lanes))
+        result = terms.pop()
+        for term in reversed(terms):
+            result = _call(builder, 'fmuladd', result, value, term)
         return result
 
     return x(x, single, double), codegen
@@ -268,9 +270,23 @@ def maximum(typing, a, b):
 
 
 @intrinsic
-def minimum(typing, a, b):
-    """The smaller of a and b, lane by lane; of a number and NaN, the number."""
-    return a(a, a), _elementwise(lambda builder, *v: _call(builder, 'minnum', *v))
+def at_least(typing, x, bound):
+    """The bound where x is smaller, x elsewhere: NaN stays."""
+
+    def emit(builder, value, limit):
+        return builder.select(builder.fcmp_ordered('<', value, limit), limit, value)
+
+    return x(x, x), _elementwise(emit)
+
+
+@intrinsic
+def at_most(typing, x, bound):
+    """The bound where x is greater, x elsewhere: NaN stays."""
+
+    def emit(builder, value, limit):
+        return builder.select(builder.fcmp_ordered('>', value, limit), limit, value)
+
+    return x(x, x), _elementwise(emit)
 
 
 @intrinsic
