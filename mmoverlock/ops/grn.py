@@ -70,21 +70,10 @@ def _sums(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     return tuple(t.sum((2, 3), keepdim=True, dtype=dtype) for t in (a.to(dtype) * b, a))
 
 
-def scale_by(norm: Tensor, gamma: Tensor, eps: float) -> tuple[Tensor, Tensor]:
-    """The mean norm (B, 1, ...), and what a map with norms (B, C, ...) is multiplied by."""
+def _scale_by(norm: Tensor, gamma: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+    """The mean norm (B, 1, 1, 1), and what a map with norms (B, C, 1, 1) is multiplied by."""
     mean = norm.mean(dim=1, keepdim=True) + eps
     return mean, gamma * (norm / mean) + 1
-
-
-def pull_of(grad_scale: Tensor, norm: Tensor, mean: Tensor, gamma: Tensor) -> tuple[Tensor, Tensor]:
-    """Backward of :func:`scale_by`: the gradient of gamma, and the factor by which the map itself
-    enters its gradient, (B, C, ...)."""
-    grad_response = grad_scale * gamma
-    # Every norm also enters the mean of its image.
-    through_mean = (grad_response * norm).mean(dim=1, keepdim=True) / mean
-    grad_norm = (grad_response - through_mean) / mean
-    pull = grad_norm / norm.clamp(min=torch.finfo(norm.dtype).tiny)
-    return (grad_scale * norm / mean).sum(0, keepdim=True), pull
 
 
 class _GRN(torch.autograd.Function):
@@ -93,7 +82,7 @@ class _GRN(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor, gamma: Tensor, beta: Tensor, eps: float) -> Tensor:
         norm = _sums(x, x)[0].sqrt()
-        mean, scale = scale_by(norm, gamma, eps)
+        mean, scale = _scale_by(norm, gamma, eps)
         ctx.save_for_backward(x, gamma, norm, mean, scale)
         ctx.beta_dtype = beta.dtype
         return torch.addcmul(beta.to(x.dtype), scale.to(x.dtype), x)
@@ -103,7 +92,12 @@ class _GRN(torch.autograd.Function):
     def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, gamma, norm, mean, scale = ctx.saved_tensors
         grad_scale, grad_beta = _sums(grad, x)
-        grad_gamma, pull = pull_of(grad_scale, norm, mean, gamma)
+        grad_gamma = (grad_scale * norm / mean).sum(0, keepdim=True)
+        # Every norm also enters the mean of its image.
+        grad_response = grad_scale * gamma
+        through_mean = (grad_response * norm).mean(dim=1, keepdim=True) / mean
+        grad_norm = (grad_response - through_mean) / mean
+        pull = grad_norm / norm.clamp(min=torch.finfo(norm.dtype).tiny)
         grad_x = (grad * scale.to(x.dtype)).addcmul_(x, pull.to(x.dtype))
         grad_beta = grad_beta.sum(0, keepdim=True).to(ctx.beta_dtype)
         return grad_x, grad_gamma.to(gamma.dtype), grad_beta, None
@@ -131,6 +125,6 @@ def grn(x: Tensor, gamma: Tensor, beta: Tensor, eps: float = 1e-6, inplace: bool
         return _GRN.apply(x, gamma, beta, eps)
     else:
         norm = _sums(x, x)[0].sqrt()
-    _, scale = scale_by(norm, gamma, eps)
+    _, scale = _scale_by(norm, gamma, eps)
     out = x if inplace else None
     return torch.addcmul(beta.to(x.dtype), scale.to(x.dtype), x, out=out)
