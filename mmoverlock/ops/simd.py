@@ -151,7 +151,7 @@ def fma_pairs(typing, sums, array, index, step, first, second):
         after = []
         for k in range(sums.count):
             total = builder.extract_value(before, k)
-            for vector, factor in zip(vectors[k:], factors, strict=False):
+            for vector, factor in zip(vectors[k : k + 2], factors, strict=True):
                 total = _call(builder, 'fmuladd', vector, factor, total)
             after.append(total)
         return context.make_tuple(builder, sums, after)

@@ -73,7 +73,6 @@ def together(x: Tensor, norms: Sequence[nn.Module]) -> bool:
             and norm.affine
             and norm.track_running_stats
             and norm.momentum is not None
-            and norm.momentum == norms[0].momentum
             for norm in norms
         )
     )
@@ -92,13 +91,13 @@ def forward_together(
         BN_EPS,
     )
     pixels = x.numel() // x.shape[1]
-    batch = (*mean.to(x.dtype), *(var * (pixels / (pixels - 1))).to(x.dtype))
-    running = [norm.running_mean for norm in norms] + [norm.running_var for norm in norms]
+    mean, var = mean.to(x.dtype), (var * (pixels / (pixels - 1))).to(x.dtype)
     with torch.no_grad():
-        torch._foreach_lerp_(running, batch, norms[0].momentum)
-        for norm in norms:
+        for norm, batch_mean, batch_var in zip(norms, mean, var, strict=True):
             if norm.num_batches_tracked is not None:
                 norm.num_batches_tracked.add_(1)
+            norm.running_mean.lerp_(batch_mean, norm.momentum)
+            norm.running_var.lerp_(batch_var, norm.momentum)
     return y
 
 

@@ -13,9 +13,7 @@ from mmoverlock.ops.numba_tensors import array, dense, flat
 from mmoverlock.ops.simd import VECTOR_BYTES
 
 from . import numba_grn
-from .numba_cpu import vectors_and_strips
-
-STRIP_BYTES = 1 << 17  # of one of the maps in scratch memory
+from .numba_cpu import STRIP_BYTES, vectors_and_strips
 
 
 def _plan(x: Tensor, size: int) -> tuple[int, tuple[int, ...]]:

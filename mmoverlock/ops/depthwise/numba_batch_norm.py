@@ -30,7 +30,7 @@ from mmoverlock.ops.numba_maps import (
 from mmoverlock.ops.simd import add, fma, lanes, load, mul, splat, store, sub
 from mmoverlock.ops.threads import share
 
-from .numba_kernels import add_taps, convolve, correlate, pack_padded, place
+from .numba_kernels import convolve, correlate, pack_padded, place, taps_in_vectors
 
 
 @njit(**COMPILE)
@@ -188,20 +188,20 @@ def statistics(stats, sizes, mean, var):
     batch, channels, height, width, number, _, strips = sizes
     step = lanes(stats)
     stats = stats.reshape(batch, -1, strips, number, 2, step)
+    rows = np.diff(np.arange(strips + 1) * height // strips)
     for k in range(number):
         for c in range(channels):
-            v, lane = c // step, c % step
+            means = stats[:, c // step, :, k, 0, c % step]
+            deviations = stats[:, c // step, :, k, 1, c % step]
             total, deviation = 0.0, 0.0
-            for strip in range(strips):
-                rows = (strip + 1) * height // strips - strip * height // strips
-                for b in range(batch):
-                    total += rows * stats[b, v, strip, k, 0, lane]
+            for b in range(batch):
+                for strip in range(strips):
+                    total += rows[strip] * means[b, strip]
             center = total / (batch * height)
-            for strip in range(strips):
-                rows = (strip + 1) * height // strips - strip * height // strips
-                for b in range(batch):
-                    apart = stats[b, v, strip, k, 0, lane] - center
-                    deviation += stats[b, v, strip, k, 1, lane] + rows * width * apart * apart
+            for b in range(batch):
+                for strip in range(strips):
+                    apart = means[b, strip] - center
+                    deviation += deviations[b, strip] + rows[strip] * width * apart * apart
             mean[k, c], var[k, c] = center, deviation / (batch * height * width)
 
 
@@ -214,7 +214,7 @@ def forward(
     Weight is (C, T), gamma and beta (N, C).
     """
     number, channels = gamma.shape
-    taps = in_vectors(np.expand_dims(weight.T, 0), x)
+    taps = taps_in_vectors(weight, x)
     stats, factors = aligned(pieces * number * 2 * lanes(x), x), np.zeros((1, number + 1, channels))
     share(convolve_piece, pieces, threads, (x, strides, taps, branches, maps, stats, sizes))
     statistics(stats, sizes, mean, var)
@@ -249,7 +249,7 @@ def backward(
     """Gradients of everything that :func:`forward` takes."""
     (number, channels), (batch, _, height, width, _, _, strips) = gamma.shape, sizes
     centers, sums = mean.astype(x.dtype), scratch(pieces * (number + 1) * lanes(x), x)
-    vectors = in_vectors(np.expand_dims(centers, 0), x)
+    vectors = taps_in_vectors(centers.T, x)
     args = (grad_out, grad_strides, maps, vectors, sums, sizes)
     share(sums_piece, pieces, threads, args)
     totals = add_strips(sums, batch, strips, number + 1, channels).sum(0)
@@ -264,8 +264,8 @@ def backward(
         mixes[0, 3 * k], mixes[0, 3 * k + 1] = factor, pull
         mixes[0, 3 * k + 2] = -factor * totals[number] / area - pull * mean[k]
 
-    flipped = in_vectors(np.expand_dims(weight[:, ::-1].T, 0), x)
-    grad_taps = scratch(pieces * weight.shape[1] * lanes(x), x)
+    flipped, every = taps_in_vectors(weight[:, ::-1], x), weight.shape[1]
+    grad_taps = scratch(pieces * every * lanes(x), x)
     given = (grad_out, grad_strides, x, strides, flipped, branches, maps, in_vectors(mixes, x))
     share(backward_piece, pieces, threads, given + (grad_x, grad_taps, sizes))
-    add_taps(grad_taps, batch, strips, grad_weight)
+    grad_weight[:] = add_strips(grad_taps, batch, strips, every, channels).sum(0).T

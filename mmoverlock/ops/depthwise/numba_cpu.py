@@ -14,7 +14,7 @@ from mmoverlock.ops.simd import VECTOR_BYTES
 
 from . import numba_kernels
 
-STRIP_BYTES = 1 << 17  # of a map in scratch memory, when it is overwritten: half a cache
+STRIP_BYTES = 1 << 17  # of a map in scratch memory, where it goes through strip by strip
 
 
 def unavailable(device: torch.device) -> str | None:
@@ -35,12 +35,12 @@ def vectors_and_strips(x: Tensor) -> tuple[int, int]:
 def _prepare(
     x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int
 ) -> tuple[Tensor, np.ndarray, np.ndarray, int, tuple[int, int, int, int, int, int, int]]:
-    """Map, weight (C, K·K) and bias (1, C) in the dtype of the computation, vectors, and sizes."""
+    """Map, weight (C, K·K) and bias (C, 1) in the dtype of the computation, vectors, and sizes."""
     work = torch.promote_types(x.dtype, torch.float32)
     x, taps = dense(x.to(work)), array(weight.to(work).reshape(len(weight), -1))
     bias = x.new_zeros(len(weight)) if bias is None else bias.to(work)
     vectors, strips = vectors_and_strips(x)
-    return x, taps, array(bias[None]), vectors, (*x.shape, weight.shape[-1], dilation, strips)
+    return x, taps, array(bias[:, None]), vectors, (*x.shape, weight.shape[-1], dilation, strips)
 
 
 def forward(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int) -> Tensor:

@@ -1,7 +1,7 @@
 """Loops of GELU, depthwise convolution and GRN, one behind the other, in training.
 
 What lies between input and output is not stored: every loop reads the input, and makes GELU and
-convolution of a few rows again, which takes less time than to write and read them.
+convolution of its rows again.
 
 A thread takes one vector of channels of some rows of an image. Taps are (vectors of channels, K·K,
 lanes), and numbers of channels likewise, with all images' vectors where every image has its own, or
@@ -29,7 +29,7 @@ from mmoverlock.ops.numba_maps import (
 from mmoverlock.ops.simd import add, fma, lanes, load, mul, splat, store
 from mmoverlock.ops.threads import share
 
-from .numba_kernels import add_taps, convolve, correlate, place
+from .numba_kernels import convolve, correlate, place, taps_in_vectors
 
 TINY = np.finfo(np.float64).tiny
 
@@ -86,21 +86,28 @@ def buffers(rows, sizes, x):
 
 
 @njit(**COMPILE)
-def squares_piece(item, x, strides, taps, offsets, squares, sizes):
-    """Σ y² of the convolution's result y."""
-    _, channels, height, width, size, strips = sizes
-    step, zero = lanes(x), splat(x.dtype.type(0))
+def convolved(item, x, strides, taps, offsets, sizes):
+    """What the piece has of the convolution's result y, rows of whole tiles."""
+    _, channels, height, _, _, strips = sizes
     _, b, c, count, first, last = place(item, channels, height, strips, x)
     activated, y = buffers(last - first, sizes, x)
     start = b * strides[0] + c * strides[1]
     convolve_activated(
         x, start, strides, taps, offsets, c, count, first, last, sizes, activated, y[:0], y
     )
+    return y
+
+
+@njit(**COMPILE)
+def squares_piece(item, x, strides, taps, offsets, squares, sizes):
+    """Σ y²."""
+    width, step, zero = sizes[3], lanes(x), splat(x.dtype.type(0))
+    y = convolved(item, x, strides, taps, offsets, sizes)
     total = zero
-    for i in range(last - first):
+    for row in range(0, len(y), tiled(width) * step):
         along = zero
         for j in range(width):
-            here = load(y, (i * tiled(width) + j) * step)
+            here = load(y, row + j * step)
             along = fma(here, here, along)
         total = add(total, along)
     store(squares, item * step, total)
@@ -109,32 +116,24 @@ def squares_piece(item, x, strides, taps, offsets, squares, sizes):
 @njit(**COMPILE)
 def scale_piece(item, x, strides, taps, offsets, line, out, sizes):
     """out = line[0] · y + line[1], with the strides of x; every image has its own `line`."""
-    _, channels, height, width, size, strips = sizes
+    _, channels, height, width, _, strips = sizes
     step = lanes(x)
     n, b, c, count, first, last = place(item, channels, height, strips, x)
-    activated, y = buffers(last - first, sizes, x)
-    start = b * strides[0] + c * strides[1]
-    convolve_activated(
-        x, start, strides, taps, offsets, c, count, first, last, sizes, activated, y[:0], y
-    )
+    y = convolved(item, x, strides, taps, offsets, sizes)
     factor, offset = load(line, 2 * n * step), load(line, 2 * n * step + step)
     for at in range(0, len(y), step):
         store(y, at, fma(load(y, at), factor, offset))
-    start += first * strides[2]
+    start = b * strides[0] + c * strides[1] + first * strides[2]
     unpack(y, out, start, strides, count, 0, last - first, width, tiled(width) * step, False)
 
 
 @njit(**COMPILE)
 def sums_piece(item, grad_out, grad_strides, x, strides, taps, offsets, sums, sizes):
     """Σ grad_out and Σ grad_out · y."""
-    _, channels, height, width, size, strips = sizes
+    _, channels, height, width, _, strips = sizes
     step, zero = lanes(x), splat(x.dtype.type(0))
     _, b, c, count, first, last = place(item, channels, height, strips, x)
-    activated, y = buffers(last - first, sizes, x)
-    start = b * strides[0] + c * strides[1]
-    convolve_activated(
-        x, start, strides, taps, offsets, c, count, first, last, sizes, activated, y[:0], y
-    )
+    y = convolved(item, x, strides, taps, offsets, sizes)
     start = b * grad_strides[0] + c * grad_strides[1]
     grads, here, row, column = pixels(grad_out, start, grad_strides, count, first, last, width)
     total, weighted = zero, zero
@@ -224,7 +223,7 @@ def constants(shift, bias, weight, x):
     """Offsets, and taps of weight (C, K·K), in vectors."""
     offsets = np.empty((1, 2, len(bias)), x.dtype)
     offsets[0, 0], offsets[0, 1] = shift, bias
-    return in_vectors(offsets, x), in_vectors(np.expand_dims(weight.T, 0), x)
+    return in_vectors(offsets, x), taps_in_vectors(weight, x)
 
 
 @njit(**COMPILE)
@@ -281,11 +280,11 @@ def backward(
         mixes[b, 1] = (grad_response - through_mean) / mean / np.maximum(norm[b], TINY)
     grad_gamma[:], grad_beta[:] = gradient, totals[:, 0].sum(0)
 
-    flipped = in_vectors(np.expand_dims(weight[:, ::-1].T, 0), x)
+    flipped, number = taps_in_vectors(weight[:, ::-1], x), weight.shape[1]
     mix, grad_offsets = in_vectors(mixes, x), sums
-    grad_taps = scratch(pieces * weight.shape[1] * lanes(x), x)
+    grad_taps = scratch(pieces * number * lanes(x), x)
     given = (grad_out, grad_strides, x, strides, taps, offsets, flipped, mix)
     share(backward_piece, pieces, threads, given + (grad_x, grad_taps, grad_offsets, sizes))
-    add_taps(grad_taps, batch, strips, grad_weight)
+    grad_weight[:] = add_strips(grad_taps, batch, strips, number, channels).sum(0).T
     totals = add_strips(grad_offsets, batch, strips, 2, channels)
     grad_shift[:], grad_bias[:] = totals[:, 0].sum(0), totals[:, 1].sum(0)

@@ -2,8 +2,8 @@
 
 A vector holds neighbouring channels of one pixel. A thread copies one vector of channels of some
 rows into scratch memory, with the zero padding around, and keeps the sums of TILE neighbouring
-pixels (or taps, for the weight's gradient) in registers: for every tap it loads one vector of
-weights and TILE of pixels, and does TILE multiply-adds.
+pixels (or taps, for the weight's gradient) in registers. Neighbouring taps want the same pixels:
+without dilation, two taps at a time load TILE + 1 vectors of pixels for 2 · TILE multiply-adds.
 
 Taps are (vectors of channels, K·K, lanes), see :func:`.in_vectors`, and biases alike.
 """
@@ -16,6 +16,7 @@ from numpy import expand_dims
 from mmoverlock.ops.numba_maps import (
     COMPILE,
     TILE,
+    add_strips,
     aligned,
     in_vectors,
     pack,
@@ -24,14 +25,12 @@ from mmoverlock.ops.numba_maps import (
     unpack,
 )
 from mmoverlock.ops.simd import (
-    add,
     fma_each,
     fma_pairs,
     lanes,
     load,
     repeat,
     splat,
-    store,
     store_each,
 )
 from mmoverlock.ops.threads import share
@@ -131,20 +130,9 @@ def correlate(padded, line, grads, grads_at, size, dilation, height, width, out)
 
 
 @njit(**COMPILE)
-def add_taps(taps, batch, strips, weight):
-    """Sum taps (B, vectors of channels, strips, T, lanes), flat, over images and strips: (C, T)."""
-    (channels, number), step = weight.shape, lanes(taps)
-    vectors, sums = -(-channels // step), aligned(step, taps)
-    for v in range(vectors):
-        for t in range(number):
-            total = splat(taps.dtype.type(0))
-            for b in range(batch):
-                for strip in range(strips):
-                    at = (((b * vectors + v) * strips + strip) * number + t) * step
-                    total = add(total, load(taps, at))
-            store(sums, 0, total)
-            for lane in range(min(step, channels - v * step)):
-                weight[v * step + lane, t] = sums[lane]
+def taps_in_vectors(weight, like):
+    """Taps (C, T) as (vectors of channels, T, lanes), flat; see :func:`.in_vectors`."""
+    return in_vectors(expand_dims(weight.T, 0), like)
 
 
 @njit(**COMPILE)
@@ -179,8 +167,8 @@ def forward_piece(item, x, strides, taps, bias, out, sizes):
 
 @njit(**COMPILE)
 def forward(pieces, threads, x, strides, weight, bias, out, sizes):
-    """:func:`forward_piece` for every piece, with weight (C, K·K) and bias (1, C)."""
-    taps, offset = in_vectors(expand_dims(weight.T, 0), x), in_vectors(expand_dims(bias, 0), x)
+    """:func:`forward_piece` for every piece, with weight (C, K·K) and bias (C, 1)."""
+    taps, offset = taps_in_vectors(weight, x), taps_in_vectors(bias, x)
     share(forward_piece, pieces, threads, (x, strides, taps, offset, out, sizes))
 
 
@@ -216,8 +204,8 @@ def overwrite_piece(item, x, strides, taps, bias, sizes):
 
 @njit(**COMPILE)
 def overwrite(pieces, threads, x, strides, weight, bias, sizes):
-    """:func:`overwrite_piece` for every piece, with weight (C, K·K) and bias (1, C)."""
-    taps, offset = in_vectors(expand_dims(weight.T, 0), x), in_vectors(expand_dims(bias, 0), x)
+    """:func:`overwrite_piece` for every piece, with weight (C, K·K) and bias (C, 1)."""
+    taps, offset = taps_in_vectors(weight, x), taps_in_vectors(bias, x)
     share(overwrite_piece, pieces, threads, (x, strides, taps, offset, sizes))
 
 
@@ -257,8 +245,8 @@ def backward(
     pieces, threads, grad_out, grad_strides, x, strides, weight, grad_x, grad_weight, sizes
 ):
     """:func:`backward_piece` for every piece, with weight and its gradient (C, K·K)."""
-    flipped = in_vectors(expand_dims(weight[:, ::-1].T, 0), x)
-    taps = scratch(pieces * weight.shape[1] * lanes(x), x)
+    (channels, number), batch, strips = weight.shape, sizes[0], sizes[-1]
+    flipped, taps = taps_in_vectors(weight[:, ::-1], x), scratch(pieces * number * lanes(x), x)
     args = (grad_out, grad_strides, x, strides, flipped, grad_x, taps, sizes)
     share(backward_piece, pieces, threads, args)
-    add_taps(taps, sizes[0], sizes[-1], grad_weight)
+    grad_weight[:] = add_strips(taps, batch, strips, number, channels).sum(0).T
