@@ -178,6 +178,22 @@ def fma_splats(typing, sums, array, index, step, factor):
 
 
 @intrinsic
+def fma_sum(typing, total, array, index, step, vectors):
+    """total + Σ_k array[index + k·step] · vectors[k]; `vectors` is a tuple."""
+
+    def codegen(context, builder, signature, args):
+        result, array_value, at, stride, others = args
+        data = context.make_array(array)(context, builder, array_value).data
+        for k in range(vectors.count):
+            vector = _splat(builder, builder.load(builder.gep(data, [at])), total.lanes)
+            result = _call(builder, 'fmuladd', vector, builder.extract_value(others, k), result)
+            at = builder.add(at, stride)
+        return result
+
+    return total(total, array, types.intp, types.intp, vectors), codegen
+
+
+@intrinsic
 def store_each(typing, array, index, step, vectors):
     """array[index + k·step : + lanes] = vectors[k] for every k."""
 

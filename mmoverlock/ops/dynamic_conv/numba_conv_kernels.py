@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from numba import njit
 
-from mmoverlock.ops.numba_maps import COMPILE, TILE, pack, padded, scratch, tiled, unpack
+from mmoverlock.ops.numba_maps import COMPILE, TILE, pack, padded, scratch, unpack
 from mmoverlock.ops.simd import lanes
 from mmoverlock.ops.threads import share
 
-from .numba_kernels import gather, pack_planes, project_window, scatter, window_start
+from .numba_kernels import gather, pack_planes, project, room, scatter, window_start
 
 
 @njit(**COMPILE)
@@ -19,18 +19,14 @@ def dynamic_conv_forward_piece(n, kernels, value, strides, out, sizes):
     """
     batch, groups, channels, height, width, size = sizes
     taps, step = size * size, padded(channels, value)
-    one = value.dtype.type(1)
     rows = scratch(height * width * step, value)
     mixed = scratch(width * step, value)
     value_n = n // groups * strides[0] + n % groups * strides[1]
     pack(value, value_n, strides, channels, 0, height, width, rows, 0, width * step)
     for i in range(height):
         row = window_start(i, height, size)
-        for j in range(width):
-            at = ((n * height + i) * width + j) * taps
-            start = (row * width + window_start(j, width, size)) * step
-            kernel = kernels[at : at + taps]
-            gather(kernel, rows, start, width * step, size, step, mixed, j * step, one)
+        kernels_i = kernels[(n * height + i) * width * taps :]
+        gather(kernels_i, taps, rows, row, width, size, step, mixed)
         unpack(mixed, out, value_n, strides, channels, i, i + 1, width, 0, False)
 
 
@@ -51,23 +47,20 @@ def dynamic_conv_backward_piece(
     planes = scratch(channels * plane + TILE * width, value)
     grad_rows = scratch(height * width * step, value)
     grads = scratch(width * step, value)
-    grad_kernel = scratch(tiled(size) * size + 2 * lanes(value), value)
+    line = room(size, value)
+    projected = scratch(width * line, value)
     value_n = n // groups * strides[0] + n % groups * strides[1]
     grad_n = n // groups * grad_strides[0] + n % groups * grad_strides[1]
     pack_planes(value, value_n, strides, channels, height, width, plane, planes)
     for i in range(height):
         row = window_start(i, height, size)
         pack(grad_out, grad_n, grad_strides, channels, i, i + 1, width, grads, 0, 0)
+        project(grads, step, channels, planes, plane, row, width, size, projected)
+        at = (n * height + i) * width * taps
         for j in range(width):
-            at = ((n * height + i) * width + j) * taps
-            start = row * width + window_start(j, width, size)
-            project_window(
-                grads, j * step, channels, planes, plane, start, width, size, grad_kernel
-            )
             for t in range(taps):
-                grad_kernels[at + t] = grad_kernel[t]
-            kernel = kernels[at : at + taps]
-            scatter(kernel, grads, j * step, grad_rows, start * step, width * step, size, step)
+                grad_kernels[at + j * taps + t] = projected[j * line + t]
+        scatter(kernels[at:], taps, grads, width, size, step, grad_rows, row)
     unpack(grad_rows, grad_value, value_n, strides, channels, 0, height, width, width * step, False)
 
 

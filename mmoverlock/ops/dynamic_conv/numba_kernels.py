@@ -3,9 +3,9 @@
 A map is what one group of one image sees. A thread copies the map into scratch memory, in the
 layouts that its vectors want, and then goes through it row by row. What concerns all pixels alike,
 queries and keys, is a product of matrices over a row; what concerns the window of a pixel is done
-pixel by pixel:
+pixel by pixel, or for TILE neighbours at once where the border makes them share a window:
 
-- project_window: a pixel's channels against the taps of its window (gradient of the kernel),
+- project: a pixel's channels against the taps of its window (gradient of the kernel),
 - gather: sum taps, each a row of channels (output),
 - scatter: add a pixel's channels to taps, each a row of channels (gradient of value).
 
@@ -25,6 +25,7 @@ from mmoverlock.ops.simd import (
     fma,
     fma_each,
     fma_splats,
+    fma_sum,
     highest,
     lanes,
     load,
@@ -74,57 +75,110 @@ def add_transposed_times(left, stride, rows, inner, right, columns, out):
 
 
 @njit(**COMPILE)
-def project_window(pixels, pixel, channels, planes, plane, start, width, size, out):
-    """out[a·K + b] = Σ_c pixels[pixel + c] · planes[c·plane + start + a·width + b]
+def together(j, width, size):
+    """How many pixels of a row are taken at once from pixel j on: TILE, if they share a window."""
+    last = j + TILE - 1
+    alike = last < width and window_start(last, width, size) == window_start(j, width, size)
+    return TILE if alike else 1
+
+
+@njit(**COMPILE)
+def room(size, array):
+    """Elements between the taps of neighbouring pixels: some are written behind a pixel's taps."""
+    return padded(tiled(size) * size + lanes(array), array)
+
+
+@njit(**COMPILE)
+def project(pixels, step, channels, planes, plane, row, width, size, out):
+    """out[j, a, b] = Σ_c pixels[j, c] · planes[c, row + a, start(j) + b]
 
     Vectors reach beyond a row of taps; the next row, stored later, overwrites what is too much.
     """
-    for a in range(0, size, TILE):
-        for b in range((size - 1) // lanes(out) * lanes(out), -1, -lanes(out)):
-            sums = repeat(splat(out.dtype.type(0)), TILE)
-            at = start + a * width + b
-            for c in range(channels):
-                factor = splat(pixels[pixel + c])
-                sums = fma_each(sums, planes, c * plane + at, width, factor)
-            store_each(out, a * size + b, size, sums)
+    line, zero = room(size, out), splat(out.dtype.type(0))
+    j = 0
+    while j < width:
+        start, number = row * width + window_start(j, width, size), together(j, width, size)
+        at, to, b = j * step, j * line, padded(size, out) - lanes(out)
+        while b >= 0:
+            if number == TILE:
+                for a in range(size):
+                    sums, source = repeat(zero, TILE), start + a * width + b
+                    for c in range(channels):
+                        values = load(planes, c * plane + source)
+                        sums = fma_splats(sums, pixels, at + c, step, values)
+                    store_each(out, to + a * size + b, line, sums)
+            else:
+                for a in range(0, size, TILE):
+                    sums, source = repeat(zero, TILE), start + a * width + b
+                    for c in range(channels):
+                        factor = splat(pixels[at + c])
+                        sums = fma_each(sums, planes, c * plane + source, width, factor)
+                    store_each(out, to + a * size + b, size, sums)
+            b -= lanes(out)
+        j += number
 
 
 @njit(**COMPILE)
-def gather(weights, taps, start, stride, size, width, pixels, pixel, scale):
-    """pixels[pixel + c] = scale · Σ_{a, b} weights[a·K + b] · taps[start + a·stride + b·width + c]
+def gather(kernels, line, rows, row, width, size, step, out):
+    """out[j, c] = Σ_{a, b} kernels[j, a, b] · rows[row + a, start(j) + b, c]
 
-    Four sums are kept, to hide the latency of an addition.
+    For a pixel alone, four sums are kept, to hide the latency of an addition.
     """
-    for c in range(0, width, lanes(pixels)):
-        acc0 = acc1 = acc2 = acc3 = splat(weights.dtype.type(0))
-        for a in range(size):
-            t = a * size
-            at = start + a * stride + c
-            for _ in range(size // 4):
-                acc0 = fma(splat(weights[t]), load(taps, at), acc0)
-                acc1 = fma(splat(weights[t + 1]), load(taps, at + width), acc1)
-                acc2 = fma(splat(weights[t + 2]), load(taps, at + 2 * width), acc2)
-                acc3 = fma(splat(weights[t + 3]), load(taps, at + 3 * width), acc3)
-                t += 4
-                at += 4 * width
-            for _ in range(size % 4):
-                acc0 = fma(splat(weights[t]), load(taps, at), acc0)
-                t += 1
-                at += width
-        acc = add(add(acc0, acc1), add(acc2, acc3))
-        store(pixels, pixel + c, mul(acc, splat(scale)))
+    zero, stride = splat(out.dtype.type(0)), width * step
+    j = 0
+    while j < width:
+        start, number = row * stride + window_start(j, width, size) * step, together(j, width, size)
+        for c in range(0, step, lanes(out)):
+            if number == TILE:
+                sums = repeat(zero, TILE)
+                for a in range(size):
+                    at = start + a * stride + c
+                    for t in range(j * line + a * size, j * line + a * size + size):
+                        sums = fma_splats(sums, kernels, t, line, load(rows, at))
+                        at += step
+                store_each(out, j * step + c, step, sums)
+            else:
+                acc0 = acc1 = acc2 = acc3 = zero
+                for a in range(size):
+                    t, at = j * line + a * size, start + a * stride + c
+                    for _ in range(size // 4):
+                        acc0 = fma(splat(kernels[t]), load(rows, at), acc0)
+                        acc1 = fma(splat(kernels[t + 1]), load(rows, at + step), acc1)
+                        acc2 = fma(splat(kernels[t + 2]), load(rows, at + 2 * step), acc2)
+                        acc3 = fma(splat(kernels[t + 3]), load(rows, at + 3 * step), acc3)
+                        t += 4
+                        at += 4 * step
+                    for _ in range(size % 4):
+                        acc0 = fma(splat(kernels[t]), load(rows, at), acc0)
+                        t += 1
+                        at += step
+                store(out, j * step + c, add(add(acc0, acc1), add(acc2, acc3)))
+        j += number
 
 
 @njit(**COMPILE)
-def scatter(weights, pixels, pixel, taps, start, stride, size, width):
-    """taps[start + a·stride + b·width + c] += weights[a·K + b] · pixels[pixel + c]"""
-    for c in range(0, width, lanes(taps)):
-        channels = load(pixels, pixel + c)
-        for a in range(size):
-            at = start + a * stride + c
-            for t in range(a * size, a * size + size):
-                store(taps, at, fma(splat(weights[t]), channels, load(taps, at)))
-                at += width
+def scatter(kernels, line, pixels, width, size, step, rows, row):
+    """rows[row + a, start(j) + b, c] += kernels[j, a, b] · pixels[j, c]"""
+    zero, one, stride = splat(rows.dtype.type(0)), splat(rows.dtype.type(1)), width * step
+    j = 0
+    while j < width:
+        start, number = row * stride + window_start(j, width, size) * step, together(j, width, size)
+        for c in range(0, step, lanes(rows)):
+            if number == TILE:
+                channels = fma_each(repeat(zero, TILE), pixels, j * step + c, step, one)
+                for a in range(size):
+                    at = start + a * stride + c
+                    for t in range(j * line + a * size, j * line + a * size + size):
+                        store(rows, at, fma_sum(load(rows, at), kernels, t, line, channels))
+                        at += step
+            else:
+                channel = load(pixels, j * step + c)
+                for a in range(size):
+                    at = start + a * stride + c
+                    for t in range(j * line + a * size, j * line + a * size + size):
+                        store(rows, at, fma(splat(kernels[t]), channel, load(rows, at)))
+                        at += step
+        j += number
 
 
 @njit(**COMPILE)
@@ -230,11 +284,13 @@ def contmix_forward_piece(
                 terms = exp(sub(load(kernel, t), splat(peak)))
                 sums = add(sums, terms)
                 store(kernel, t, terms)
-            scale = value.dtype.type(1) / total(sums)
-            start = ((row - top) * width + column) * step
-            gather(kernel, rows, start, width * step, size, step, mixed, j * step, scale)
+            denominator = total(sums)
+            scale = splat(value.dtype.type(1) / denominator)
+            for t in range(0, plane, lanes(kernel)):
+                store(kernel, t, mul(load(kernel, t), scale))
             at = b * sum_strides[0] + g * sum_strides[1] + i * width + j
-            log_sum[at] = peak - np.log(scale)
+            log_sum[at] = peak + np.log(denominator)
+        gather(kernels, plane, rows, row - top, width, size, step, mixed)
         unpack(mixed, out, value_n, value_strides, channels, i, i + 1, width, 0, False)
 
 
@@ -274,7 +330,7 @@ def contmix_backward_piece(
     batch, groups, inner, channels, height, width, size, _ = sizes
     taps, table_size = size * size, (2 * size - 1) ** 2
     step, inner_step = padded(channels, value), padded(inner, value)
-    plane, beyond = padded(tiled(taps), value), 2 * lanes(value)
+    plane, line, beyond = padded(taps, value), room(size, value), 2 * lanes(value)
     map_plane = padded(height * width, value) + lanes(value)
     zero, one = value.dtype.type(0), value.dtype.type(1)
     b, g = n // groups, n % groups
@@ -288,8 +344,7 @@ def contmix_backward_piece(
     keys_t = scratch(taps * inner_step, value)
     grad_keys_t = scratch(tiled(taps) * inner_step, value)
     kernels = scratch(tiled(width) * plane, value)
-    grad_kernels = scratch(tiled(width) * plane, value)
-    grad_kernel = scratch(tiled(size) * size + beyond, value)
+    grad_kernels = scratch(tiled(width) * line, value)
     biases = scratch(plane + beyond, value)
     tap_biases = scratch(plane + beyond, value)
     tap_biases[:taps] = bias
@@ -316,6 +371,7 @@ def contmix_backward_piece(
         pack(out, value_n, value_strides, channels, i, i + 1, width, outs, 0, 0)
         pack(grad_out, grad_n, grad_strides, channels, i, i + 1, width, grads, 0, 0)
         times(queries, inner_step, tiled(width), inner, keys_n, plane, kernels, plane)
+        project(grads, step, channels, planes, map_plane, row, width, size, grad_kernels)
         previous = -1
         for j in range(width):
             column = window_start(j, width, size)
@@ -330,25 +386,23 @@ def contmix_backward_piece(
             inward = splat(total(inward))
             log_sums = splat(log_sum[b * sum_strides[0] + g * sum_strides[1] + i * width + j])
 
-            start = row * width + column
-            project_window(grads, at, channels, planes, map_plane, start, width, size, grad_kernel)
+            kernel, grad_kernel = kernels[j * plane :], grad_kernels[j * line :]
             store(grad_kernel, taps, splat(zero))
-            kernel, grad_logits = kernels[j * plane :], grad_kernels[j * plane :]
             for t in range(0, taps, lanes(kernel)):
                 weights = exp(sub(add(load(kernel, t), load(biases, t)), log_sums))
                 pull = mul(weights, sub(load(grad_kernel, t), inward))
                 store(kernel, t, weights)
-                store(grad_logits, t, pull)
+                store(grad_kernel, t, pull)
                 store(grad_biases, t, add(load(grad_biases, t), pull))
-            scatter(kernel, grads, at, grad_rows, start * step, width * step, size, step)
             if j == width - 1 or offset != window_start(j + 1, width, size) - j + size - 2:
                 add_to_table(grad_biases, mask, grad_table, row - i + size - 1, offset, size)
                 for t in range(0, taps, lanes(kernel)):
                     store(grad_bias_n, t, add(load(grad_bias_n, t), load(grad_biases, t)))
                     store(grad_biases, t, splat(zero))
+        scatter(kernels, plane, grads, width, size, step, grad_rows, row)
         times(
             grad_kernels,
-            plane,
+            line,
             tiled(width),
             taps,
             keys_t,
@@ -357,7 +411,7 @@ def contmix_backward_piece(
             inner_step,
         )
         add_transposed_times(
-            grad_kernels, plane, width, tiled(taps), queries, inner_step, grad_keys_t
+            grad_kernels, line, width, tiled(taps), queries, inner_step, grad_keys_t
         )
         unpack(grad_queries, grad_query, query_n, query_strides, inner, i, i + 1, width, 0, True)
 
