@@ -68,46 +68,33 @@ def dynamic_conv2d(kernels: Tensor, value: Tensor) -> Tensor:
     return NumbaDynamicConv2d.apply(kernels.to(work), value.to(work)).to(dtype)
 
 
-def _halves(keys, bias, rpb_small, rpb_large, *whole):
-    """What each half of ContMix reads and writes: its keys, biases and part of (B, 2, ...) maps."""
+def _sizes(query: Tensor, rpb_small: Tensor, rpb_large: Tensor, value: Tensor) -> tuple[int, ...]:
+    """B, G, c, C, H, W, ks, kl and into how many strips each map is cut: a thread has one."""
+    batch, groups, inner, height, width = query.shape
+    strips = min(-(-torch.get_num_threads() // (batch * groups)), height)
     sizes = folded.kernel_sizes(rpb_small, rpb_large)
-    taps = [size**2 for size in sizes]
-    return zip(
-        sizes,
-        [part.contiguous() for part in keys.split(taps, -1)],
-        bias.split(taps),
-        (rpb_small.contiguous(), rpb_large.contiguous()),
-        *(tensor.unbind(1) for tensor in whole),
-        strict=True,
-    )
+    return batch, groups, inner, value.shape[3], height, width, *sizes, strips
 
 
 def _forward(
     query: Tensor, keys: Tensor, bias: Tensor, rpb_small: Tensor, rpb_large: Tensor, value: Tensor
 ) -> tuple[Tensor, Tensor]:
     query, value = dense(query), dense(value)
-    batch, groups, inner, height, width = query.shape
+    sizes = batch, groups, *_, strips = _sizes(query, rpb_small, rpb_large, value)
     out = torch.empty_like(value)
-    log_sum = value.new_empty(batch, 2, groups, height, width)
-    threads = torch.get_num_threads()
-    strips = min(-(-threads // (batch * groups)), height)
-    halves = _halves(keys, bias, rpb_small, rpb_large, value, out, log_sum)
-    for size, keys_h, bias_h, rpb, value_h, out_h, log_sum_h in halves:
-        numba_kernels.contmix_forward(
-            batch * groups * strips,
-            threads,
-            flat(query),
-            query.stride(),
-            flat(keys_h),
-            flat(bias_h),
-            flat(rpb),
-            flat(value_h),
-            value_h.stride(),
-            flat(out_h),
-            flat(log_sum_h),
-            log_sum_h.stride(),
-            (batch, groups, inner, value.shape[3], height, width, size, strips),
-        )
+    log_sum = value.new_empty(batch, 2, groups, *value.shape[4:])
+    numba_kernels.contmix_forward(
+        batch * groups * strips,
+        torch.get_num_threads(),
+        flat(query),
+        query.stride(),
+        *(flat(tensor.contiguous()) for tensor in (keys, bias, rpb_small, rpb_large)),
+        flat(value),
+        value.stride(),
+        flat(out),
+        flat(log_sum),
+        sizes,
+    )
     return out, log_sum
 
 
@@ -123,40 +110,27 @@ def _backward(
     value: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     query, value = dense(query), dense(value)
-    batch, groups, inner, height, width = query.shape
-    grad_query, grad_value = torch.zeros_like(query), torch.empty_like(value)
-    grads = []  # of each half: keys, bias and rpb
-    halves = _halves(keys, bias, rpb_small, rpb_large, grad_out, out, log_sum, value, grad_value)
-    for size, keys_h, bias_h, rpb, grad_h, out_h, log_sum_h, value_h, grad_value_h in halves:
-        grad_keys = torch.zeros_like(keys_h)
-        grad_bias = keys.new_zeros(batch, groups, size**2)  # a map's threads share nothing
-        grad_rpb = keys.new_zeros(batch, *rpb.shape)
-        numba_kernels.contmix_backward(
-            batch * groups,
-            torch.get_num_threads(),
-            flat(grad_h),
-            grad_h.stride(),
-            flat(out_h),
-            flat(log_sum_h),
-            log_sum_h.stride(),
-            flat(query),
-            query.stride(),
-            flat(keys_h),
-            flat(bias_h),
-            flat(rpb),
-            flat(value_h),
-            value_h.stride(),
-            flat(grad_query),
-            flat(grad_keys),
-            flat(grad_bias),
-            flat(grad_rpb),
-            flat(grad_value_h),
-            (batch, groups, inner, value.shape[3], height, width, size, 1),
-        )
-        grads.append((grad_keys, grad_bias.sum((0, 1)), grad_rpb.sum(0)))
-    (keys_s, bias_s, rpb_s), (keys_l, bias_l, rpb_l) = grads
-    grad_keys, grad_bias = torch.cat((keys_s, keys_l), -1), torch.cat((bias_s, bias_l))
-    return grad_query, grad_keys, grad_bias, rpb_s, rpb_l, grad_value
+    keys, bias, *tables = (x.contiguous() for x in (keys, bias, rpb_small, rpb_large))
+    sizes = batch, groups, *_ = _sizes(query, *tables, value)
+    grads = tuple(torch.empty_like(tensor) for tensor in (query, keys, bias, *tables, value))
+    numba_kernels.contmix_backward(
+        batch * groups,
+        torch.get_num_threads(),
+        flat(grad_out),
+        grad_out.stride(),
+        flat(out),
+        flat(log_sum),
+        flat(query),
+        query.stride(),
+        flat(keys),
+        flat(bias),
+        *map(flat, tables),
+        flat(value),
+        value.stride(),
+        *map(flat, grads),
+        sizes,
+    )
+    return grads
 
 
 contmix_op = folded.make_op('contmix_numba', _forward, _backward)

@@ -216,25 +216,12 @@ def add_to_table(taps, mask, table, row, column, size):
 
 
 @njit(**COMPILE)
-def contmix_forward_piece(
-    item,
-    query,
-    query_strides,
-    keys,
-    bias,
-    rpb,
-    value,
-    value_strides,
-    out,
-    log_sum,
-    sum_strides,
-    sizes,
+def contmix_forward_half(
+    half, item, query, query_strides, keys, bias, rpb, value, value_strides, out, log_sum, sizes
 ):
-    """One half of ContMix. `out` has the strides of `value`; `keys` is contiguous.
-
-    sizes: B, G, c, C, H, W, K and into how many strips of rows a map is cut.
-    """
-    batch, groups, inner, channels, height, width, size, strips = sizes
+    """One half of ContMix: 0 the small kernels', 1 the large ones'."""
+    batch, groups, inner, channels, height, width, small, large, strips = sizes
+    size, first_tap = (large, small * small) if half else (small, 0)
     taps, table_size = size * size, (2 * size - 1) ** 2
     step, inner_step = padded(channels, value), padded(inner, value)
     plane, beyond = padded(taps, value), 2 * lanes(value)
@@ -250,16 +237,17 @@ def contmix_forward_piece(
     kernels = scratch(tiled(width) * plane, value)
     biases = scratch(plane + beyond, value)
     tap_biases = scratch(plane + beyond, value)
-    tap_biases[:taps] = bias
+    tap_biases[:taps] = bias[first_tap : first_tap + taps]
     table = scratch(table_size + beyond, value)
     table[:table_size] = rpb[g * table_size : (g + 1) * table_size]
 
-    value_n = b * value_strides[0] + g * value_strides[1]
+    value_n = b * value_strides[0] + half * value_strides[1] + g * value_strides[2]
     query_n = b * query_strides[0] + g * query_strides[1]
+    log_sum_n = ((b * 2 + half) * groups + g) * height * width
     pack(value, value_n, value_strides, channels, top, bottom, width, rows, 0, width * step)
     for c in range(inner):
-        for t in range(taps):
-            keys_n[c * plane + t] = keys[(n * inner + c) * taps + t]
+        at = (n * inner + c) * (small * small + large * large) + first_tap
+        keys_n[c * plane : c * plane + taps] = keys[at : at + taps]
 
     for i in range(first, last):
         row = window_start(i, height, size)
@@ -288,10 +276,35 @@ def contmix_forward_piece(
             scale = splat(value.dtype.type(1) / denominator)
             for t in range(0, plane, lanes(kernel)):
                 store(kernel, t, mul(load(kernel, t), scale))
-            at = b * sum_strides[0] + g * sum_strides[1] + i * width + j
-            log_sum[at] = peak + np.log(denominator)
+            log_sum[log_sum_n + i * width + j] = peak + np.log(denominator)
         gather(kernels, plane, rows, row - top, width, size, step, mixed)
         unpack(mixed, out, value_n, value_strides, channels, i, i + 1, width, 0, False)
+
+
+@njit(**COMPILE)
+def contmix_forward_piece(
+    item,
+    query,
+    query_strides,
+    keys,
+    bias,
+    rpb_small,
+    rpb_large,
+    value,
+    value_strides,
+    out,
+    log_sum,
+    sizes,
+):
+    """ContMix of some rows of a map. `out` has the strides of `value`.
+
+    keys (B, G, c, T), bias (T), the tables and log_sum (B, 2, G, H, W) are contiguous.
+    sizes: B, G, c, C, H, W, ks, kl and into how many strips of rows a map is cut.
+    """
+    maps = (value, value_strides, out, log_sum, sizes)
+    for half in range(2):
+        rpb = rpb_large if half else rpb_small
+        contmix_forward_half(half, item, query, query_strides, keys, bias, rpb, *maps)
 
 
 @njit(**COMPILE)
@@ -301,13 +314,13 @@ def contmix_forward(pieces, threads, *args):
 
 
 @njit(**COMPILE)
-def contmix_backward_piece(
+def contmix_backward_half(
+    half,
     n,
     grad_out,
     grad_strides,
     out,
     log_sum,
-    sum_strides,
     query,
     query_strides,
     keys,
@@ -322,12 +335,10 @@ def contmix_backward_piece(
     grad_value,
     sizes,
 ):
-    """Gradients of one half. grad_value is written; to the others is added.
-
-    grad_query (B, G, c, H, W) has the strides of `query`, out and grad_value those of `value`;
-    grad_keys (B, G, c, K·K), grad_bias (B, G, K·K) and grad_rpb (B, G, 2K-1, 2K-1) are contiguous.
-    """
-    batch, groups, inner, channels, height, width, size, _ = sizes
+    """Gradients of one half. What the second half finds in grad_query, it adds to."""
+    batch, groups, inner, channels, height, width, small, large, _ = sizes
+    size, first_tap = (large, small * small) if half else (small, 0)
+    every = small * small + large * large
     taps, table_size = size * size, (2 * size - 1) ** 2
     step, inner_step = padded(channels, value), padded(inner, value)
     plane, line, beyond = padded(taps, value), room(size, value), 2 * lanes(value)
@@ -347,7 +358,7 @@ def contmix_backward_piece(
     grad_kernels = scratch(tiled(width) * line, value)
     biases = scratch(plane + beyond, value)
     tap_biases = scratch(plane + beyond, value)
-    tap_biases[:taps] = bias
+    tap_biases[:taps] = bias[first_tap : first_tap + taps]
     table = scratch(table_size + beyond, value)
     table[:table_size] = rpb[g * table_size : (g + 1) * table_size]
     grad_biases = scratch(plane + beyond, value)  # of the pixels since the table was moved
@@ -356,14 +367,15 @@ def contmix_backward_piece(
     mask = scratch(size + beyond, value)
     mask[:size] = one
 
-    value_n = b * value_strides[0] + g * value_strides[1]
+    value_n = b * value_strides[0] + half * value_strides[1] + g * value_strides[2]
     query_n = b * query_strides[0] + g * query_strides[1]
-    grad_n = b * grad_strides[0] + g * grad_strides[1]
+    grad_n = b * grad_strides[0] + half * grad_strides[1] + g * grad_strides[2]
+    log_sum_n = ((b * 2 + half) * groups + g) * height * width
     pack_planes(value, value_n, value_strides, channels, height, width, map_plane, planes)
     for c in range(inner):
+        at = (n * inner + c) * every + first_tap
         for t in range(taps):
-            keys_n[c * plane + t] = keys[(n * inner + c) * taps + t]
-            keys_t[t * inner_step + c] = keys[(n * inner + c) * taps + t]
+            keys_n[c * plane + t] = keys_t[t * inner_step + c] = keys[at + t]
 
     for i in range(height):
         row = window_start(i, height, size)
@@ -384,7 +396,7 @@ def contmix_backward_piece(
             for c in range(0, step, lanes(grads)):
                 inward = fma(load(grads, at + c), load(outs, at + c), inward)
             inward = splat(total(inward))
-            log_sums = splat(log_sum[b * sum_strides[0] + g * sum_strides[1] + i * width + j])
+            log_sums = splat(log_sum[log_sum_n + i * width + j])
 
             kernel, grad_kernel = kernels[j * plane :], grad_kernels[j * line :]
             store(grad_kernel, taps, splat(zero))
@@ -413,7 +425,8 @@ def contmix_backward_piece(
         add_transposed_times(
             grad_kernels, line, width, tiled(taps), queries, inner_step, grad_keys_t
         )
-        unpack(grad_queries, grad_query, query_n, query_strides, inner, i, i + 1, width, 0, True)
+        more = half == 1  # than the first half wrote
+        unpack(grad_queries, grad_query, query_n, query_strides, inner, i, i + 1, width, 0, more)
 
     unpack(
         grad_rows,
@@ -428,15 +441,82 @@ def contmix_backward_piece(
         False,
     )
     for c in range(inner):
+        at = (n * inner + c) * every + first_tap
         for t in range(taps):
-            grad_keys[(n * inner + c) * taps + t] += grad_keys_t[t * inner_step + c]
+            grad_keys[at + t] = grad_keys_t[t * inner_step + c]
     for t in range(taps):
-        grad_bias[n * taps + t] += grad_bias_n[t]
+        grad_bias[n, first_tap + t] = grad_bias_n[t]
     for t in range(table_size):
-        grad_rpb[n * table_size + t] += grad_table[t]
+        grad_rpb[b, g * table_size + t] = grad_table[t]
 
 
 @njit(**COMPILE)
-def contmix_backward(pieces, threads, *args):
-    """:func:`contmix_backward_piece` for every piece."""
-    share(contmix_backward_piece, pieces, threads, args)
+def contmix_backward_piece(
+    n,
+    grad_out,
+    grad_strides,
+    out,
+    log_sum,
+    query,
+    query_strides,
+    keys,
+    bias,
+    rpb_small,
+    rpb_large,
+    value,
+    value_strides,
+    grad_query,
+    grad_keys,
+    grad_bias,
+    grad_rpb_small,
+    grad_rpb_large,
+    grad_value,
+    sizes,
+):
+    """Gradients of map n, each with the strides of its tensor.
+
+    Those of the biases are of this map alone: grad_bias (B·G, T), grad_rpb_small (B, G·(2·ks - 1)²)
+    and grad_rpb_large alike.
+    """
+    given = (grad_out, grad_strides, out, log_sum, query, query_strides, keys, bias)
+    for half in range(2):
+        rpb = rpb_large if half else rpb_small
+        grad_rpb = grad_rpb_large if half else grad_rpb_small
+        grads = (grad_query, grad_keys, grad_bias, grad_rpb, grad_value, sizes)
+        contmix_backward_half(half, n, *given, rpb, value, value_strides, *grads)
+
+
+@njit(**COMPILE)
+def contmix_backward(
+    pieces,
+    threads,
+    grad_out,
+    grad_strides,
+    out,
+    log_sum,
+    query,
+    query_strides,
+    keys,
+    bias,
+    rpb_small,
+    rpb_large,
+    value,
+    value_strides,
+    grad_query,
+    grad_keys,
+    grad_bias,
+    grad_rpb_small,
+    grad_rpb_large,
+    grad_value,
+    sizes,
+):
+    """:func:`contmix_backward_piece` for every piece, and the sums over maps and images."""
+    batch = sizes[0]
+    biases = np.empty((pieces, len(bias)), value.dtype)
+    smalls = np.empty((batch, len(rpb_small)), value.dtype)
+    larges = np.empty((batch, len(rpb_large)), value.dtype)
+    maps = (grad_out, grad_strides, out, log_sum, query, query_strides)
+    given = (keys, bias, rpb_small, rpb_large, value, value_strides)
+    grads = (grad_query, grad_keys, biases, smalls, larges, grad_value, sizes)
+    share(contmix_backward_piece, pieces, threads, maps + given + grads)
+    grad_bias[:], grad_rpb_small[:], grad_rpb_large[:] = biases.sum(0), smalls.sum(0), larges.sum(0)
