@@ -117,8 +117,8 @@ def in_vectors(numbers, like):
     for b in range(batch):
         for c in range(0, channels, step):
             first = (b * padded(channels, like) + c) * number
-            for n in range(number):
-                for lane in range(min(step, channels - c)):
+            for lane in range(min(step, channels - c)):
+                for n in range(number):
                     vectors[first + n * step + lane] = numbers[b, n, c + lane]
     return vectors
 

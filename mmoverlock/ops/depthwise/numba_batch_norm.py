@@ -30,7 +30,7 @@ from mmoverlock.ops.numba_maps import (
 from mmoverlock.ops.simd import add, fma, lanes, load, mul, splat, store, sub
 from mmoverlock.ops.threads import share
 
-from .numba_kernels import convolve, correlate, pack_padded, place, taps_in_vectors
+from .numba_kernels import add_taps, convolve, correlate, pack_padded, place, taps_in_vectors
 
 
 @njit(**COMPILE)
@@ -268,4 +268,4 @@ def backward(
     grad_taps = scratch(pieces * every * lanes(x), x)
     given = (grad_out, grad_strides, x, strides, flipped, branches, maps, in_vectors(mixes, x))
     share(backward_piece, pieces, threads, given + (grad_x, grad_taps, sizes))
-    grad_weight[:] = add_strips(grad_taps, batch, strips, every, channels).sum(0).T
+    add_taps(threads, grad_taps, batch, strips, grad_weight)

@@ -29,7 +29,7 @@ from mmoverlock.ops.numba_maps import (
 from mmoverlock.ops.simd import add, fma, lanes, load, mul, splat, store
 from mmoverlock.ops.threads import share
 
-from .numba_kernels import convolve, correlate, place, taps_in_vectors
+from .numba_kernels import add_taps, convolve, correlate, place, taps_in_vectors
 
 TINY = np.finfo(np.float64).tiny
 
@@ -285,6 +285,6 @@ def backward(
     grad_taps = scratch(pieces * number * lanes(x), x)
     given = (grad_out, grad_strides, x, strides, taps, offsets, flipped, mix)
     share(backward_piece, pieces, threads, given + (grad_x, grad_taps, grad_offsets, sizes))
-    grad_weight[:] = add_strips(grad_taps, batch, strips, number, channels).sum(0).T
+    add_taps(threads, grad_taps, batch, strips, grad_weight)
     totals = add_strips(grad_offsets, batch, strips, 2, channels)
     grad_shift[:], grad_bias[:] = totals[:, 0].sum(0), totals[:, 1].sum(0)

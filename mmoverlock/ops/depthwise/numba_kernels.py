@@ -16,7 +16,6 @@ from numpy import expand_dims
 from mmoverlock.ops.numba_maps import (
     COMPILE,
     TILE,
-    add_strips,
     aligned,
     in_vectors,
     pack,
@@ -25,12 +24,14 @@ from mmoverlock.ops.numba_maps import (
     unpack,
 )
 from mmoverlock.ops.simd import (
+    add,
     fma_each,
     fma_pairs,
     lanes,
     load,
     repeat,
     splat,
+    store,
     store_each,
 )
 from mmoverlock.ops.threads import share
@@ -133,6 +134,31 @@ def correlate(padded, line, grads, grads_at, size, dilation, height, width, out)
 def taps_in_vectors(weight, like):
     """Taps (C, T) as (vectors of channels, T, lanes), flat; see :func:`.in_vectors`."""
     return in_vectors(expand_dims(weight.T, 0), like)
+
+
+@njit(**COMPILE)
+def add_taps_piece(item, taps, batch, strips, weight):
+    """One vector of channels of :func:`add_taps`."""
+    (channels, number), step = weight.shape, lanes(taps)
+    vectors, line = -(-channels // step), number * step
+    totals = aligned(line, taps)
+    for t in range(0, line, step):
+        total = splat(taps.dtype.type(0))
+        for b in range(batch):
+            for strip in range(strips):
+                total = add(total, load(taps, ((b * vectors + item) * strips + strip) * line + t))
+        store(totals, t, total)
+    c = item * step
+    for lane in range(min(step, channels - c)):
+        for n in range(number):
+            weight[c + lane, n] = totals[n * step + lane]
+
+
+@njit(**COMPILE)
+def add_taps(threads, taps, batch, strips, weight):
+    """Taps of all pieces, (B, vectors of channels, strips, T, lanes), flat → their sums (C, T)."""
+    vectors = -(-len(weight) // lanes(taps))
+    share(add_taps_piece, vectors, threads, (taps, batch, strips, weight))
 
 
 @njit(**COMPILE)
@@ -245,8 +271,8 @@ def backward(
     pieces, threads, grad_out, grad_strides, x, strides, weight, grad_x, grad_weight, sizes
 ):
     """:func:`backward_piece` for every piece, with weight and its gradient (C, K·K)."""
-    (channels, number), batch, strips = weight.shape, sizes[0], sizes[-1]
-    flipped, taps = taps_in_vectors(weight[:, ::-1], x), scratch(pieces * number * lanes(x), x)
+    flipped = taps_in_vectors(weight[:, ::-1], x)
+    taps = scratch(pieces * weight.shape[1] * lanes(x), x)
     args = (grad_out, grad_strides, x, strides, flipped, grad_x, taps, sizes)
     share(backward_piece, pieces, threads, args)
-    grad_weight[:] = add_strips(taps, batch, strips, number, channels).sum(0).T
+    add_taps(threads, taps, sizes[0], sizes[-1], grad_weight)
