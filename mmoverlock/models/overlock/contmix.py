@@ -129,10 +129,10 @@ class ContMixBase(nn.Module):
             (B, dim, H, W): the first half by the small kernels, the second by the large ones.
         """
         groups = self.num_groups
-        query = self.scale * self.weight_query(query)
+        key = self.scale * self.weight_key(key)  # which is smaller than the query
         return contmix(
-            query.unflatten(1, (groups, -1)),
-            self.weight_key(key).flatten(2).unflatten(1, (groups, -1)),
+            self.weight_query(query).unflatten(1, (groups, -1)),
+            key.flatten(2).unflatten(1, (groups, -1)),
             value.unflatten(1, (2, groups, -1)),
             self.weight_proj.weight.flatten(1),
             self.weight_proj.bias,

@@ -106,7 +106,7 @@ def contmix(
     """Context-mixing dynamic convolution (OverLoCK, section 3.3).
 
     Args:
-        query: (B, G, c, H, W), already scaled.
+        query: (B, G, c, H, W), scaled, unless the key is.
         key: (B, G, c, L), the context summarised in L regions.
         value: (B, 2, G, C, H, W): the half for the small kernels and the half for the large.
         proj_weight: (ks² + kl², L), maps affinities to the taps of both kernels.

@@ -260,22 +260,20 @@ def contmix_forward_half(
             if offset != previous:
                 tap_bias(tap_biases, table, row - i + size - 1, offset, size, biases)
                 previous = offset
-            kernel = kernels[j * plane :]
-            peaks = splat(value.dtype.type(-np.inf))
-            for t in range(0, plane, lanes(kernel)):
-                logits = add(load(kernel, t), load(biases, t))
+            at, peaks = j * plane, splat(value.dtype.type(-np.inf))
+            for t in range(0, plane, lanes(value)):
+                logits = add(load(kernels, at + t), load(biases, t))
                 peaks = maximum(peaks, logits)
-                store(kernel, t, logits)
-            peak = highest(peaks)
-            sums = splat(value.dtype.type(0))
-            for t in range(0, plane, lanes(kernel)):
-                terms = exp(sub(load(kernel, t), splat(peak)))
+                store(kernels, at + t, logits)
+            peak, sums = highest(peaks), splat(value.dtype.type(0))
+            for t in range(at, at + plane, lanes(value)):
+                terms = exp(sub(load(kernels, t), splat(peak)))
                 sums = add(sums, terms)
-                store(kernel, t, terms)
+                store(kernels, t, terms)
             denominator = total(sums)
             scale = splat(value.dtype.type(1) / denominator)
-            for t in range(0, plane, lanes(kernel)):
-                store(kernel, t, mul(load(kernel, t), scale))
+            for t in range(at, at + plane, lanes(value)):
+                store(kernels, t, mul(load(kernels, t), scale))
             log_sum[log_sum_n + i * width + j] = peak + np.log(denominator)
         gather(kernels, plane, rows, row - top, width, size, step, mixed)
         unpack(mixed, out, value_n, value_strides, channels, i, i + 1, width, 0, False)
@@ -391,24 +389,24 @@ def contmix_backward_half(
             if offset != previous:
                 tap_bias(tap_biases, table, row - i + size - 1, offset, size, biases)
                 previous = offset
-            at = j * step
             inward = splat(zero)  # Σ_t kernel[t] · grad_kernel[t]
-            for c in range(0, step, lanes(grads)):
-                inward = fma(load(grads, at + c), load(outs, at + c), inward)
+            for at in range(j * step, (j + 1) * step, lanes(grads)):
+                inward = fma(load(grads, at), load(outs, at), inward)
             inward = splat(total(inward))
             log_sums = splat(log_sum[log_sum_n + i * width + j])
 
-            kernel, grad_kernel = kernels[j * plane :], grad_kernels[j * line :]
-            store(grad_kernel, taps, splat(zero))
-            for t in range(0, taps, lanes(kernel)):
-                weights = exp(sub(add(load(kernel, t), load(biases, t)), log_sums))
-                pull = mul(weights, sub(load(grad_kernel, t), inward))
-                store(kernel, t, weights)
-                store(grad_kernel, t, pull)
+            at, grad_at = j * plane, j * line
+            store(grad_kernels, grad_at + taps, splat(zero))
+            for t in range(0, taps, lanes(kernels)):
+                logits = add(load(kernels, at + t), load(biases, t))
+                weights = exp(sub(logits, log_sums))
+                pull = mul(weights, sub(load(grad_kernels, grad_at + t), inward))
+                store(kernels, at + t, weights)
+                store(grad_kernels, grad_at + t, pull)
                 store(grad_biases, t, add(load(grad_biases, t), pull))
             if j == width - 1 or offset != window_start(j + 1, width, size) - j + size - 2:
                 add_to_table(grad_biases, mask, grad_table, row - i + size - 1, offset, size)
-                for t in range(0, taps, lanes(kernel)):
+                for t in range(0, taps, lanes(kernels)):
                     store(grad_bias_n, t, add(load(grad_bias_n, t), load(grad_biases, t)))
                     store(grad_biases, t, splat(zero))
         scatter(kernels, plane, grads, width, size, step, grad_rows, row)
