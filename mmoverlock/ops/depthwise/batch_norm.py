@@ -12,12 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmoverlock.ops.numba_maps import TILE
 from mmoverlock.ops.numba_tensors import array, dense, flat
-from mmoverlock.ops.simd import VECTOR_BYTES
 
 from . import numba_batch_norm
-from .numba_cpu import vectors_and_strips
+from .numba_cpu import empty_maps, vectors_and_strips
 
 
 @cache
@@ -37,14 +35,6 @@ def _plan(
     return vectors * strips, branches, (*x.shape, len(branches), reach, strips)
 
 
-def _empty_maps(x: Tensor, number: int) -> Tensor:
-    """Memory for the maps of `number` branches, padded to whole vectors and tiles."""
-    height, width = x.shape[2:]
-    vectors, _ = vectors_and_strips(x)
-    lanes, tiles = VECTOR_BYTES // x.dtype.itemsize, -(-width // TILE)
-    return x.new_empty(vectors * number * height * tiles * TILE * lanes)
-
-
 @torch.library.custom_op('mmoverlock::depthwise_batch_norm', mutates_args=())
 def _op(
     x: Tensor,
@@ -57,7 +47,7 @@ def _op(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     x = dense(x)
     pieces, branches, sizes = _plan(x, kernel_sizes, dilations)
-    maps, out = _empty_maps(x, len(gamma)), torch.empty_like(x)
+    maps, out = empty_maps(x, len(gamma)), torch.empty_like(x)
     mean, var = (torch.empty_like(gamma, dtype=torch.float64) for _ in range(2))
     numba_batch_norm.forward(
         pieces,
@@ -81,7 +71,7 @@ def _op(
 @_op.register_fake
 def _(x, weight, gamma, beta, kernel_sizes, dilations, eps):
     mean, var = (torch.empty_like(gamma, dtype=torch.float64) for _ in range(2))
-    return torch.empty_like(x), mean, var, _empty_maps(x, len(gamma))
+    return torch.empty_like(x), mean, var, empty_maps(x, len(gamma))
 
 
 @torch.library.custom_op('mmoverlock::depthwise_batch_norm_backward', mutates_args=())

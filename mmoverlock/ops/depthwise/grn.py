@@ -13,7 +13,7 @@ from mmoverlock.ops.numba_tensors import array, dense, flat
 from mmoverlock.ops.simd import VECTOR_BYTES
 
 from . import numba_grn
-from .numba_cpu import STRIP_BYTES, vectors_and_strips
+from .numba_cpu import STRIP_BYTES, empty_maps, vectors_and_strips
 
 
 def _plan(x: Tensor, size: int) -> tuple[int, tuple[int, ...]]:
@@ -22,6 +22,11 @@ def _plan(x: Tensor, size: int) -> tuple[int, tuple[int, ...]]:
     vectors, strips = vectors_and_strips(x)
     strips = min(max(strips, height * width * VECTOR_BYTES // STRIP_BYTES), height)
     return vectors * strips, (*x.shape, size, strips)
+
+
+def _results(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Memory for the result, for the norms of the channels, and for the convolution's result."""
+    return torch.empty_like(x), x.new_empty(x.shape[:2], dtype=torch.float64), empty_maps(x)
 
 
 @torch.library.custom_op('mmoverlock::gelu_depthwise_grn', mutates_args=())
@@ -33,10 +38,10 @@ def _op(
     gamma: Tensor,
     beta: Tensor,
     eps: float,
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor]:
     x = dense(x)
     pieces, sizes = _plan(x, weight.shape[-1])
-    out, norm = torch.empty_like(x), x.new_empty(x.shape[:2], dtype=torch.float64)
+    out, norm, y = _results(x)
     numba_grn.forward(
         pieces,
         torch.get_num_threads(),
@@ -50,14 +55,15 @@ def _op(
         eps,
         flat(out),
         array(norm),
+        flat(y),
         sizes,
     )
-    return out, norm
+    return out, norm, y
 
 
 @_op.register_fake
 def _(x, shift, weight, bias, gamma, beta, eps):
-    return torch.empty_like(x), x.new_empty(x.shape[:2], dtype=torch.float64)
+    return _results(x)
 
 
 @torch.library.custom_op('mmoverlock::gelu_depthwise_grn_backward', mutates_args=())
@@ -69,6 +75,7 @@ def _backward_op(
     bias: Tensor,
     gamma: Tensor,
     norm: Tensor,
+    y: Tensor,
     eps: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     x = dense(x)
@@ -86,6 +93,7 @@ def _backward_op(
         array(bias),
         array(gamma),
         array(norm),
+        flat(y),
         eps,
         flat(grad_x),
         *(array(grad.flatten(1) if grad.dim() > 1 else grad) for grad in grads),
@@ -95,16 +103,16 @@ def _backward_op(
 
 
 @_backward_op.register_fake
-def _(grad_out, x, shift, weight, bias, gamma, norm, eps):
+def _(grad_out, x, shift, weight, bias, gamma, norm, y, eps):
     return tuple(torch.empty_like(tensor) for tensor in (x, shift, weight, bias, gamma, gamma))
 
 
 def _setup_context(ctx, inputs, output):
     x, shift, weight, bias, gamma, _, ctx.eps = inputs
-    _, norm = output
-    ctx.mark_non_differentiable(norm)
+    _, norm, y = output
+    ctx.mark_non_differentiable(norm, y)
     ctx.set_materialize_grads(False)
-    ctx.save_for_backward(x, shift, weight, bias, gamma, norm)
+    ctx.save_for_backward(x, shift, weight, bias, gamma, norm, y)
 
 
 def _backward(ctx, grad_out, *_):

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mmoverlock.ops.numba_maps import TILE
 from mmoverlock.ops.numba_tensors import array, dense, flat
 from mmoverlock.ops.simd import VECTOR_BYTES
 
@@ -30,6 +31,14 @@ def vectors_and_strips(x: Tensor) -> tuple[int, int]:
     batch, channels, height, _ = x.shape
     vectors = batch * -(-channels * x.dtype.itemsize // VECTOR_BYTES)
     return vectors, min(-(-2 * torch.get_num_threads() // vectors), height)
+
+
+def empty_maps(x: Tensor, number: int = 1) -> Tensor:
+    """Memory for `number` maps of the size of x, padded to whole vectors and tiles."""
+    height, width = x.shape[2:]
+    vectors, _ = vectors_and_strips(x)
+    lanes, tiles = VECTOR_BYTES // x.dtype.itemsize, -(-width // TILE)
+    return x.new_empty(vectors * number * height * tiles * TILE * lanes)
 
 
 def _prepare(

@@ -1,13 +1,13 @@
 """Loops of GELU, depthwise convolution and GRN, one behind the other, in training.
 
-What lies between input and output is not stored: every loop reads the input, and makes GELU and
-convolution of its rows again.
+The convolution's result y is kept for the backward pass, (B, vectors of channels, H, tiled(W),
+lanes); the GELU is made again.
 
 A thread takes one vector of channels of some rows of an image. Taps are (vectors of channels, K·K,
 lanes), and numbers of channels likewise, with all images' vectors where every image has its own, or
-with all pieces where they are sums over a piece. `offsets` are what is added to the input, and the
-bias of the convolution. `sizes` is B, C, H, W, K and into how many strips of rows a map is cut.
-Arrays of one dimension are contiguous, but for those with strides.
+with all pieces where they are sums over a piece. `shift` is added to the input. `sizes` is B, C, H,
+W, K and into how many strips of rows a map is cut. Arrays of one dimension are contiguous, but for
+those with strides.
 """
 
 from __future__ import annotations
@@ -42,107 +42,90 @@ def clear(rows, first, last):
 
 
 @njit(**COMPILE)
-def convolve_activated(
-    x, start, strides, taps, offsets, c, count, first, last, sizes, activated, slopes, out
-):
-    """Rows first to last of the convolution of GELU(x + offset), to `out`, rows of whole tiles.
+def activate(x, start, strides, offset, count, first, last, activated, slopes, sizes):
+    """GELU(x + offset) of rows first to last, with the zero padding that the convolution wants.
 
-    `activated` is the activated map, with the zero padding that the convolution wants. Derivatives
-    of the GELU go to `slopes`, unless it is empty.
+    Derivatives of the GELU go to `slopes`, rows of whole tiles, unless it is empty; both have rows
+    of padding above.
     """
     _, _, height, width, size, _ = sizes
     step, halo = lanes(x), size // 2
-    line = (tiled(width) + 2 * halo) * step
+    flat_line = tiled(width) * step
+    line = flat_line + 2 * halo * step
     top, bottom = max(first - halo, 0), min(last + halo, height)
     source, here, row, column = pixels(x, start, strides, count, top, bottom, width)
-    offset = load(offsets, 2 * c)
     clear(activated, 0, (top - first + halo) * line)
     clear(activated, (bottom - first + halo) * line, (last - first + 2 * halo) * line)
-    for i in range(bottom - top):
-        edge = (top - first + halo + i) * line
-        to, at = edge + halo * step, here + i * row
+    for i in range(top, bottom):
+        edge, slope_at = (i - first + halo) * line, (i - first + halo) * flat_line
+        to, at = edge + halo * step, here + (i - top) * row
         clear(activated, edge, to)
         clear(activated, to + width * step, edge + line)
         if len(slopes):
             for j in range(width):
                 value, slope = gelu_and_slope(add(load(source, at + j * column), offset))
                 store(activated, to + j * step, value)
-                store(slopes, (i * tiled(width) + j) * step, slope)
+                store(slopes, slope_at + j * step, slope)
         else:
             for j in range(width):
                 value = gelu(add(load(source, at + j * column), offset))
                 store(activated, to + j * step, value)
-    kernel, bias = taps[c * size * size :], offsets[2 * c + step :]
-    convolve(activated, line, kernel, bias, size, 1, last - first, width, out, False)
 
 
 @njit(**COMPILE)
-def buffers(rows, sizes, x):
-    """Memory for `rows` rows with the padding around them, and for them alone."""
-    _, _, _, width, size, _ = sizes
-    step, halo = lanes(x), size // 2
-    with_padding = (rows + 2 * halo) * (tiled(width) + 2 * halo) * step
-    return aligned(with_padding, x), aligned(rows * tiled(width) * step, x)
-
-
-@njit(**COMPILE)
-def convolved(item, x, strides, taps, offsets, sizes):
-    """What the piece has of the convolution's result y, rows of whole tiles."""
-    _, channels, height, _, _, strips = sizes
-    _, b, c, count, first, last = place(item, channels, height, strips, x)
-    activated, y = buffers(last - first, sizes, x)
-    start = b * strides[0] + c * strides[1]
-    convolve_activated(
-        x, start, strides, taps, offsets, c, count, first, last, sizes, activated, y[:0], y
-    )
-    return y
-
-
-@njit(**COMPILE)
-def squares_piece(item, x, strides, taps, offsets, squares, sizes):
-    """Σ y²."""
-    width, step, zero = sizes[3], lanes(x), splat(x.dtype.type(0))
-    y = convolved(item, x, strides, taps, offsets, sizes)
+def convolve_piece(item, x, strides, shift, taps, bias, y, squares, sizes):
+    """y, and Σ y²."""
+    _, channels, height, width, size, strips = sizes
+    step, halo, zero = lanes(x), size // 2, splat(x.dtype.type(0))
+    n, b, c, count, first, last = place(item, channels, height, strips, x)
+    rows, flat_line = last - first, tiled(width) * step
+    line = flat_line + 2 * halo * step
+    activated = aligned((rows + 2 * halo) * line, x)
+    start, offset = b * strides[0] + c * strides[1], load(shift, c)
+    activate(x, start, strides, offset, count, first, last, activated, y[:0], sizes)
+    kernel, out = taps[c * size * size :], y[(n * height + first) * flat_line :]
+    convolve(activated, line, kernel, bias[c:], size, 1, rows, width, out, False)
     total = zero
-    for row in range(0, len(y), tiled(width) * step):
+    for i in range(rows):
         along = zero
         for j in range(width):
-            here = load(y, row + j * step)
+            here = load(out, i * flat_line + j * step)
             along = fma(here, here, along)
         total = add(total, along)
     store(squares, item * step, total)
 
 
 @njit(**COMPILE)
-def scale_piece(item, x, strides, taps, offsets, line, out, sizes):
-    """out = line[0] · y + line[1], with the strides of x; every image has its own `line`."""
+def scale_piece(item, y, factors, out, strides, sizes):
+    """out (B, C, H, W) = factors[0] · y + factors[1]; every image has its own factors."""
     _, channels, height, width, _, strips = sizes
-    step = lanes(x)
-    n, b, c, count, first, last = place(item, channels, height, strips, x)
-    y = convolved(item, x, strides, taps, offsets, sizes)
-    factor, offset = load(line, 2 * n * step), load(line, 2 * n * step + step)
-    for at in range(0, len(y), step):
-        store(y, at, fma(load(y, at), factor, offset))
-    start = b * strides[0] + c * strides[1] + first * strides[2]
-    unpack(y, out, start, strides, count, 0, last - first, width, tiled(width) * step, False)
+    step = lanes(y)
+    n, b, c, count, first, last = place(item, channels, height, strips, y)
+    line, start = tiled(width) * step, b * strides[0] + c * strides[1]
+    factor, offset = load(factors, 2 * n * step), load(factors, 2 * n * step + step)
+    mixed = aligned(line, y)
+    for i in range(first, last):
+        for j in range(0, width * step, step):
+            store(mixed, j, fma(load(y, (n * height + i) * line + j), factor, offset))
+        unpack(mixed, out, start, strides, count, i, i + 1, width, line, False)
 
 
 @njit(**COMPILE)
-def sums_piece(item, grad_out, grad_strides, x, strides, taps, offsets, sums, sizes):
+def sums_piece(item, grad_out, strides, y, sums, sizes):
     """Σ grad_out and Σ grad_out · y."""
     _, channels, height, width, _, strips = sizes
-    step, zero = lanes(x), splat(x.dtype.type(0))
-    _, b, c, count, first, last = place(item, channels, height, strips, x)
-    y = convolved(item, x, strides, taps, offsets, sizes)
-    start = b * grad_strides[0] + c * grad_strides[1]
-    grads, here, row, column = pixels(grad_out, start, grad_strides, count, first, last, width)
+    step, zero = lanes(y), splat(y.dtype.type(0))
+    n, b, c, count, first, last = place(item, channels, height, strips, y)
+    start = b * strides[0] + c * strides[1]
+    grads, here, row, column = pixels(grad_out, start, strides, count, first, last, width)
     total, weighted = zero, zero
-    for i in range(last - first):
+    for i in range(first, last):
         along, weighted_along = zero, zero
+        at, from_ = (n * height + i) * tiled(width) * step, here + (i - first) * row
         for j in range(width):
-            grad = load(grads, here + i * row + j * column)
+            grad = load(grads, from_ + j * column)
             along = add(along, grad)
-            weighted_along = fma(grad, load(y, (i * tiled(width) + j) * step), weighted_along)
+            weighted_along = fma(grad, load(y, at + j * step), weighted_along)
         total, weighted = add(total, along), add(weighted, weighted_along)
     store(sums, 2 * item * step, total)
     store(sums, 2 * item * step + step, weighted)
@@ -155,9 +138,9 @@ def backward_piece(
     grad_strides,
     x,
     strides,
-    taps,
-    offsets,
+    shift,
     flipped,
+    y,
     mix,
     grad_x,
     grad_taps,
@@ -172,73 +155,66 @@ def backward_piece(
     _, channels, height, width, size, strips = sizes
     step, halo, zero = lanes(x), size // 2, splat(x.dtype.type(0))
     n, b, c, count, first, last = place(item, channels, height, strips, x)
-    top, bottom = max(first - halo, 0), min(last + halo, height)
-    above, rows = max(top - halo, 0), last - first
+    top, bottom, rows = max(first - halo, 0), min(last + halo, height), last - first
     flat_line = tiled(width) * step
     line = flat_line + 2 * halo * step
-    activated, y = buffers(bottom - top, sizes, x)
-    grads, slopes = scratch((rows + 2 * halo) * line, x), aligned((rows + 4 * halo) * flat_line, x)
-    start = b * strides[0] + c * strides[1]
-    grad_start = b * grad_strides[0] + c * grad_strides[1]
-    convolve_activated(
-        x, start, strides, taps, offsets, c, count, top, bottom, sizes, activated, slopes, y
-    )
-    source, here, row, column = pixels(
-        grad_out, grad_start, grad_strides, count, top, bottom, width
-    )
+    activated, grads = aligned((rows + 2 * halo) * line, x), scratch((rows + 2 * halo) * line, x)
+    slopes, mixed = aligned((rows + 2 * halo) * flat_line, x), aligned(rows * flat_line, x)
+    start, offset = b * strides[0] + c * strides[1], load(shift, c)
+    activate(x, start, strides, offset, count, first, last, activated, slopes, sizes)
+    start = b * grad_strides[0] + c * grad_strides[1]
+    source, here, row, column = pixels(grad_out, start, grad_strides, count, top, bottom, width)
     direct, pull = load(mix, 2 * n * step), load(mix, 2 * n * step + step)
     grad_bias = zero
-    for i in range(bottom - top):
-        at, to = here + i * row, (top - first + halo + i) * line + halo * step
+    for i in range(top, bottom):
+        at, to = here + (i - top) * row, (i - first + halo) * line + halo * step
         along = zero
         for j in range(width):
-            grad = mul(load(y, i * flat_line + j * step), pull)
+            grad = mul(load(y, (n * height + i) * flat_line + j * step), pull)
             grad = fma(load(source, at + j * column), direct, grad)
             store(grads, to + j * step, grad)
             along = add(along, grad)
-        if first <= top + i < last:
+        if first <= i < last:
             grad_bias = add(grad_bias, along)
-    inner, middle = activated[(first - top) * line :], halo * (line + step)
-    grad_kernel = grad_taps[item * size * size * step :]
-    correlate(inner, line, grads, middle, size, 1, rows, width, grad_kernel)
-    kernel = flipped[c * size * size :]
-    convolve(grads, line, kernel, scratch(step, x), size, 1, rows, width, y, False)
-    grad_shift, slope = zero, slopes[(first - above) * flat_line :]
+    grad_kernel, middle = grad_taps[item * size * size * step :], halo * (line + step)
+    correlate(activated, line, grads, middle, size, 1, rows, width, grad_kernel)
+    kernel, zeros = flipped[c * size * size :], scratch(step, x)
+    convolve(grads, line, kernel, zeros, size, 1, rows, width, mixed, False)
+    grad_shift = zero
     for i in range(rows):
         along = zero
         for j in range(width):
             at = i * flat_line + j * step
-            grad = mul(load(y, at), load(slope, at))
-            store(y, at, grad)
+            grad = mul(load(mixed, at), load(slopes, at + halo * flat_line))
+            store(mixed, at, grad)
             along = add(along, grad)
         grad_shift = add(grad_shift, along)
     store(grad_offsets, 2 * item * step, grad_shift)
     store(grad_offsets, 2 * item * step + step, grad_bias)
-    start += first * strides[2]
-    unpack(y, grad_x, start, strides, count, 0, rows, width, flat_line, False)
+    start = b * strides[0] + c * strides[1] + first * strides[2]
+    unpack(mixed, grad_x, start, strides, count, 0, rows, width, flat_line, False)
 
 
 @njit(**COMPILE)
-def constants(shift, bias, weight, x):
-    """Offsets, and taps of weight (C, K·K), in vectors."""
-    offsets = np.empty((1, 2, len(bias)), x.dtype)
-    offsets[0, 0], offsets[0, 1] = shift, bias
-    return in_vectors(offsets, x), taps_in_vectors(weight, x)
+def one_each(numbers, like):
+    """A number for each channel, (C), as (vectors of channels, lanes), flat."""
+    return taps_in_vectors(np.expand_dims(numbers, 1), like)
 
 
 @njit(**COMPILE)
-def forward(pieces, threads, x, strides, shift, weight, bias, gamma, beta, eps, out, norm, sizes):
-    """GRN of y, to `out`, and the norms of y's channels, to norm (B, C), in float64."""
+def forward(
+    pieces, threads, x, strides, shift, weight, bias, gamma, beta, eps, out, norm, y, sizes
+):
+    """y, its GRN, to `out`, and the norms of y's channels, to norm (B, C), in float64."""
     batch, channels, _, _, _, strips = sizes
-    offsets, taps = constants(shift, bias, weight, x)
+    given = (one_each(shift, x), taps_in_vectors(weight, x), one_each(bias, x))
     squares, lines = aligned(pieces * lanes(x), x), np.empty((batch, 2, channels))
-    share(squares_piece, pieces, threads, (x, strides, taps, offsets, squares, sizes))
+    share(convolve_piece, pieces, threads, (x, strides, *given, y, squares, sizes))
     norm[:] = np.sqrt(add_strips(squares, batch, strips, 1, channels)[:, 0])
     for b in range(batch):
         lines[b, 0] = gamma * (norm[b] / (norm[b].mean() + eps)) + 1
         lines[b, 1] = beta
-    line = in_vectors(lines, x)
-    share(scale_piece, pieces, threads, (x, strides, taps, offsets, line, out, sizes))
+    share(scale_piece, pieces, threads, (y, in_vectors(lines, x), out, strides, sizes))
 
 
 @njit(**COMPILE)
@@ -254,6 +230,7 @@ def backward(
     bias,
     gamma,
     norm,
+    y,
     eps,
     grad_x,
     grad_shift,
@@ -265,10 +242,8 @@ def backward(
 ):
     """Gradients of everything that :func:`forward` takes."""
     batch, channels, _, _, _, strips = sizes
-    offsets, taps = constants(shift, bias, weight, x)
     sums, mixes = aligned(2 * pieces * lanes(x), x), np.empty((batch, 2, channels))
-    args = (grad_out, grad_strides, x, strides, taps, offsets, sums, sizes)
-    share(sums_piece, pieces, threads, args)
+    share(sums_piece, pieces, threads, (grad_out, grad_strides, y, sums, sizes))
     totals, gradient = add_strips(sums, batch, strips, 2, channels), np.zeros(channels)
     for b in range(batch):
         mean = norm[b].mean() + eps
@@ -283,7 +258,7 @@ def backward(
     flipped, number = taps_in_vectors(weight[:, ::-1], x), weight.shape[1]
     mix, grad_offsets = in_vectors(mixes, x), sums
     grad_taps = scratch(pieces * number * lanes(x), x)
-    given = (grad_out, grad_strides, x, strides, taps, offsets, flipped, mix)
+    given = (grad_out, grad_strides, x, strides, one_each(shift, x), flipped, y, mix)
     share(backward_piece, pieces, threads, given + (grad_x, grad_taps, grad_offsets, sizes))
     add_taps(threads, grad_taps, batch, strips, grad_weight)
     totals = add_strips(grad_offsets, batch, strips, 2, channels)
