@@ -8,7 +8,7 @@ from mmoverlock.ops.numba_maps import COMPILE, TILE, pack, padded, scratch, unpa
 from mmoverlock.ops.simd import lanes
 from mmoverlock.ops.threads import share
 
-from .numba_kernels import gather, pack_planes, project, room, scatter, window_start
+from .numba_windows import gather, pack_planes, project, room, scatter, window_start
 
 
 @njit(**COMPILE)

@@ -86,13 +86,17 @@ def _forward(
     numba_kernels.contmix_forward(
         batch * groups * strips,
         torch.get_num_threads(),
-        flat(query),
-        query.stride(),
-        *(flat(tensor.contiguous()) for tensor in (keys, bias, rpb_small, rpb_large)),
-        flat(value),
-        value.stride(),
-        flat(out),
-        flat(log_sum),
+        (
+            flat(query),
+            query.stride(),
+            flat(keys.contiguous()),
+            flat(bias.contiguous()),
+            flat(value),
+            value.stride(),
+            flat(out),
+            flat(log_sum),
+        ),
+        (flat(rpb_small.contiguous()), flat(rpb_large.contiguous())),
         sizes,
     )
     return out, log_sum
@@ -113,21 +117,26 @@ def _backward(
     keys, bias, *tables = (x.contiguous() for x in (keys, bias, rpb_small, rpb_large))
     sizes = batch, groups, *_ = _sizes(query, *tables, value)
     grads = tuple(torch.empty_like(tensor) for tensor in (query, keys, bias, *tables, value))
+    grad_query, grad_keys, grad_bias, *grad_tables, grad_value = map(flat, grads)
     numba_kernels.contmix_backward(
         batch * groups,
         torch.get_num_threads(),
-        flat(grad_out),
-        grad_out.stride(),
-        flat(out),
-        flat(log_sum),
-        flat(query),
-        query.stride(),
-        flat(keys),
-        flat(bias),
-        *map(flat, tables),
-        flat(value),
-        value.stride(),
-        *map(flat, grads),
+        (
+            flat(grad_out),
+            grad_out.stride(),
+            flat(out),
+            flat(log_sum),
+            flat(query),
+            query.stride(),
+            flat(keys),
+            flat(bias),
+            flat(value),
+            value.stride(),
+        ),
+        tuple(map(flat, tables)),
+        (grad_query, grad_keys, grad_value),
+        grad_bias,
+        tuple(grad_tables),
         sizes,
     )
     return grads

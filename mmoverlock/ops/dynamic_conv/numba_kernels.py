@@ -1,13 +1,9 @@
-"""Loops of ContMix, fused with its softmax, and what all loops of the numba backend share.
+"""Loops of ContMix, fused with its softmax.
 
 A map is what one group of one image sees. A thread copies the map into scratch memory, in the
 layouts that its vectors want, and then goes through it row by row. What concerns all pixels alike,
-queries and keys, is a product of matrices over a row; what concerns the window of a pixel is done
-pixel by pixel, or for TILE neighbours at once where the border makes them share a window:
-
-- project: a pixel's channels against the taps of its window (gradient of the kernel),
-- gather: sum taps, each a row of channels (output),
-- scatter: add a pixel's channels to taps, each a row of channels (gradient of value).
+queries and keys, is a product of matrices over a row; for what concerns the window of a pixel see
+numba_windows.py.
 
 Tensors come as flat arrays with their strides in elements, so that any layout runs the same code.
 Scratch is padded to whole vectors and tiles.
@@ -25,7 +21,6 @@ from mmoverlock.ops.simd import (
     fma,
     fma_each,
     fma_splats,
-    fma_sum,
     highest,
     lanes,
     load,
@@ -40,11 +35,7 @@ from mmoverlock.ops.simd import (
 )
 from mmoverlock.ops.threads import share
 
-
-@njit(**COMPILE)
-def window_start(i, length, size):
-    """First row or column of the window of pixel i: NATTEN's rule."""
-    return min(max(i - size // 2, 0), length - size)
+from .numba_windows import gather, pack_planes, project, room, scatter, window_start
 
 
 @njit(**COMPILE)
@@ -75,124 +66,6 @@ def add_transposed_times(left, stride, rows, inner, right, columns, out):
 
 
 @njit(**COMPILE)
-def together(j, width, size):
-    """How many pixels of a row are taken at once from pixel j on: TILE, if they share a window."""
-    last = j + TILE - 1
-    alike = last < width and window_start(last, width, size) == window_start(j, width, size)
-    return TILE if alike else 1
-
-
-@njit(**COMPILE)
-def room(size, array):
-    """Elements between the taps of neighbouring pixels: some are written behind a pixel's taps."""
-    return padded(tiled(size) * size + lanes(array), array)
-
-
-@njit(**COMPILE)
-def project(pixels, step, channels, planes, plane, row, width, size, out):
-    """out[j, a, b] = Σ_c pixels[j, c] · planes[c, row + a, start(j) + b]
-
-    Vectors reach beyond a row of taps; the next row, stored later, overwrites what is too much.
-    """
-    line, zero = room(size, out), splat(out.dtype.type(0))
-    j = 0
-    while j < width:
-        start, number = row * width + window_start(j, width, size), together(j, width, size)
-        at, to, b = j * step, j * line, padded(size, out) - lanes(out)
-        while b >= 0:
-            if number == TILE:
-                for a in range(size):
-                    sums, source = repeat(zero, TILE), start + a * width + b
-                    for c in range(channels):
-                        values = load(planes, c * plane + source)
-                        sums = fma_splats(sums, pixels, at + c, step, values)
-                    store_each(out, to + a * size + b, line, sums)
-            else:
-                for a in range(0, size, TILE):
-                    sums, source = repeat(zero, TILE), start + a * width + b
-                    for c in range(channels):
-                        factor = splat(pixels[at + c])
-                        sums = fma_each(sums, planes, c * plane + source, width, factor)
-                    store_each(out, to + a * size + b, size, sums)
-            b -= lanes(out)
-        j += number
-
-
-@njit(**COMPILE)
-def gather(kernels, line, rows, row, width, size, step, out):
-    """out[j, c] = Σ_{a, b} kernels[j, a, b] · rows[row + a, start(j) + b, c]
-
-    For a pixel alone, four sums are kept, to hide the latency of an addition.
-    """
-    zero, stride = splat(out.dtype.type(0)), width * step
-    j = 0
-    while j < width:
-        start, number = row * stride + window_start(j, width, size) * step, together(j, width, size)
-        for c in range(0, step, lanes(out)):
-            if number == TILE:
-                sums = repeat(zero, TILE)
-                for a in range(size):
-                    at = start + a * stride + c
-                    for t in range(j * line + a * size, j * line + a * size + size):
-                        sums = fma_splats(sums, kernels, t, line, load(rows, at))
-                        at += step
-                store_each(out, j * step + c, step, sums)
-            else:
-                acc0 = acc1 = acc2 = acc3 = zero
-                for a in range(size):
-                    t, at = j * line + a * size, start + a * stride + c
-                    for _ in range(size // 4):
-                        acc0 = fma(splat(kernels[t]), load(rows, at), acc0)
-                        acc1 = fma(splat(kernels[t + 1]), load(rows, at + step), acc1)
-                        acc2 = fma(splat(kernels[t + 2]), load(rows, at + 2 * step), acc2)
-                        acc3 = fma(splat(kernels[t + 3]), load(rows, at + 3 * step), acc3)
-                        t += 4
-                        at += 4 * step
-                    for _ in range(size % 4):
-                        acc0 = fma(splat(kernels[t]), load(rows, at), acc0)
-                        t += 1
-                        at += step
-                store(out, j * step + c, add(add(acc0, acc1), add(acc2, acc3)))
-        j += number
-
-
-@njit(**COMPILE)
-def scatter(kernels, line, pixels, width, size, step, rows, row):
-    """rows[row + a, start(j) + b, c] += kernels[j, a, b] · pixels[j, c]"""
-    zero, one, stride = splat(rows.dtype.type(0)), splat(rows.dtype.type(1)), width * step
-    j = 0
-    while j < width:
-        start, number = row * stride + window_start(j, width, size) * step, together(j, width, size)
-        for c in range(0, step, lanes(rows)):
-            if number == TILE:
-                channels = fma_each(repeat(zero, TILE), pixels, j * step + c, step, one)
-                for a in range(size):
-                    at = start + a * stride + c
-                    for t in range(j * line + a * size, j * line + a * size + size):
-                        store(rows, at, fma_sum(load(rows, at), kernels, t, line, channels))
-                        at += step
-            else:
-                channel = load(pixels, j * step + c)
-                for a in range(size):
-                    at = start + a * stride + c
-                    for t in range(j * line + a * size, j * line + a * size + size):
-                        store(rows, at, fma(splat(kernels[t]), channel, load(rows, at)))
-                        at += step
-        j += number
-
-
-@njit(**COMPILE)
-def pack_planes(tensor, start, strides, channels, height, width, plane, planes):
-    """The (channels, H, W) map at `start` → planes of H·W, `plane` elements apart."""
-    for i in range(height):
-        at = start + i * strides[-2]
-        for c in range(channels):
-            for j in range(width):
-                source = at + c * strides[-3] + j * strides[-1]
-                planes[c * plane + i * width + j] = tensor[source]
-
-
-@njit(**COMPILE)
 def tap_bias(bias, table, row, column, size, out):
     """Bias of every tap of a pixel whose window starts at (row, column) of the table of offsets.
 
@@ -217,9 +90,13 @@ def add_to_table(taps, mask, table, row, column, size):
 
 @njit(**COMPILE)
 def contmix_forward_half(
-    half, item, query, query_strides, keys, bias, rpb, value, value_strides, out, log_sum, sizes
+    half, item, query, query_strides, keys, bias, value, value_strides, out, log_sum, rpb, sizes
 ):
-    """One half of ContMix: 0 the small kernels', 1 the large ones'."""
+    """One half of ContMix: 0 the small kernels', 1 the large ones'.
+
+    `out` has the strides of `value`; keys (B, G, c, T), bias (T), rpb and log_sum (B, 2, G, H, W)
+    are contiguous.
+    """
     batch, groups, inner, channels, height, width, small, large, strips = sizes
     size, first_tap = (large, small * small) if half else (small, 0)
     taps, table_size = size * size, (2 * size - 1) ** 2
@@ -280,29 +157,13 @@ def contmix_forward_half(
 
 
 @njit(**COMPILE)
-def contmix_forward_piece(
-    item,
-    query,
-    query_strides,
-    keys,
-    bias,
-    rpb_small,
-    rpb_large,
-    value,
-    value_strides,
-    out,
-    log_sum,
-    sizes,
-):
-    """ContMix of some rows of a map. `out` has the strides of `value`.
+def contmix_forward_piece(item, maps, tables, sizes):
+    """ContMix of some rows of a map.
 
-    keys (B, G, c, T), bias (T), the tables and log_sum (B, 2, G, H, W) are contiguous.
     sizes: B, G, c, C, H, W, ks, kl and into how many strips of rows a map is cut.
     """
-    maps = (value, value_strides, out, log_sum, sizes)
     for half in range(2):
-        rpb = rpb_large if half else rpb_small
-        contmix_forward_half(half, item, query, query_strides, keys, bias, rpb, *maps)
+        contmix_forward_half(half, item, *maps, tables[half], sizes)
 
 
 @njit(**COMPILE)
@@ -323,17 +184,21 @@ def contmix_backward_half(
     query_strides,
     keys,
     bias,
-    rpb,
     value,
     value_strides,
+    rpb,
     grad_query,
     grad_keys,
+    grad_value,
     grad_bias,
     grad_rpb,
-    grad_value,
     sizes,
 ):
-    """Gradients of one half. What the second half finds in grad_query, it adds to."""
+    """Gradients of one half for map n. What the second half finds in grad_query, it adds to.
+
+    Those of the biases are of this map alone: grad_bias (B·G, T) and grad_rpb (B, G·(2·K - 1)²).
+    The others have the strides of their tensors.
+    """
     batch, groups, inner, channels, height, width, small, large, _ = sizes
     size, first_tap = (large, small * small) if half else (small, 0)
     every = small * small + large * large
@@ -449,72 +314,22 @@ def contmix_backward_half(
 
 
 @njit(**COMPILE)
-def contmix_backward_piece(
-    n,
-    grad_out,
-    grad_strides,
-    out,
-    log_sum,
-    query,
-    query_strides,
-    keys,
-    bias,
-    rpb_small,
-    rpb_large,
-    value,
-    value_strides,
-    grad_query,
-    grad_keys,
-    grad_bias,
-    grad_rpb_small,
-    grad_rpb_large,
-    grad_value,
-    sizes,
-):
-    """Gradients of map n, each with the strides of its tensor.
-
-    Those of the biases are of this map alone: grad_bias (B·G, T), grad_rpb_small (B, G·(2·ks - 1)²)
-    and grad_rpb_large alike.
-    """
-    given = (grad_out, grad_strides, out, log_sum, query, query_strides, keys, bias)
+def contmix_backward_piece(n, maps, tables, grads, grad_tables, sizes):
+    """Gradients of map n."""
     for half in range(2):
-        rpb = rpb_large if half else rpb_small
-        grad_rpb = grad_rpb_large if half else grad_rpb_small
-        grads = (grad_query, grad_keys, grad_bias, grad_rpb, grad_value, sizes)
-        contmix_backward_half(half, n, *given, rpb, value, value_strides, *grads)
+        parts = (tables[half], *grads, grad_tables[half], sizes)
+        contmix_backward_half(half, n, *maps, *parts)
 
 
 @njit(**COMPILE)
-def contmix_backward(
-    pieces,
-    threads,
-    grad_out,
-    grad_strides,
-    out,
-    log_sum,
-    query,
-    query_strides,
-    keys,
-    bias,
-    rpb_small,
-    rpb_large,
-    value,
-    value_strides,
-    grad_query,
-    grad_keys,
-    grad_bias,
-    grad_rpb_small,
-    grad_rpb_large,
-    grad_value,
-    sizes,
-):
-    """:func:`contmix_backward_piece` for every piece, and the sums over maps and images."""
-    batch = sizes[0]
-    biases = np.empty((pieces, len(bias)), value.dtype)
-    smalls = np.empty((batch, len(rpb_small)), value.dtype)
-    larges = np.empty((batch, len(rpb_large)), value.dtype)
-    maps = (grad_out, grad_strides, out, log_sum, query, query_strides)
-    given = (keys, bias, rpb_small, rpb_large, value, value_strides)
-    grads = (grad_query, grad_keys, biases, smalls, larges, grad_value, sizes)
-    share(contmix_backward_piece, pieces, threads, maps + given + grads)
-    grad_bias[:], grad_rpb_small[:], grad_rpb_large[:] = biases.sum(0), smalls.sum(0), larges.sum(0)
+def contmix_backward(pieces, threads, maps, tables, grads, grad_bias, grad_tables, sizes):
+    """:func:`contmix_backward_piece` for every piece, and the sums over maps and images.
+
+    `grads` are those of query, keys and value.
+    """
+    dtype, batch, (small, large) = grad_bias.dtype, sizes[0], grad_tables
+    biases = np.empty((pieces, len(grad_bias)), dtype)
+    parts = np.empty((batch, len(small)), dtype), np.empty((batch, len(large)), dtype)
+    args = (maps, tables, (*grads, biases), parts, sizes)
+    share(contmix_backward_piece, pieces, threads, args)
+    grad_bias[:], small[:], large[:] = biases.sum(0), parts[0].sum(0), parts[1].sum(0)
