@@ -81,7 +81,7 @@ def convolve_piece(item, x, strides, taps, branches, maps, stats, sizes):
         inset = (reach - dilation * (size // 2)) * (line + step)
         kernel = taps[c * all_taps(branches) + tap * step :]
         out = maps[((n * number + k) * height + first) * flat_line :]
-        convolve(padded[inset:], line, kernel, zeros, size, dilation, rows, width, out, False)
+        convolve(padded[inset:], line, kernel, zeros, size, dilation, first, last, height, width, out, False)
         mean_and_deviation(out, rows, width, stats[(item * number + k) * 2 * step :])
 
 
@@ -175,9 +175,9 @@ def backward_piece(
                 store(grads, to + j * step, fma(load(maps, at + j * step), pull, grad))
         inset = (reach - dilation * (size // 2)) * (line + step)
         kernel = flipped[c * every + (every - tap - size * size) * step :]
-        convolve(grads[inset:], line, kernel, zeros, size, dilation, rows, width, mixed, True)
+        convolve(grads[inset:], line, kernel, zeros, size, dilation, first, last, height, width, mixed, True)
         out, middle = grad_taps[(item * every + tap) * step :], reach * (line + step)
-        correlate(padded[inset:], line, grads, middle, size, dilation, rows, width, out)
+        correlate(padded[inset:], line, grads, middle, size, dilation, first, last, height, width, out)
     start += first * strides[2]
     unpack(mixed, grad_x, start, strides, count, 0, rows, width, flat_line, False)
 

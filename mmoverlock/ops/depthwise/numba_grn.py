@@ -84,7 +84,7 @@ def convolve_piece(item, x, strides, shift, taps, bias, y, squares, sizes):
     start, offset = b * strides[0] + c * strides[1], load(shift, c)
     activate(x, start, strides, offset, count, first, last, activated, y[:0], sizes)
     kernel, out = taps[c * size * size :], y[(n * height + first) * flat_line :]
-    convolve(activated, line, kernel, bias[c:], size, 1, rows, width, out, False)
+    convolve(activated, line, kernel, bias[c:], size, 1, first, last, height, width, out, False)
     total = zero
     for i in range(rows):
         along = zero
@@ -177,9 +177,9 @@ def backward_piece(
         if first <= i < last:
             grad_bias = add(grad_bias, along)
     grad_kernel, middle = grad_taps[item * size * size * step :], halo * (line + step)
-    correlate(activated, line, grads, middle, size, 1, rows, width, grad_kernel)
+    correlate(activated, line, grads, middle, size, 1, first, last, height, width, grad_kernel)
     kernel, zeros = flipped[c * size * size :], scratch(step, x)
-    convolve(grads, line, kernel, zeros, size, 1, rows, width, mixed, False)
+    convolve(grads, line, kernel, zeros, size, 1, first, last, height, width, mixed, False)
     grad_shift = zero
     for i in range(rows):
         along = zero

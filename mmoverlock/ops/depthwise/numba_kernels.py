@@ -53,30 +53,39 @@ def place(item, channels, height, strips, array):
 
 
 @njit(**COMPILE)
-def convolve(padded, line, kernel, bias, size, dilation, height, width, out, onto):
-    """Convolve rows of one vector of channels; `padded` has lines of `line` elements.
+def rows_of_taps(i, size, dilation, height):
+    """Which rows of taps, the kernel's middle on row i, are not all on padding: first and end."""
+    half = size // 2
+    return half - min(half, i // dilation), half + min(half, (height - 1 - i) // dilation) + 1
 
-    With `onto`, the result is added to what `out` holds.
+
+@njit(**COMPILE)
+def convolve(padded, line, kernel, bias, size, dilation, top, bottom, height, width, out, onto):
+    """Convolve rows top to bottom of one vector of channels.
+
+    `padded` has lines of `line` elements, from the first that the first row wants; what is outside
+    the map's height is not read. With `onto`, the result is added to what `out` holds.
     """
     step = lanes(padded)
     one = splat(padded.dtype.type(1))
-    for i in range(height):
+    for i in range(top, bottom):
+        start, end = rows_of_taps(i, size, dilation, height)
         for j in range(0, width, TILE):
             sums = repeat(load(bias, 0), TILE)
-            for a in range(size):
-                at = (i + a * dilation) * line + j * step
-                tap, end = a * size, a * size + size
+            for a in range(start, end):
+                at = (i - top + a * dilation) * line + j * step
+                tap, behind = a * size, a * size + size
                 if dilation == 1:
-                    while tap < end - 1:
+                    while tap < behind - 1:
                         first, second = load(kernel, tap * step), load(kernel, (tap + 1) * step)
                         sums = fma_pairs(sums, padded, at, step, first, second)
                         at += 2 * step
                         tap += 2
-                while tap < end:
+                while tap < behind:
                     sums = fma_each(sums, padded, at, step, load(kernel, tap * step))
                     at += dilation * step
                     tap += 1
-            to = (i * tiled(width) + j) * step
+            to = ((i - top) * tiled(width) + j) * step
             if onto:
                 sums = fma_each(sums, out, to, step, one)
             store_each(out, to, step, sums)
@@ -101,18 +110,19 @@ def correlate_taps(sums, padded, at, hop, grads, grad, width, out, to):
 
 
 @njit(**COMPILE)
-def correlate(padded, line, grads, grads_at, size, dilation, height, width, out):
+def correlate(padded, line, grads, grads_at, size, dilation, top, bottom, height, width, out):
     """Add gradient · input, summed over the pixels, to the taps `out`, (K·K, lanes).
 
-    Both have lines of `line` elements. Taps of a row are taken by sevens, fives and threes, so that
+    Both have lines of `line` elements, see :func:`convolve`. Taps of a row are taken by sevens, fives and threes, so that
     every odd number of them is taken once.
     """
     step, hop = lanes(padded), dilation * lanes(padded)
     zero = splat(padded.dtype.type(0))
-    for i in range(height):
-        grad = grads_at + i * line
-        for a in range(size):
-            at = (i + a * dilation) * line
+    for i in range(top, bottom):
+        grad = grads_at + (i - top) * line
+        start, end = rows_of_taps(i, size, dilation, height)
+        for a in range(start, end):
+            at = (i - top + a * dilation) * line
             b = 0
             while b < size:
                 left, x, to = size - b, at + b * hop, (a * size + b) * step
@@ -185,7 +195,7 @@ def forward_piece(item, x, strides, taps, bias, out, sizes):
     kernel, offset = taps[c * size * size :], bias[c:]
     start = b * strides[0] + c * strides[1]
     pack_padded(x, start, strides, count, first, last, height, width, halo, padded, line)
-    convolve(padded, line, kernel, offset, size, dilation, last - first, width, mixed, False)
+    convolve(padded, line, kernel, offset, size, dilation, first, last, height, width, mixed, False)
     line = tiled(width) * step
     start += first * strides[2]
     unpack(mixed, out, start, strides, count, 0, last - first, width, line, False)
@@ -220,8 +230,7 @@ def overwrite_piece(item, x, strides, taps, bias, sizes):
         last = min(first + rows, height)
         top, bottom = min(first + halo, height), min(last + halo, height)
         pack(x, start, strides, count, top, bottom, width, padded, kept + inset, line)
-        padded[kept + (bottom - top) * line :] = 0
-        convolve(padded, line, kernel, offset, size, dilation, last - first, width, mixed, False)
+        convolve(padded, line, kernel, offset, size, dilation, first, last, height, width, mixed, False)
         to, flat_line = start + first * strides[2], tiled(width) * step
         unpack(mixed, x, to, strides, count, 0, last - first, width, flat_line, False)
         for k in range(kept):
@@ -257,10 +266,10 @@ def backward_piece(item, grad_out, grad_strides, x, strides, flipped, grad_x, gr
         grad_out, grad_start, grad_strides, count, first, last, height, width, halo, grads, line
     )
     kernel = flipped[c * size * size :]
-    convolve(grads, line, kernel, zeros, size, dilation, rows, width, mixed, False)
+    convolve(grads, line, kernel, zeros, size, dilation, first, last, height, width, mixed, False)
     grad_kernel = grad_taps[item * size * size * step :]
     middle = halo * line + halo * step
-    correlate(padded, line, grads, middle, size, dilation, rows, width, grad_kernel)
+    correlate(padded, line, grads, middle, size, dilation, first, last, height, width, grad_kernel)
     line = tiled(width) * step
     start += first * strides[2]
     unpack(mixed, grad_x, start, strides, count, 0, rows, width, line, False)
