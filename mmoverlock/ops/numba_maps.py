@@ -9,11 +9,12 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from .simd import lanes, load, store
+from .simd import lanes, load, prefetch, store
 
 # Sums may be reordered, as in any BLAS; NaN and infinity keep their meaning.
 COMPILE = dict(cache=True, nogil=True, error_model='numpy', fastmath={'reassoc', 'contract'})
 
+AHEAD = 24  # pixels between the one that is read and the one that is asked for
 TILE = 7  # pixels or taps whose sums are kept in registers; divides every width in a 224² image
 
 
@@ -43,6 +44,16 @@ def scratch(count, array):
     space = aligned(count, array)
     space[:] = 0
     return space
+
+
+@njit(**COMPILE)
+def load_pixel(tensor, at, column):
+    """The vector at `at`; the one AHEAD pixels on, each `column` elements wide, is asked for.
+
+    Of a pixel's many channels a thread takes one vector. The hardware expects no such strides.
+    """
+    prefetch(tensor, at + AHEAD * column)
+    return load(tensor, at)
 
 
 @njit(**COMPILE)

@@ -96,6 +96,23 @@ def load(typing, array, index):
 
 
 @intrinsic
+def prefetch(typing, array, index):
+    """Ask for the cache line of array[index], which need not be in the array."""
+
+    def codegen(context, builder, signature, args):
+        data = context.make_array(array)(context, builder, args[0]).data
+        address = builder.bitcast(builder.gep(data, [args[1]]), ir.IntType(8).as_pointer())
+        small = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [address.type, small, small, small])
+        function = cgutils.get_or_insert_function(builder.module, kind, 'llvm.prefetch.p0')
+        to_read, near, data_cache = small(0), small(3), small(1)
+        builder.call(function, [address, to_read, near, data_cache])
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp), codegen
+
+
+@intrinsic
 def store(typing, array, index, vector):
     """array[index : index + lanes] = vector"""
 

@@ -21,6 +21,7 @@ from mmoverlock.ops.numba_maps import (
     add_strips,
     aligned,
     in_vectors,
+    load_pixel,
     pixels,
     scratch,
     tiled,
@@ -63,12 +64,12 @@ def activate(x, start, strides, offset, count, first, last, activated, slopes, s
         clear(activated, to + width * step, edge + line)
         if len(slopes):
             for j in range(width):
-                value, slope = gelu_and_slope(add(load(source, at + j * column), offset))
+                value, slope = gelu_and_slope(add(load_pixel(source, at + j * column, column), offset))
                 store(activated, to + j * step, value)
                 store(slopes, slope_at + j * step, slope)
         else:
             for j in range(width):
-                value = gelu(add(load(source, at + j * column), offset))
+                value = gelu(add(load_pixel(source, at + j * column, column), offset))
                 store(activated, to + j * step, value)
 
 
@@ -171,7 +172,7 @@ def backward_piece(
         along = zero
         for j in range(width):
             grad = mul(load(y, (n * height + i) * flat_line + j * step), pull)
-            grad = fma(load(source, at + j * column), direct, grad)
+            grad = fma(load_pixel(source, at + j * column, column), direct, grad)
             store(grads, to + j * step, grad)
             along = add(along, grad)
         if first <= i < last:
