@@ -9,6 +9,7 @@ fixed statistics is a scale and a shift.
 from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping, Sequence
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -22,12 +23,13 @@ from .arch import DILATED_BRANCHES
 BN_EPS = 1e-5
 
 
-def branch_names(kernel_size: int) -> list[tuple[str, str, int, int]]:
+@cache
+def branch_names(kernel_size: int) -> tuple[tuple[str, str, int, int], ...]:
     """Of every branch, the large kernel's first: convolution, norm, kernel size and dilation."""
-    return [('lk_origin', 'origin_bn', kernel_size, 1)] + [
+    return ('lk_origin', 'origin_bn', kernel_size, 1), *(
         (f'dil_conv_k{size}_{dilation}', f'dil_bn_k{size}_{dilation}', size, dilation)
         for size, dilation in DILATED_BRANCHES[kernel_size]
-    ]
+    )
 
 
 def merged_kernel(state: Mapping[str, Tensor], kernel_size: int) -> tuple[Tensor, Tensor]:
@@ -124,7 +126,7 @@ class DilatedReparam(nn.Module):
     def branches(self) -> list[tuple[DepthwiseConv2d, nn.Module]]:
         """The convolutions and their norms, the large kernel's first."""
         names = branch_names(self.kernel_size)
-        return [(self.get_submodule(conv), self.get_submodule(bn)) for conv, bn, _, _ in names]
+        return [(getattr(self, conv), getattr(self, bn)) for conv, bn, _, _ in names]
 
     def forward(self, x: Tensor) -> Tensor:
         if self.deploy:

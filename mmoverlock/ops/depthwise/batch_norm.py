@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from mmoverlock.ops.numba_tensors import array, dense, flat
+from mmoverlock.ops.operator import make_operator
 
 from . import numba_batch_norm
 from .numba_cpu import empty_maps, vectors_and_strips
@@ -35,8 +36,7 @@ def _plan(
     return vectors * strips, branches, (*x.shape, len(branches), reach, strips)
 
 
-@torch.library.custom_op('mmoverlock::depthwise_batch_norm', mutates_args=())
-def _op(
+def _forward(
     x: Tensor,
     weight: Tensor,
     gamma: Tensor,
@@ -68,14 +68,12 @@ def _op(
     return out, mean, var, maps
 
 
-@_op.register_fake
-def _(x, weight, gamma, beta, kernel_sizes, dilations, eps):
+def _fake_forward(x, weight, gamma, beta, kernel_sizes, dilations, eps):
     mean, var = (torch.empty_like(gamma, dtype=torch.float64) for _ in range(2))
     return torch.empty_like(x), mean, var, empty_maps(x, len(gamma))
 
 
-@torch.library.custom_op('mmoverlock::depthwise_batch_norm_backward', mutates_args=())
-def _backward_op(
+def _backward(
     grad_out: Tensor,
     x: Tensor,
     weight: Tensor,
@@ -111,24 +109,18 @@ def _backward_op(
     return grad_x, *grads
 
 
-@_backward_op.register_fake
-def _(grad_out, x, weight, gamma, mean, var, maps, kernel_sizes, dilations, eps):
+def _fake_backward(grad_out, x, weight, gamma, mean, var, maps, kernel_sizes, dilations, eps):
     return tuple(torch.empty_like(tensor) for tensor in (x, weight, gamma, gamma))
 
 
-def _setup_context(ctx, inputs, output):
-    x, weight, gamma, _, *ctx.settings = inputs
-    _, mean, var, maps = output
-    ctx.mark_non_differentiable(mean, var, maps)
-    ctx.set_materialize_grads(False)
-    ctx.save_for_backward(x, weight, gamma, mean, var, maps)
+def _keep(inputs, output):
+    x, weight, gamma, _, *settings = inputs
+    return (x, weight, gamma, *output[1:]), settings
 
 
-def _backward(ctx, grad_out, *_):
-    return *_backward_op(grad_out, *ctx.saved_tensors, *ctx.settings), None, None, None
-
-
-_op.register_autograd(_backward, setup_context=_setup_context)
+_op = make_operator(
+    'depthwise_batch_norm', _forward, _fake_forward, _backward, _fake_backward, _keep
+)
 
 
 def depthwise_batch_norm(

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from mmoverlock.ops.numba_tensors import array, dense, flat
+from mmoverlock.ops.operator import make_operator
 from mmoverlock.ops.simd import VECTOR_BYTES
 
 from . import numba_grn
@@ -29,8 +30,7 @@ def _results(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return torch.empty_like(x), x.new_empty(x.shape[:2], dtype=torch.float64), empty_maps(x)
 
 
-@torch.library.custom_op('mmoverlock::gelu_depthwise_grn', mutates_args=())
-def _op(
+def _forward(
     x: Tensor,
     shift: Tensor,
     weight: Tensor,
@@ -61,13 +61,11 @@ def _op(
     return out, norm, y
 
 
-@_op.register_fake
-def _(x, shift, weight, bias, gamma, beta, eps):
+def _fake_forward(x, shift, weight, bias, gamma, beta, eps):
     return _results(x)
 
 
-@torch.library.custom_op('mmoverlock::gelu_depthwise_grn_backward', mutates_args=())
-def _backward_op(
+def _backward(
     grad_out: Tensor,
     x: Tensor,
     shift: Tensor,
@@ -102,24 +100,16 @@ def _backward_op(
     return grad_x, *grads
 
 
-@_backward_op.register_fake
-def _(grad_out, x, shift, weight, bias, gamma, norm, y, eps):
+def _fake_backward(grad_out, x, shift, weight, bias, gamma, norm, y, eps):
     return tuple(torch.empty_like(tensor) for tensor in (x, shift, weight, bias, gamma, gamma))
 
 
-def _setup_context(ctx, inputs, output):
-    x, shift, weight, bias, gamma, _, ctx.eps = inputs
-    _, norm, y = output
-    ctx.mark_non_differentiable(norm, y)
-    ctx.set_materialize_grads(False)
-    ctx.save_for_backward(x, shift, weight, bias, gamma, norm, y)
+def _keep(inputs, output):
+    x, shift, weight, bias, gamma, _, eps = inputs
+    return (x, shift, weight, bias, gamma, *output[1:]), (eps,)
 
 
-def _backward(ctx, grad_out, *_):
-    return *_backward_op(grad_out, *ctx.saved_tensors, ctx.eps), None
-
-
-_op.register_autograd(_backward, setup_context=_setup_context)
+_op = make_operator('gelu_depthwise_grn', _forward, _fake_forward, _backward, _fake_backward, _keep)
 
 
 def gelu_depthwise_grn(

@@ -81,7 +81,20 @@ def convolve_piece(item, x, strides, taps, branches, maps, stats, sizes):
         inset = (reach - dilation * (size // 2)) * (line + step)
         kernel = taps[c * all_taps(branches) + tap * step :]
         out = maps[((n * number + k) * height + first) * flat_line :]
-        convolve(padded[inset:], line, kernel, zeros, size, dilation, first, last, height, width, out, False)
+        convolve(
+            padded[inset:],
+            line,
+            kernel,
+            zeros,
+            size,
+            dilation,
+            first,
+            last,
+            height,
+            width,
+            out,
+            False,
+        )
         mean_and_deviation(out, rows, width, stats[(item * number + k) * 2 * step :])
 
 
@@ -175,9 +188,24 @@ def backward_piece(
                 store(grads, to + j * step, fma(load(maps, at + j * step), pull, grad))
         inset = (reach - dilation * (size // 2)) * (line + step)
         kernel = flipped[c * every + (every - tap - size * size) * step :]
-        convolve(grads[inset:], line, kernel, zeros, size, dilation, first, last, height, width, mixed, True)
+        convolve(
+            grads[inset:],
+            line,
+            kernel,
+            zeros,
+            size,
+            dilation,
+            first,
+            last,
+            height,
+            width,
+            mixed,
+            True,
+        )
         out, middle = grad_taps[(item * every + tap) * step :], reach * (line + step)
-        correlate(padded[inset:], line, grads, middle, size, dilation, first, last, height, width, out)
+        correlate(
+            padded[inset:], line, grads, middle, size, dilation, first, last, height, width, out
+        )
     start += first * strides[2]
     unpack(mixed, grad_x, start, strides, count, 0, rows, width, flat_line, False)
 
@@ -191,17 +219,17 @@ def statistics(stats, sizes, mean, var):
     rows = np.diff(np.arange(strips + 1) * height // strips)
     for k in range(number):
         for c in range(channels):
-            means = stats[:, c // step, :, k, 0, c % step]
-            deviations = stats[:, c // step, :, k, 1, c % step]
-            total, deviation = 0.0, 0.0
+            v, lane, total, deviation = c // step, c % step, 0.0, 0.0
             for b in range(batch):
                 for strip in range(strips):
-                    total += rows[strip] * means[b, strip]
+                    total += rows[strip] * stats[b, v, strip, k, 0, lane]
             center = total / (batch * height)
             for b in range(batch):
                 for strip in range(strips):
-                    apart = means[b, strip] - center
-                    deviation += deviations[b, strip] + rows[strip] * width * apart * apart
+                    apart = stats[b, v, strip, k, 0, lane] - center
+                    deviation += (
+                        stats[b, v, strip, k, 1, lane] + rows[strip] * width * apart * apart
+                    )
             mean[k, c], var[k, c] = center, deviation / (batch * height * width)
 
 

@@ -64,7 +64,9 @@ def activate(x, start, strides, offset, count, first, last, activated, slopes, s
         clear(activated, to + width * step, edge + line)
         if len(slopes):
             for j in range(width):
-                value, slope = gelu_and_slope(add(load_pixel(source, at + j * column, column), offset))
+                value, slope = gelu_and_slope(
+                    add(load_pixel(source, at + j * column, column), offset)
+                )
                 store(activated, to + j * step, value)
                 store(slopes, slope_at + j * step, slope)
         else:

@@ -113,8 +113,8 @@ def correlate_taps(sums, padded, at, hop, grads, grad, width, out, to):
 def correlate(padded, line, grads, grads_at, size, dilation, top, bottom, height, width, out):
     """Add gradient · input, summed over the pixels, to the taps `out`, (K·K, lanes).
 
-    Both have lines of `line` elements, see :func:`convolve`. Taps of a row are taken by sevens, fives and threes, so that
-    every odd number of them is taken once.
+    Both have lines of `line` elements, see :func:`convolve`. Taps of a row are taken by sevens,
+    fives and threes, so that every odd number of them is taken once.
     """
     step, hop = lanes(padded), dilation * lanes(padded)
     zero = splat(padded.dtype.type(0))
@@ -230,7 +230,9 @@ def overwrite_piece(item, x, strides, taps, bias, sizes):
         last = min(first + rows, height)
         top, bottom = min(first + halo, height), min(last + halo, height)
         pack(x, start, strides, count, top, bottom, width, padded, kept + inset, line)
-        convolve(padded, line, kernel, offset, size, dilation, first, last, height, width, mixed, False)
+        convolve(
+            padded, line, kernel, offset, size, dilation, first, last, height, width, mixed, False
+        )
         to, flat_line = start + first * strides[2], tiled(width) * step
         unpack(mixed, x, to, strides, count, 0, last - first, width, flat_line, False)
         for k in range(kept):

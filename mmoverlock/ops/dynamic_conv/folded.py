@@ -18,6 +18,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from mmoverlock.ops.operator import make_operator
+
 
 def kernel_sizes(rpb_small: Tensor, rpb_large: Tensor) -> tuple[int, int]:
     """ks and kl, from the tables of 2·k - 1 offsets."""
@@ -43,30 +45,19 @@ def make_op(name: str, forward: Callable, backward: Callable) -> Callable:
         The operator, with the signature of `forward`.
     """
 
-    op = torch.library.custom_op(f'mmoverlock::{name}', forward, mutates_args=())
-    op_backward = torch.library.custom_op(f'mmoverlock::{name}_backward', backward, mutates_args=())
-
-    @op.register_fake
-    def _(query, keys, bias, rpb_small, rpb_large, value):
+    def fake_forward(query, keys, bias, rpb_small, rpb_large, value):
         batch, two, groups, _, height, width = value.shape
         dtype = accumulator(value.dtype)
         log_sum = value.new_empty((batch, two, groups, height, width), dtype=dtype)
         return torch.empty_like(value), log_sum
 
-    @op_backward.register_fake
-    def _(grad_out, out, log_sum, *tensors):
+    def fake_backward(grad_out, out, log_sum, *tensors):
         return tuple(torch.empty_like(tensor) for tensor in tensors)
 
-    def setup_context(ctx, inputs, output):
-        out, log_sum = output
-        ctx.mark_non_differentiable(log_sum)
-        ctx.save_for_backward(out, log_sum, *inputs)
+    def keep(inputs, output):
+        return (*output, *inputs), ()
 
-    def run_backward(ctx, grad_out, _):
-        return op_backward(grad_out, *ctx.saved_tensors)
-
-    op.register_autograd(run_backward, setup_context=setup_context)
-    return op
+    return make_operator(name, forward, fake_forward, backward, fake_backward, keep)
 
 
 def contmix(
