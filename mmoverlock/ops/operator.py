@@ -57,19 +57,19 @@ def make_operator(
         setup_context=setup_context,
     )
 
-    class Function(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx, *inputs):
-            output = forward(*inputs)
-            setup_context(ctx, inputs, output)
-            return output
+    def run_forward(ctx, *inputs):
+        output = forward(*inputs)
+        setup_context(ctx, inputs, output)
+        return output
 
-        @staticmethod
-        @once_differentiable
-        def backward(ctx, grad_out, *_):
-            return gradients(ctx, backward, grad_out)
+    @once_differentiable
+    def run_backward(ctx, grad_out, *_):
+        return gradients(ctx, backward, grad_out)
+
+    methods = {'forward': staticmethod(run_forward), 'backward': staticmethod(run_backward)}
+    function = type(name, (torch.autograd.Function,), methods)  # profilers show its name
 
     def run(*inputs):
-        return op(*inputs) if torch.compiler.is_compiling() else Function.apply(*inputs)
+        return op(*inputs) if torch.compiler.is_compiling() else function.apply(*inputs)
 
     return run
