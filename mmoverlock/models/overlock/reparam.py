@@ -9,7 +9,6 @@ fixed statistics is a scale and a shift.
 from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping, Sequence
-from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +22,6 @@ from .arch import DILATED_BRANCHES
 BN_EPS = 1e-5
 
 
-@cache
 def branch_names(kernel_size: int) -> tuple[tuple[str, str, int, int], ...]:
     """Of every branch, the large kernel's first: convolution, norm, kernel size and dilation."""
     return ('lk_origin', 'origin_bn', kernel_size, 1), *(
