@@ -2,7 +2,8 @@
 
     python benchmarks/depthwise.py [--shapes B,C,H,W,K,dilation ...]
 
-Every shape is run contiguous and channels_last: oneDNN's speed differs between them.
+Every shape is run contiguous and channels_last: oneDNN's speed differs between them. The roofline
+counts all taps; ours leaves out those that meet only padding, and may go beyond it.
 """
 
 from __future__ import annotations
