@@ -241,7 +241,9 @@ def test_opcheck():
     torch.library.opcheck(triton_gpu._dynamic_conv2d, tuple(inputs))
     query, _, value, _, bias, small, large = contmix_inputs((1, 2, 2, 4, 3, 3, 4, 1, 3))[0]
     keys = torch.randn(1, 2, 2, 10, device=DEVICE, requires_grad=True)
-    torch.library.opcheck(torch.ops.mmoverlock.contmix_triton, (query, keys, bias, small, large, value))
+    torch.library.opcheck(
+        torch.ops.mmoverlock.contmix_triton, (query, keys, bias, small, large, value)
+    )
 
 
 def test_autocast():

@@ -71,6 +71,7 @@ def convolve_piece(item, x, strides, taps, branches, maps, stats, sizes):
     _, channels, height, width, number, reach, strips = sizes
     step = lanes(x)
     n, b, c, count, first, last = place(item, channels, height, strips, x)
+    span = first, last, height
     rows, flat_line = last - first, tiled(width) * step
     line = flat_line + 2 * reach * step
     padded, zeros = scratch((rows + 2 * reach) * line, x), scratch(step, x)
@@ -81,20 +82,7 @@ def convolve_piece(item, x, strides, taps, branches, maps, stats, sizes):
         inset = (reach - dilation * (size // 2)) * (line + step)
         kernel = taps[c * all_taps(branches) + tap * step :]
         out = maps[((n * number + k) * height + first) * flat_line :]
-        convolve(
-            padded[inset:],
-            line,
-            kernel,
-            zeros,
-            size,
-            dilation,
-            first,
-            last,
-            height,
-            width,
-            out,
-            False,
-        )
+        convolve(padded[inset:], line, kernel, zeros, size, dilation, span, width, out, False)
         mean_and_deviation(out, rows, width, stats[(item * number + k) * 2 * step :])
 
 
@@ -165,6 +153,7 @@ def backward_piece(
     _, channels, height, width, number, reach, strips = sizes
     step, every = lanes(x), all_taps(branches)
     n, b, c, count, first, last = place(item, channels, height, strips, x)
+    span = first, last, height
     top, bottom = max(first - reach, 0), min(last + reach, height)
     rows, flat_line = last - first, tiled(width) * step
     line = flat_line + 2 * reach * step
@@ -188,24 +177,9 @@ def backward_piece(
                 store(grads, to + j * step, fma(load(maps, at + j * step), pull, grad))
         inset = (reach - dilation * (size // 2)) * (line + step)
         kernel = flipped[c * every + (every - tap - size * size) * step :]
-        convolve(
-            grads[inset:],
-            line,
-            kernel,
-            zeros,
-            size,
-            dilation,
-            first,
-            last,
-            height,
-            width,
-            mixed,
-            True,
-        )
+        convolve(grads[inset:], line, kernel, zeros, size, dilation, span, width, mixed, True)
         out, middle = grad_taps[(item * every + tap) * step :], reach * (line + step)
-        correlate(
-            padded[inset:], line, grads, middle, size, dilation, first, last, height, width, out
-        )
+        correlate(padded[inset:], line, grads, middle, size, dilation, span, width, out)
     start += first * strides[2]
     unpack(mixed, grad_x, start, strides, count, 0, rows, width, flat_line, False)
 

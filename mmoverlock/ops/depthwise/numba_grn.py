@@ -81,13 +81,14 @@ def convolve_piece(item, x, strides, shift, taps, bias, y, squares, sizes):
     _, channels, height, width, size, strips = sizes
     step, halo, zero = lanes(x), size // 2, splat(x.dtype.type(0))
     n, b, c, count, first, last = place(item, channels, height, strips, x)
+    span = first, last, height
     rows, flat_line = last - first, tiled(width) * step
     line = flat_line + 2 * halo * step
     activated = aligned((rows + 2 * halo) * line, x)
     start, offset = b * strides[0] + c * strides[1], load(shift, c)
     activate(x, start, strides, offset, count, first, last, activated, y[:0], sizes)
     kernel, out = taps[c * size * size :], y[(n * height + first) * flat_line :]
-    convolve(activated, line, kernel, bias[c:], size, 1, first, last, height, width, out, False)
+    convolve(activated, line, kernel, bias[c:], size, 1, span, width, out, False)
     total = zero
     for i in range(rows):
         along = zero
@@ -158,6 +159,7 @@ def backward_piece(
     _, channels, height, width, size, strips = sizes
     step, halo, zero = lanes(x), size // 2, splat(x.dtype.type(0))
     n, b, c, count, first, last = place(item, channels, height, strips, x)
+    span = first, last, height
     top, bottom, rows = max(first - halo, 0), min(last + halo, height), last - first
     flat_line = tiled(width) * step
     line = flat_line + 2 * halo * step
@@ -180,9 +182,9 @@ def backward_piece(
         if first <= i < last:
             grad_bias = add(grad_bias, along)
     grad_kernel, middle = grad_taps[item * size * size * step :], halo * (line + step)
-    correlate(activated, line, grads, middle, size, 1, first, last, height, width, grad_kernel)
+    correlate(activated, line, grads, middle, size, 1, span, width, grad_kernel)
     kernel, zeros = flipped[c * size * size :], scratch(step, x)
-    convolve(grads, line, kernel, zeros, size, 1, first, last, height, width, mixed, False)
+    convolve(grads, line, kernel, zeros, size, 1, span, width, mixed, False)
     grad_shift = zero
     for i in range(rows):
         along = zero

@@ -60,12 +60,14 @@ def rows_of_taps(i, size, dilation, height):
 
 
 @njit(**COMPILE)
-def convolve(padded, line, kernel, bias, size, dilation, top, bottom, height, width, out, onto):
-    """Convolve rows top to bottom of one vector of channels.
+def convolve(padded, line, kernel, bias, size, dilation, span, width, out, onto):
+    """Convolve some rows of one vector of channels.
 
-    `padded` has lines of `line` elements, from the first that the first row wants; what is outside
-    the map's height is not read. With `onto`, the result is added to what `out` holds.
+    `span` is their first, the one behind the last, and how many the map has. `padded` has lines of
+    `line` elements, from the first that the first row wants; lines of padding alone are not read.
+    With `onto`, the result is added to what `out` holds.
     """
+    top, bottom, height = span
     step = lanes(padded)
     one = splat(padded.dtype.type(1))
     for i in range(top, bottom):
@@ -110,12 +112,13 @@ def correlate_taps(sums, padded, at, hop, grads, grad, width, out, to):
 
 
 @njit(**COMPILE)
-def correlate(padded, line, grads, grads_at, size, dilation, top, bottom, height, width, out):
+def correlate(padded, line, grads, grads_at, size, dilation, span, width, out):
     """Add gradient · input, summed over the pixels, to the taps `out`, (K·K, lanes).
 
     Both have lines of `line` elements, see :func:`convolve`. Taps of a row are taken by sevens,
     fives and threes, so that every odd number of them is taken once.
     """
+    top, bottom, height = span
     step, hop = lanes(padded), dilation * lanes(padded)
     zero = splat(padded.dtype.type(0))
     for i in range(top, bottom):
@@ -189,13 +192,14 @@ def forward_piece(item, x, strides, taps, bias, out, sizes):
     batch, channels, height, width, size, dilation, strips = sizes
     step, halo = lanes(x), dilation * (size // 2)
     _, b, c, count, first, last = place(item, channels, height, strips, x)
+    span = first, last, height
     line = (tiled(width) + 2 * halo) * step
     padded = scratch((last - first + 2 * halo) * line, x)
     mixed = aligned((last - first) * tiled(width) * step, x)
     kernel, offset = taps[c * size * size :], bias[c:]
     start = b * strides[0] + c * strides[1]
     pack_padded(x, start, strides, count, first, last, height, width, halo, padded, line)
-    convolve(padded, line, kernel, offset, size, dilation, first, last, height, width, mixed, False)
+    convolve(padded, line, kernel, offset, size, dilation, span, width, mixed, False)
     line = tiled(width) * step
     start += first * strides[2]
     unpack(mixed, out, start, strides, count, 0, last - first, width, line, False)
@@ -230,9 +234,8 @@ def overwrite_piece(item, x, strides, taps, bias, sizes):
         last = min(first + rows, height)
         top, bottom = min(first + halo, height), min(last + halo, height)
         pack(x, start, strides, count, top, bottom, width, padded, kept + inset, line)
-        convolve(
-            padded, line, kernel, offset, size, dilation, first, last, height, width, mixed, False
-        )
+        span = first, last, height
+        convolve(padded, line, kernel, offset, size, dilation, span, width, mixed, False)
         to, flat_line = start + first * strides[2], tiled(width) * step
         unpack(mixed, x, to, strides, count, 0, last - first, width, flat_line, False)
         for k in range(kept):
@@ -255,6 +258,7 @@ def backward_piece(item, grad_out, grad_strides, x, strides, flipped, grad_x, gr
     batch, channels, height, width, size, dilation, strips = sizes
     step, halo = lanes(x), dilation * (size // 2)
     _, b, c, count, first, last = place(item, channels, height, strips, x)
+    span = first, last, height
     rows = last - first
     line = (tiled(width) + 2 * halo) * step
     padded = scratch((rows + 2 * halo) * line, x)
@@ -268,10 +272,10 @@ def backward_piece(item, grad_out, grad_strides, x, strides, flipped, grad_x, gr
         grad_out, grad_start, grad_strides, count, first, last, height, width, halo, grads, line
     )
     kernel = flipped[c * size * size :]
-    convolve(grads, line, kernel, zeros, size, dilation, first, last, height, width, mixed, False)
+    convolve(grads, line, kernel, zeros, size, dilation, span, width, mixed, False)
     grad_kernel = grad_taps[item * size * size * step :]
     middle = halo * line + halo * step
-    correlate(padded, line, grads, middle, size, dilation, first, last, height, width, grad_kernel)
+    correlate(padded, line, grads, middle, size, dilation, span, width, grad_kernel)
     line = tiled(width) * step
     start += first * strides[2]
     unpack(mixed, grad_x, start, strides, count, 0, rows, width, line, False)
