@@ -45,7 +45,8 @@ def _sums(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     """
     batch, channels, height, width = a.shape
     fits = all(
-        t.device.type == 'cpu'
+        type(t) is Tensor
+        and t.device.type == 'cpu'
         and t.dtype in (torch.float32, torch.float64)
         and t.is_contiguous(memory_format=torch.channels_last)
         for t in (a, b)

@@ -1,8 +1,7 @@
 """Differentiable operators of our own, which torch.compile takes as they are.
 
-Where nobody compiles, they are autograd functions: PyTorch's dispatcher takes a tenth of a
-millisecond for an operator written in Python, forward and backward, which is long beside a small
-map.
+For ordinary tensors, where nobody compiles, they are autograd functions: that leaves out the layers
+of Python that PyTorch's dispatcher goes through.
 """
 
 from __future__ import annotations
@@ -70,6 +69,7 @@ def make_operator(
     function = type(name, (torch.autograd.Function,), methods)  # profilers show its name
 
     def run(*inputs):
-        return op(*inputs) if torch.compiler.is_compiling() else function.apply(*inputs)
+        ordinary = type(inputs[0]) is Tensor and not torch.compiler.is_compiling()
+        return (function.apply if ordinary else op)(*inputs)
 
     return run

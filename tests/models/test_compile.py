@@ -6,6 +6,7 @@ from copy import deepcopy
 
 import pytest
 import torch
+from torch._subclasses import FakeTensorMode
 
 from mmoverlock.models import OverLoCK
 
@@ -65,3 +66,11 @@ def test_training_step(image, training):
     assert actual.keys() == expected.keys()
     for name, tensor in actual.items():
         torch.testing.assert_close(tensor, expected[name], rtol=1e-6, atol=1e-9, msg=name)
+
+
+def test_training_step_without_memory():
+    """Fake tensors, with which memory is estimated, go through our operators."""
+    with FakeTensorMode():
+        model = OverLoCK('xxt')
+        sum(out.sum() for out in model(torch.randn(2, 3, 64, 64))).backward()
+    assert all(p.grad is not None and p.grad.shape == p.shape for p in model.parameters())

@@ -22,12 +22,12 @@ from .arch import DILATED_BRANCHES
 BN_EPS = 1e-5
 
 
-def branch_names(kernel_size: int) -> tuple[tuple[str, str, int, int], ...]:
+def branch_names(kernel_size: int) -> list[tuple[str, str, int, int]]:
     """Of every branch, the large kernel's first: convolution, norm, kernel size and dilation."""
-    return ('lk_origin', 'origin_bn', kernel_size, 1), *(
+    return [('lk_origin', 'origin_bn', kernel_size, 1)] + [
         (f'dil_conv_k{size}_{dilation}', f'dil_bn_k{size}_{dilation}', size, dilation)
         for size, dilation in DILATED_BRANCHES[kernel_size]
-    )
+    ]
 
 
 def merged_kernel(state: Mapping[str, Tensor], kernel_size: int) -> tuple[Tensor, Tensor]:

@@ -44,7 +44,7 @@ def clear(rows, first, last):
 
 @njit(**COMPILE)
 def activate(x, start, strides, offset, count, first, last, activated, slopes, sizes):
-    """GELU(x + offset) of rows first to last, with the zero padding that the convolution wants.
+    """GELU(x + offset) of rows first to last and those around them, with zeros on either side.
 
     Derivatives of the GELU go to `slopes`, rows of whole tiles, unless it is empty; both have rows
     of padding above.
@@ -55,8 +55,6 @@ def activate(x, start, strides, offset, count, first, last, activated, slopes, s
     line = flat_line + 2 * halo * step
     top, bottom = max(first - halo, 0), min(last + halo, height)
     source, here, row, column = pixels(x, start, strides, count, top, bottom, width)
-    clear(activated, 0, (top - first + halo) * line)
-    clear(activated, (bottom - first + halo) * line, (last - first + 2 * halo) * line)
     for i in range(top, bottom):
         edge, slope_at = (i - first + halo) * line, (i - first + halo) * flat_line
         to, at = edge + halo * step, here + (i - top) * row
