@@ -6,8 +6,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mmoverlock.ops import depthwise, depthwise_conv2d
-from mmoverlock.ops.depthwise import choice, numba_cpu, torch_conv
+from mmoverlock.ops import choice, depthwise, depthwise_conv2d
+from mmoverlock.ops.depthwise import numba_cpu, torch_conv
 
 DTYPES = {torch.float32: 1e-5, torch.float64: 1e-12}
 

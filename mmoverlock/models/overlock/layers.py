@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmoverlock.ops.dense_conv import conv1x1, conv3x3
 from mmoverlock.ops.depthwise import fused
 from mmoverlock.ops.depthwise.grn import gelu_depthwise_grn
 from mmoverlock.ops.depthwise.numba_cpu import overwrite
@@ -14,7 +15,6 @@ from mmoverlock.ops.plain import plain
 
 # glibc takes memory of more bytes from the system, page by page, every time.
 MAPPED_ANEW = 32 << 20
-FEW_PIXELS = 256  # at most, in a batch: the weights of a 1×1 convolution outweigh the map
 
 
 def may_overwrite() -> bool:
@@ -23,20 +23,23 @@ def may_overwrite() -> bool:
 
 
 class Conv1x1(nn.Conv2d):
-    """1×1 convolution, (B, C_in, H, W) in and (B, C_out, H, W) out.
-
-    On the CPU, where there are few pixels, it is a matrix product: oneDNN's convolution would bring
-    its weights into another order first, every time.
-    """
+    """:func:`mmoverlock.ops.dense_conv.conv1x1` as a module."""
 
     def __init__(self, in_channels: int, out_channels: int, bias: bool = True):
         super().__init__(in_channels, out_channels, 1, bias=bias)
 
     def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        pixels = x.numel() // x.shape[1]
-        if x.device.type != 'cpu' or pixels > FEW_PIXELS or plain():
-            return super()._conv_forward(x, weight, bias)
-        return F.linear(x.permute(0, 2, 3, 1), weight.flatten(1), bias).permute(0, 3, 1, 2)
+        return conv1x1(x, weight, bias)
+
+
+class Conv3x3(nn.Conv2d):
+    """:func:`mmoverlock.ops.dense_conv.conv3x3` as a module."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int):
+        super().__init__(in_channels, out_channels, 3, stride, 1, bias=False)
+
+    def _conv_forward(self, x: Tensor, weight: Tensor, bias: None) -> Tensor:
+        return conv3x3(x, weight, self.stride[0])
 
 
 class ResDWConv(nn.Conv2d):
@@ -112,21 +115,28 @@ class GRN(nn.Module):
 
 
 class WithGRN(nn.Sequential):
-    """Layers in sequence; what leads to a GRN is trained in one operator, on the CPU.
+    """Layers in sequence; what leads to a GRN is one operator, on the CPU.
 
-    That is GELU, ResDWConv and GRN, with the bias of the convolution before them.
+    That is GELU, ResDWConv and GRN, with the bias of the convolution before them. Maps that are
+    better overwritten are left to the layers, and so is inference in torch.compile, which joins
+    them itself.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        if not (torch.is_grad_enabled() and fused.fit(x)):
+        training = torch.is_grad_enabled()
+        if not fused.fit(x) or (torch.compiler.is_compiling() and not training):
             return super().forward(x)
         layers = list(self)
         while layers:
             match layers:
-                case [Conv1x1() as widen, GELU(), ResDWConv() as conv, GRN() as norm, *layers]:
+                case [Conv1x1() as widen, GELU(), ResDWConv() as conv, GRN() as norm, *rest] if (
+                    training or x.nbytes // x.shape[1] * widen.out_channels <= MAPPED_ANEW
+                ):
                     x = widen._conv_forward(x, widen.weight, None)
                     weight = conv.weight + conv.identity
-                    x = gelu_depthwise_grn(x, widen.bias, weight, conv.bias, norm.gamma, norm.beta)
+                    given = widen.bias, weight, conv.bias, norm.gamma, norm.beta
+                    x = gelu_depthwise_grn(x, *given, inplace=not training)
+                    layers = rest
                 case [layer, *layers]:
                     x = layer(x)
         return x
@@ -152,10 +162,7 @@ class SE(nn.Module):
 
 def conv3x3_bn(in_channels: int, out_channels: int, stride: int) -> list[nn.Module]:
     """3×3 convolution without bias, and its batch norm."""
-    return [
-        nn.Conv2d(in_channels, out_channels, 3, stride, 1, bias=False),
-        nn.BatchNorm2d(out_channels),
-    ]
+    return [Conv3x3(in_channels, out_channels, stride), nn.BatchNorm2d(out_channels)]
 
 
 def conv1x1_bn(in_channels: int, out_channels: int) -> list[nn.Module]:

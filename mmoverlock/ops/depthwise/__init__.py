@@ -16,10 +16,10 @@ from types import ModuleType
 import torch
 from torch import Tensor, nn
 
+from mmoverlock.ops.choice import choices, fastest, forget
 from mmoverlock.ops.plain import plain
 
 from . import numba_cpu, torch_conv, triton_gpu
-from .choice import choices, fastest, forget
 
 __all__ = ['DepthwiseConv2d', 'choices', 'depthwise_conv2d', 'forget']
 

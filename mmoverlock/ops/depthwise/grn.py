@@ -1,4 +1,4 @@
-"""GELU, depthwise convolution and GRN, one behind the other, in training on the CPU.
+"""GELU, depthwise convolution and GRN, one behind the other, on the CPU.
 
 They stand in every MLP, on the widest maps of the network, which cost more to read and write than
 to convolve. The loops are in numba_grn.py.
@@ -27,10 +27,14 @@ def _plan(x: Tensor, size: int) -> tuple[int, tuple[int, ...]]:
 
 def _results(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Memory for the result, for the norms of the channels, and for the convolution's result."""
-    return torch.empty_like(x), x.new_empty(x.shape[:2], dtype=torch.float64), empty_maps(x)
+    return torch.empty_like(x), *_kept(x)
 
 
-def _forward(
+def _kept(x: Tensor) -> tuple[Tensor, Tensor]:
+    return x.new_empty(x.shape[:2], dtype=torch.float64), empty_maps(x)
+
+
+def _compute(
     x: Tensor,
     shift: Tensor,
     weight: Tensor,
@@ -38,10 +42,11 @@ def _forward(
     gamma: Tensor,
     beta: Tensor,
     eps: float,
-) -> tuple[Tensor, Tensor, Tensor]:
-    x = dense(x)
+    results: tuple[Tensor, Tensor, Tensor],
+) -> None:
+    """Fill the :func:`_results`, of which the first may be x itself, a dense map."""
     pieces, sizes = _plan(x, weight.shape[-1])
-    out, norm, y = _results(x)
+    out, norm, y = results
     numba_grn.forward(
         pieces,
         torch.get_num_threads(),
@@ -58,7 +63,21 @@ def _forward(
         flat(y),
         sizes,
     )
-    return out, norm, y
+
+
+def _forward(
+    x: Tensor,
+    shift: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    gamma: Tensor,
+    beta: Tensor,
+    eps: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    x = dense(x)
+    results = _results(x)
+    _compute(x, shift, weight, bias, gamma, beta, eps, results)
+    return results
 
 
 def _fake_forward(x, shift, weight, bias, gamma, beta, eps):
@@ -120,6 +139,7 @@ def gelu_depthwise_grn(
     gamma: Tensor,
     beta: Tensor,
     eps: float = 1e-6,
+    inplace: bool = False,
 ) -> Tensor:
     """grn(depthwise_conv2d(gelu(x + shift), weight, bias), gamma, beta).
 
@@ -133,8 +153,14 @@ def gelu_depthwise_grn(
         gamma: (1, C, 1, 1).
         beta: (1, C, 1, 1).
         eps: Added to the mean norm.
+        inplace: Overwrite x; only without gradients.
 
     Returns:
         (B, C, H, W), in the layout of x. Differentiable once in all tensors.
     """
-    return _op(x, shift, weight, bias, gamma.flatten(), beta.flatten(), eps)[0]
+    inputs = shift, weight, bias, gamma.flatten(), beta.flatten(), eps
+    if not (inplace and type(x) is Tensor):
+        return _op(x, *inputs)[0]
+    x = dense(x)
+    _compute(x, *inputs, (x, *_kept(x)))
+    return x

@@ -1,0 +1,75 @@
+"""Dense convolutions on the CPU whose weights outweigh the map: the last stages, small batches.
+
+oneDNN's convolution brings weights into an order of its own first, every time, and PyTorch turns
+them to the map's channels_last before. Matrix products take them as they are. Whose is fastest
+depends on the processor: MKL leaves half of a Zen 5 core's multipliers idle, and none of a Zen 4's.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .choice import fastest
+from .depthwise import fused
+from .plain import plain
+
+FEW_PIXELS = 256  # at most, in a batch: then a 1×1 convolution may be a matrix product
+MANY_WEIGHTS = 4  # times the numbers of the map, at least: then a 3×3 convolution turns the map
+
+
+def _linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """As a matrix product by PyTorch's BLAS library, MKL on x86."""
+    return F.linear(x.permute(0, 2, 3, 1), weight.flatten(1), bias).permute(0, 3, 1, 2)
+
+
+def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """As a matrix product by oneDNN, float32 only."""
+    x = x.permute(0, 2, 3, 1).to_mkldnn()
+    return F.linear(x, weight.flatten(1), bias).to_dense().permute(0, 3, 1, 2)
+
+
+def conv1x1(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """1×1 convolution with stride 1; where no gradient is wanted, in the way that is fastest here.
+
+    Args:
+        x: (B, C_in, H, W).
+        weight: (C_out, C_in, 1, 1).
+        bias: (C_out), or None.
+
+    Returns:
+        (B, C_out, H, W).
+    """
+    pixels = x.numel() // x.shape[1]
+    if x.device.type != 'cpu' or pixels > FEW_PIXELS or plain():
+        return F.conv2d(x, weight, bias)
+    measured = not (torch.is_grad_enabled() or torch.compiler.is_compiling())
+    if not (measured and type(x) is Tensor and x.dtype == torch.float32 and fused.fit(x)):
+        return _linear(x, weight, bias)
+    ways = {'linear': _linear, 'convolution': F.conv2d}
+    if torch.backends.mkldnn.is_available():
+        ways['onednn'] = _onednn
+    runs = {name: partial(way, x, weight, bias) for name, way in ways.items()}
+    kind = ('conv1x1', tuple(weight.shape), pixels.bit_length(), torch.get_num_threads())
+    return runs[fastest(kind, runs, x.device)]()
+
+
+def conv3x3(x: Tensor, weight: Tensor, stride: int) -> Tensor:
+    """3×3 convolution with padding 1 and without bias.
+
+    Args:
+        x: (B, C_in, H, W).
+        weight: (C_out, C_in, 3, 3).
+        stride: Of both dimensions.
+
+    Returns:
+        (B, C_out, ⌈H / stride⌉, ⌈W / stride⌉).
+    """
+    light = x.device.type != 'cpu' or weight.numel() < MANY_WEIGHTS * x.numel()
+    if light or plain() or torch.compiler.is_compiling():
+        return F.conv2d(x, weight, None, stride, 1)
+    out = F.conv2d(x.contiguous(), weight, None, stride, 1)
+    return out.contiguous(memory_format=torch.channels_last)
