@@ -21,15 +21,20 @@ FEW_PIXELS = 256  # at most, in a batch: then a 1×1 convolution may be a matrix
 MANY_WEIGHTS = 4  # times the numbers of the map, at least: then a 3×3 convolution turns the map
 
 
-def _linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """As a matrix product by PyTorch's BLAS library, MKL on x86."""
-    return F.linear(x.permute(0, 2, 3, 1), weight.flatten(1), bias).permute(0, 3, 1, 2)
+def _onednn(rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """A linear layer by oneDNN, float32 only."""
+    return F.linear(rows.to_mkldnn(), weight, bias).to_dense()
 
 
-def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """As a matrix product by oneDNN, float32 only."""
-    x = x.permute(0, 2, 3, 1).to_mkldnn()
-    return F.linear(x, weight.flatten(1), bias).to_dense().permute(0, 3, 1, 2)
+def _convolution(rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """A linear layer as oneDNN's convolution of a column of pixels."""
+    column = rows.view(1, len(rows), 1, -1).permute(0, 3, 1, 2)
+    return F.conv2d(column, weight[..., None, None], bias).permute(0, 2, 3, 1).flatten(0, 2)
+
+
+WAYS = {'linear': F.linear, 'convolution': _convolution}
+if torch.backends.mkldnn.is_available():
+    WAYS['onednn'] = _onednn
 
 
 def conv1x1(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -46,15 +51,15 @@ def conv1x1(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     pixels = x.numel() // x.shape[1]
     if x.device.type != 'cpu' or pixels > FEW_PIXELS or plain():
         return F.conv2d(x, weight, bias)
+    rows, weight = x.permute(0, 2, 3, 1).flatten(0, 2), weight.flatten(1)
+    way = F.linear
     measured = not (torch.is_grad_enabled() or torch.compiler.is_compiling())
-    if not (measured and type(x) is Tensor and x.dtype == torch.float32 and fused.fit(x)):
-        return _linear(x, weight, bias)
-    ways = {'linear': _linear, 'convolution': F.conv2d}
-    if torch.backends.mkldnn.is_available():
-        ways['onednn'] = _onednn
-    runs = {name: partial(way, x, weight, bias) for name, way in ways.items()}
-    kind = ('conv1x1', tuple(weight.shape), pixels.bit_length(), torch.get_num_threads())
-    return runs[fastest(kind, runs, x.device)]()
+    if measured and type(x) is Tensor and x.dtype == torch.float32 and fused.fit(x):
+        kind = ('conv1x1', tuple(weight.shape), pixels.bit_length(), torch.get_num_threads())
+        runs = {name: partial(run, rows, weight, bias) for name, run in WAYS.items()}
+        way = WAYS[fastest(kind, runs, x.device)]
+    out = way(rows, weight, bias)
+    return out.unflatten(0, (len(x), *x.shape[2:])).permute(0, 3, 1, 2)
 
 
 def conv3x3(x: Tensor, weight: Tensor, stride: int) -> Tensor:

@@ -6,36 +6,13 @@ new maps for its gradient; here it makes one, and the sums over the map are take
 
 from __future__ import annotations
 
-import numpy as np
 import torch
-from numba import njit
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from .numba_maps import COMPILE
-from .numba_tensors import flat
+from . import numba_channels
+from .numba_tensors import array, flat, looped
 from .plain import plain
-from .threads import share
-
-STRIP = 512  # pixels summed by one thread at a time; short, as float32 sums are inexact
-
-
-@njit(**COMPILE)
-def strip_sums_piece(piece, a, b, sums, pixels, channels, strips):
-    """Σ a·b and Σ a over a strip of pixels of channels_last maps, to zeros (B, strips, 2, C)."""
-    n, strip = divmod(np.int64(piece), strips)
-    products, plain_sums = sums[n, strip, 0], sums[n, strip, 1]
-    for pixel in range(strip * STRIP, min((strip + 1) * STRIP, pixels)):
-        first = (n * pixels + pixel) * channels
-        for c in range(channels):
-            products[c] += a[first + c] * b[first + c]
-            plain_sums[c] += a[first + c]
-
-
-@njit(**COMPILE)
-def strip_sums(pieces, threads, *args):
-    """:func:`strip_sums_piece` for every piece."""
-    share(strip_sums_piece, pieces, threads, args)
 
 
 def _sums(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
@@ -43,30 +20,11 @@ def _sums(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
 
     Sums of squares overflow float16 on ordinary maps.
     """
-    batch, channels, height, width = a.shape
-    fits = all(
-        type(t) is Tensor
-        and t.device.type == 'cpu'
-        and t.dtype in (torch.float32, torch.float64)
-        and t.is_contiguous(memory_format=torch.channels_last)
-        for t in (a, b)
-    )
-    if fits and a.numel():
-        pixels = height * width
-        strips = -(-pixels // STRIP)
-        sums = a.new_zeros(batch, strips, 2, channels)
-        strip_sums(
-            batch * strips,
-            torch.get_num_threads(),
-            flat(a),
-            flat(b),
-            sums.numpy(),
-            pixels,
-            channels,
-            strips,
-        )
-        products, plain_sums = sums.sum(1)[..., None, None].unbind(1)
-        return products, plain_sums
+    if looped(a, b):
+        batch, channels, height, width = a.shape
+        threads, pixels = torch.get_num_threads(), height * width
+        sums = numba_channels.sums(threads, flat(a), flat(b), batch, pixels, channels)
+        return torch.from_numpy(sums).to(a.dtype)[..., None, None].unbind(1)
     dtype = torch.promote_types(a.dtype, torch.float32)
     return tuple(t.sum((2, 3), keepdim=True, dtype=dtype) for t in (a.to(dtype) * b, a))
 
@@ -77,21 +35,45 @@ def _scale_by(norm: Tensor, gamma: Tensor, eps: float) -> tuple[Tensor, Tensor]:
     return mean, gamma * (norm / mean) + 1
 
 
+def _normalise(
+    x: Tensor, gamma: Tensor, beta: Tensor, eps: float, out: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """The result, in `out` if that is a tensor, and the norms of the channels, (B, C, 1, 1)."""
+    if plain() or torch.compiler.is_compiling() or not looped(x):
+        dtype = torch.promote_types(x.dtype, torch.float32)
+        norm = torch.linalg.vector_norm(x, dim=(2, 3), keepdim=True, dtype=dtype)
+        _, scale = _scale_by(norm, gamma, eps)
+        return torch.addcmul(beta.to(x.dtype), scale.to(x.dtype), x, out=out), norm
+    out = torch.empty_like(x) if out is None else out
+    norm = x.new_empty(x.shape[:2], dtype=torch.float64)
+    numba_channels.grn(
+        torch.get_num_threads(),
+        flat(x),
+        array(gamma.flatten().to(x.dtype)),
+        array(beta.flatten().to(x.dtype)),
+        eps,
+        flat(out),
+        array(norm),
+        x.shape[2] * x.shape[3],
+    )
+    return out, norm.to(x.dtype)[..., None, None]
+
+
 class _GRN(torch.autograd.Function):
     """:func:`grn`, of which nothing but the input map is kept for the backward pass."""
 
     @staticmethod
     def forward(ctx, x: Tensor, gamma: Tensor, beta: Tensor, eps: float) -> Tensor:
-        norm = _sums(x, x)[0].sqrt()
-        mean, scale = _scale_by(norm, gamma, eps)
-        ctx.save_for_backward(x, gamma, norm, mean, scale)
-        ctx.beta_dtype = beta.dtype
-        return torch.addcmul(beta.to(x.dtype), scale.to(x.dtype), x)
+        out, norm = _normalise(x, gamma, beta, eps, None)
+        ctx.save_for_backward(x, gamma, norm)
+        ctx.beta_dtype, ctx.eps = beta.dtype, eps
+        return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
-        x, gamma, norm, mean, scale = ctx.saved_tensors
+        x, gamma, norm = ctx.saved_tensors
+        mean, scale = _scale_by(norm, gamma, ctx.eps)
         grad_scale, grad_beta = _sums(grad, x)
         grad_gamma = (grad_scale * norm / mean).sum(0, keepdim=True)
         # Every norm also enters the mean of its image.
@@ -119,13 +101,6 @@ def grn(x: Tensor, gamma: Tensor, beta: Tensor, eps: float = 1e-6, inplace: bool
         (B, C, H, W), in the dtype of `x`; norms are computed in float32 at least. Differentiable
         once in `x`, `gamma` and `beta`.
     """
-    if plain() or torch.compiler.is_compiling():
-        dtype = torch.promote_types(x.dtype, torch.float32)
-        norm = torch.linalg.vector_norm(x, dim=(2, 3), keepdim=True, dtype=dtype)
-    elif torch.is_grad_enabled():
+    if torch.is_grad_enabled() and not (plain() or torch.compiler.is_compiling()):
         return _GRN.apply(x, gamma, beta, eps)
-    else:
-        norm = _sums(x, x)[0].sqrt()
-    _, scale = _scale_by(norm, gamma, eps)
-    out = x if inplace else None
-    return torch.addcmul(beta.to(x.dtype), scale.to(x.dtype), x, out=out)
+    return _normalise(x, gamma, beta, eps, x if inplace else None)[0]

@@ -27,3 +27,15 @@ def dense(tensor: Tensor) -> Tensor:
 def array(tensor: Tensor) -> np.ndarray:
     """The tensor, of a CPU, as an array that shares its memory."""
     return tensor.detach().numpy()
+
+
+def looped(*maps: Tensor) -> bool:
+    """Whether the loops over channels_last maps take such maps, (B, C, H, W)."""
+    return all(
+        type(t) is Tensor
+        and t.device.type == 'cpu'
+        and t.dtype in (torch.float32, torch.float64)
+        and t.is_contiguous(memory_format=torch.channels_last)
+        and t.numel() > 0
+        for t in maps
+    )

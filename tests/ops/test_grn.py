@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mmoverlock.ops.grn import STRIP, grn
+from mmoverlock.ops.grn import grn
+from mmoverlock.ops.numba_channels import STRIP
 
 LAYOUTS = {'contiguous': torch.contiguous_format, 'channels_last': torch.channels_last}
 

@@ -11,7 +11,9 @@ from mmoverlock.ops.depthwise import fused
 from mmoverlock.ops.depthwise.grn import gelu_depthwise_grn
 from mmoverlock.ops.depthwise.numba_cpu import overwrite
 from mmoverlock.ops.grn import grn
+from mmoverlock.ops.numba_tensors import looped
 from mmoverlock.ops.plain import plain
+from mmoverlock.ops.squeeze_excite import squeeze_excite_
 
 # glibc takes memory of more bytes from the system, page by page, every time.
 MAPPED_ANEW = 32 << 20
@@ -157,7 +159,12 @@ class SE(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.mul(x, self.proj(x), out=x if may_overwrite() else None)
+        if not may_overwrite():
+            return x * self.proj(x)
+        if not looped(x):
+            return x.mul_(self.proj(x))
+        _, reduce, _, expand, _ = self.proj
+        return squeeze_excite_(x, reduce.weight, reduce.bias, expand.weight, expand.bias)
 
 
 def conv3x3_bn(in_channels: int, out_channels: int, stride: int) -> list[nn.Module]:
