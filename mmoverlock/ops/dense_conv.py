@@ -26,13 +26,7 @@ def _onednn(rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return F.linear(rows.to_mkldnn(), weight, bias).to_dense()
 
 
-def _convolution(rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """A linear layer as oneDNN's convolution of a column of pixels."""
-    column = rows.view(1, len(rows), 1, -1).permute(0, 3, 1, 2)
-    return F.conv2d(column, weight[..., None, None], bias).permute(0, 2, 3, 1).flatten(0, 2)
-
-
-WAYS = {'linear': F.linear, 'convolution': _convolution}
+WAYS = {'blas': F.linear}  # MKL on x86
 if torch.backends.mkldnn.is_available():
     WAYS['onednn'] = _onednn
 

@@ -30,9 +30,9 @@ def ran(monkeypatch):
     for module, name in ((reparam, 'depthwise_batch_norm'), (layers, 'gelu_depthwise_grn')):
         original = getattr(module, name)
 
-        def spy(*args, original=original, name=name):
+        def spy(*args, original=original, name=name, **options):
             calls.append(name)
-            return original(*args)
+            return original(*args, **options)
 
         monkeypatch.setattr(module, name, spy)
     return calls
@@ -110,4 +110,7 @@ def test_mlp(ran, monkeypatch):
     assert ran == ['gelu_depthwise_grn']
     with torch.no_grad():
         torch.testing.assert_close(mlp(x), wanted['y'])
-    assert len(ran) == 1
+        assert len(ran) == 2
+        monkeypatch.setattr(layers, 'MAPPED_ANEW', 0)  # large maps are overwritten, layer by layer
+        torch.testing.assert_close(mlp(x), wanted['y'])
+    assert len(ran) == 2

@@ -148,6 +148,17 @@ def test_constant_maps_have_finite_gradients():
     assert all(t.grad.isfinite().all() for t in (x, *weights, *gammas, *betas, weight, gamma, beta))
 
 
+@pytest.mark.parametrize('channels_last', [False, True])
+def test_grn_overwrites_its_input_when_asked(channels_last):
+    x, _ = maps((2, 17, 9, 8), torch.float32, channels_last)
+    x, arguments = x.detach(), grn_arguments(17, torch.float32)
+    with torch.no_grad():
+        wanted = gelu_depthwise_grn(x, *arguments)
+        out = gelu_depthwise_grn(x, *arguments, inplace=True)
+    assert out.data_ptr() == x.data_ptr()
+    assert torch.equal(out, wanted)
+
+
 def test_operators_are_registered_properly():
     x, _ = maps((2, 3, 8, 9), torch.float32, False)
     weights, dilations, gammas, betas, eps = batch_norm_arguments(3, torch.float32)

@@ -1,0 +1,94 @@
+"""Dense convolutions of few pixels, in every way: PyTorch's result, in channels_last on the CPU."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from mmoverlock.ops import choice, dense_conv
+from mmoverlock.ops.dense_conv import FEW_PIXELS, conv1x1, conv3x3
+
+
+def made(shape, weight_shape, channels_last=True):
+    generator = torch.Generator().manual_seed(0)
+    x, weight, bias = (
+        torch.randn(size, generator=generator) for size in (shape, weight_shape, weight_shape[:1])
+    )
+    if channels_last:
+        x = x.contiguous(memory_format=torch.channels_last)
+    return x, weight, bias
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    monkeypatch.setattr(choice, '_chosen', {})
+    return choice.choices
+
+
+@pytest.mark.parametrize('way', dense_conv.WAYS)
+@pytest.mark.parametrize('channels_last', [False, True])
+@pytest.mark.parametrize('with_bias', [False, True])
+def test_every_way_is_the_convolution(way, channels_last, with_bias, monkeypatch):
+    monkeypatch.setattr(dense_conv, 'fastest', lambda *args: way)
+    for shape in ((2, 5, 4, 3), (1, 20, 1, 1), (3, 7, 9, 9)):
+        x, weight, bias = made(shape, (6, shape[1], 1, 1), channels_last)
+        bias = bias if with_bias else None
+        with torch.inference_mode():
+            actual = conv1x1(x, weight, bias)
+        torch.testing.assert_close(actual, F.conv2d(x, weight, bias))
+        assert actual.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_a_way_is_measured_where_it_can_pay(measured):
+    few, weight, bias = made((1, 5, 2, 3), (6, 5, 1, 1))
+    many, *_ = made((1, 5, 16, FEW_PIXELS // 16 + 1), (6, 5, 1, 1))
+    with torch.no_grad():
+        conv1x1(many, weight, bias)
+        conv1x1(few.double(), weight.double(), bias.double())
+        conv1x1(few[:0], weight, bias)
+        with torch.autocast('cpu'):
+            conv1x1(few, weight, bias)
+    conv1x1(few, weight, bias)
+    assert not measured()
+    with torch.no_grad():
+        conv1x1(few, weight, bias)
+    assert set(measured().values()) <= set(dense_conv.WAYS) and len(measured()) == 1
+
+
+def test_batch_of_one_with_any_stride():
+    """Of a dimension of size 1 the stride means nothing; PyTorch tells layouts by it."""
+    x, weight, bias = made((1, 6, 4, 3), (5, 6, 1, 1))
+    odd = x.unflatten(1, (2, 3)).flatten(1, 2)
+    assert odd.stride() != x.stride()
+    with torch.no_grad():
+        assert conv1x1(odd, weight, bias).stride() == (60, 1, 15, 5)
+
+
+def gradients(run, x, weight):
+    x, weight = (t.detach().clone().requires_grad_() for t in (x, weight))
+    run(x, weight).square().sum().backward()
+    return x.grad, weight.grad
+
+
+@pytest.mark.parametrize('shape', [(2, 5, 4, 3), (1, 5, 20, 20)], ids=['few', 'many'])
+def test_gradients_of_1x1(shape, measured):
+    x, weight, bias = made(shape, (6, 5, 1, 1))
+    actual = gradients(lambda x, weight: conv1x1(x, weight, bias), x, weight)
+    wanted = gradients(lambda x, weight: F.conv2d(x, weight, bias), x, weight)
+    torch.testing.assert_close(actual, wanted)
+
+
+@pytest.mark.parametrize('stride', [1, 2])
+@pytest.mark.parametrize('heavy', [False, True])
+@pytest.mark.parametrize('channels_last', [False, True])
+def test_3x3(stride, heavy, channels_last):
+    x, weight, _ = made((2, 8, 5, 7), (32, 8, 3, 3) if heavy else (4, 8, 3, 3), channels_last)
+    assert (weight.numel() >= dense_conv.MANY_WEIGHTS * x.numel()) == heavy
+    out = conv3x3(x, weight, stride)
+    torch.testing.assert_close(out, F.conv2d(x, weight, None, stride, 1))
+    if heavy or channels_last:
+        assert out.is_contiguous(memory_format=torch.channels_last)
+    actual = gradients(lambda x, weight: conv3x3(x, weight, stride), x, weight)
+    wanted = gradients(lambda x, weight: F.conv2d(x, weight, None, stride, 1), x, weight)
+    torch.testing.assert_close(actual, wanted, rtol=1e-4, atol=1e-4)
