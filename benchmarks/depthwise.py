@@ -12,7 +12,7 @@ import torch
 from common import Bench, agree, parser
 from torch import Tensor
 
-from mmoverlock.ops import depthwise
+from mmoverlock.ops import choice, depthwise
 from mmoverlock.ops.depthwise import depthwise_conv2d
 
 # Of OverLoCK-T: stages 1 to 3 of an 800×1344 image; 56², 28², 14², 7² with their small branches.
@@ -56,7 +56,7 @@ def compare(bench: Bench, shape: str, channels_last: bool) -> None:
     work = 2 * x.numel() * size**2
     layout = 'channels_last' if channels_last else 'contiguous'
     for title, backward in (('forward', False), ('forward + backward', True)):
-        depthwise.forget()
+        choice.forget()
         rivals = {n: lambda n=n, back=backward: run(n, back) for n in (*names, 'chosen')}
         agree(rivals, 'torch', bench.dtype)
         factor = 3 if backward else 1

@@ -16,12 +16,12 @@ from types import ModuleType
 import torch
 from torch import Tensor, nn
 
-from mmoverlock.ops.choice import choices, fastest, forget
+from mmoverlock.ops.choice import fastest
 from mmoverlock.ops.plain import plain
 
 from . import numba_cpu, torch_conv, triton_gpu
 
-__all__ = ['DepthwiseConv2d', 'choices', 'depthwise_conv2d', 'forget']
+__all__ = ['DepthwiseConv2d', 'depthwise_conv2d']
 
 # In the order of preference, where nothing may be measured.
 IMPLEMENTATIONS: dict[str, ModuleType] = {

@@ -25,26 +25,15 @@ def _plan(x: Tensor, size: int) -> tuple[int, tuple[int, ...]]:
     return vectors * strips, (*x.shape, size, strips)
 
 
-def _results(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _results(x: Tensor, inplace: bool = False) -> tuple[Tensor, Tensor, Tensor]:
     """Memory for the result, for the norms of the channels, and for the convolution's result."""
-    return torch.empty_like(x), *_kept(x)
+    norm = x.new_empty(x.shape[:2], dtype=torch.float64)
+    return x if inplace else torch.empty_like(x), norm, empty_maps(x)
 
 
-def _kept(x: Tensor) -> tuple[Tensor, Tensor]:
-    return x.new_empty(x.shape[:2], dtype=torch.float64), empty_maps(x)
-
-
-def _compute(
-    x: Tensor,
-    shift: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    gamma: Tensor,
-    beta: Tensor,
-    eps: float,
-    results: tuple[Tensor, Tensor, Tensor],
-) -> None:
-    """Fill the :func:`_results`, of which the first may be x itself, a dense map."""
+def _compute(results: tuple[Tensor, Tensor, Tensor], x: Tensor, *inputs: Tensor | float) -> None:
+    """:func:`_forward` of a dense map into its :func:`_results`."""
+    shift, weight, bias, gamma, beta, eps = inputs
     pieces, sizes = _plan(x, weight.shape[-1])
     out, norm, y = results
     numba_grn.forward(
@@ -76,7 +65,7 @@ def _forward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     x = dense(x)
     results = _results(x)
-    _compute(x, shift, weight, bias, gamma, beta, eps, results)
+    _compute(results, x, shift, weight, bias, gamma, beta, eps)
     return results
 
 
@@ -162,5 +151,5 @@ def gelu_depthwise_grn(
     if not (inplace and type(x) is Tensor):
         return _op(x, *inputs)[0]
     x = dense(x)
-    _compute(x, *inputs, (x, *_kept(x)))
+    _compute(_results(x, inplace), x, *inputs)
     return x
