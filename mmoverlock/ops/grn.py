@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from . import numba_channels
-from .numba_tensors import array, flat, looped
+from .numba_tensors import array, flat, looped, overwritten
 from .plain import plain
 
 
@@ -46,17 +46,19 @@ def _normalise(
         return torch.addcmul(beta.to(x.dtype), scale.to(x.dtype), x, out=out), norm
     out = torch.empty_like(x) if out is None else out
     norm = x.new_empty(x.shape[:2], dtype=torch.float64)
+    weights = (
+        t.to(x.dtype).expand(1, x.shape[1], 1, 1).contiguous().flatten() for t in (gamma, beta)
+    )
     numba_channels.grn(
         torch.get_num_threads(),
         flat(x),
-        array(gamma.flatten().to(x.dtype)),
-        array(beta.flatten().to(x.dtype)),
+        *map(array, weights),
         eps,
         flat(out),
         array(norm),
         x.shape[2] * x.shape[3],
     )
-    return out, norm.to(x.dtype)[..., None, None]
+    return overwritten(out), norm.to(x.dtype)[..., None, None]
 
 
 class _GRN(torch.autograd.Function):

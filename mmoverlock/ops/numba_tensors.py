@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .operator import ordinary
+
 
 def flat(tensor: Tensor) -> np.ndarray:
     """The memory of a CPU tensor, from its first element to its last, as a (N,) array.
@@ -31,11 +33,16 @@ def array(tensor: Tensor) -> np.ndarray:
 
 def looped(*maps: Tensor) -> bool:
     """Whether the loops over channels_last maps take such maps, (B, C, H, W)."""
-    return all(
-        type(t) is Tensor
-        and t.device.type == 'cpu'
+    return ordinary(*maps) and all(
+        t.device.type == 'cpu'
         and t.dtype in (torch.float32, torch.float64)
         and t.is_contiguous(memory_format=torch.channels_last)
         and t.numel() > 0
         for t in maps
     )
+
+
+def overwritten(tensor: Tensor) -> Tensor:
+    """The tensor, which loops wrote to: autograd then refuses to use what it kept of it."""
+    torch.autograd.graph.increment_version(tensor)
+    return tensor

@@ -12,6 +12,16 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.utils._python_dispatch import _get_current_dispatch_mode
+
+
+def ordinary(*tensors: Tensor) -> bool:
+    """Whether results are all that anybody wants: nobody compiles or records what runs on them."""
+    return (
+        not torch.compiler.is_compiling()
+        and _get_current_dispatch_mode() is None
+        and all(type(tensor) is Tensor for tensor in tensors)
+    )
 
 
 def make_operator(
@@ -69,7 +79,6 @@ def make_operator(
     function = type(name, (torch.autograd.Function,), methods)  # profilers show its name
 
     def run(*inputs):
-        ordinary = type(inputs[0]) is Tensor and not torch.compiler.is_compiling()
-        return (function.apply if ordinary else op)(*inputs)
+        return (function.apply if ordinary(inputs[0]) else op)(*inputs)
 
     return run

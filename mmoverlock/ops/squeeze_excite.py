@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from . import numba_channels
-from .numba_tensors import array, flat
+from .numba_tensors import array, flat, overwritten
 
 
 def squeeze_excite_(
@@ -26,8 +26,16 @@ def squeeze_excite_(
 
     Returns:
         x.
+
+    Raises:
+        ValueError: if the weights are not of x's channels, or of another dtype.
     """
-    batch, _, height, width = x.shape
+    batch, channels, height, width = x.shape
+    if not reduce.shape[1] == channels == len(expand) or reduce.dtype != x.dtype:
+        raise ValueError(
+            f'{x.dtype} map of {channels} channels, {reduce.dtype} weights '
+            f'{tuple(reduce.shape)} and {tuple(expand.shape)}: they must match'
+        )
     numba_channels.squeeze_excite(
         torch.get_num_threads(),
         flat(x),
@@ -38,4 +46,4 @@ def squeeze_excite_(
         batch,
         height * width,
     )
-    return x
+    return overwritten(x)

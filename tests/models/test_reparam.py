@@ -98,7 +98,7 @@ def test_mlp(ran, monkeypatch):
         layers.WithGRN(
             layers.Conv1x1(4, 9),
             layers.GELU(),
-            layers.ResDWConv(9),
+            layers.ResDWConv(9, inplace=True),
             layers.GRN(9),
             layers.Conv1x1(9, 4),
         )
@@ -112,5 +112,20 @@ def test_mlp(ran, monkeypatch):
         torch.testing.assert_close(mlp(x), wanted['y'])
         assert len(ran) == 2
         monkeypatch.setattr(layers, 'MAPPED_ANEW', 0)  # large maps are overwritten, layer by layer
+        overwrite, overwritten = layers.overwrite, []
+        monkeypatch.setattr(
+            layers, 'overwrite', lambda *args: overwritten.append(args) or overwrite(*args)
+        )
         torch.testing.assert_close(mlp(x), wanted['y'])
+        assert len(overwritten) == 1
     assert len(ran) == 2
+
+
+@pytest.mark.parametrize('training', [False, True])
+def test_layers_with_hooks_are_called(training, ran):
+    mlp = layers.WithGRN(layers.Conv1x1(4, 9), layers.GELU(), layers.ResDWConv(9), layers.GRN(9))
+    seen = []
+    mlp[1].register_forward_hook(lambda *args: seen.append(args))
+    with torch.set_grad_enabled(training):
+        mlp(torch.randn(2, 4, 5, 5))
+    assert len(seen) == 1 and not ran

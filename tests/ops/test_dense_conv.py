@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import pytest
 import torch
 import torch.nn.functional as F
+from mmcv.cnn import fuse_conv_bn
+from torch import nn
 
+from mmoverlock.models.overlock import layers
 from mmoverlock.ops import choice, dense_conv
 from mmoverlock.ops.dense_conv import FEW_PIXELS, conv1x1, conv3x3
 
@@ -30,14 +35,17 @@ def measured(monkeypatch):
 @pytest.mark.parametrize('channels_last', [False, True])
 @pytest.mark.parametrize('with_bias', [False, True])
 def test_every_way_is_the_convolution(way, channels_last, with_bias, monkeypatch):
+    ran, run = [], dense_conv.WAYS[way]
+    monkeypatch.setitem(dense_conv.WAYS, way, lambda *args: ran.append(way) or run(*args))
     monkeypatch.setattr(dense_conv, 'fastest', lambda *args: way)
     for shape in ((2, 5, 4, 3), (1, 20, 1, 1), (3, 7, 9, 9)):
         x, weight, bias = made(shape, (6, shape[1], 1, 1), channels_last)
-        bias = bias if with_bias else None
+        bias = bias.repeat_interleave(2)[::2] if with_bias else None  # not contiguous
         with torch.inference_mode():
             actual = conv1x1(x, weight, bias)
         torch.testing.assert_close(actual, F.conv2d(x, weight, bias))
         assert actual.is_contiguous(memory_format=torch.channels_last)
+    assert len(ran) == 3
 
 
 def test_a_way_is_measured_where_it_can_pay(measured):
@@ -83,12 +91,31 @@ def test_gradients_of_1x1(shape, measured):
 @pytest.mark.parametrize('heavy', [False, True])
 @pytest.mark.parametrize('channels_last', [False, True])
 def test_3x3(stride, heavy, channels_last):
-    x, weight, _ = made((2, 8, 5, 7), (32, 8, 3, 3) if heavy else (4, 8, 3, 3), channels_last)
+    x, weight, bias = made((2, 8, 5, 7), (32, 8, 3, 3) if heavy else (4, 8, 3, 3), channels_last)
     assert (weight.numel() >= dense_conv.MANY_WEIGHTS * x.numel()) == heavy
-    out = conv3x3(x, weight, stride)
-    torch.testing.assert_close(out, F.conv2d(x, weight, None, stride, 1))
+    out = conv3x3(x, weight, bias, stride)
+    torch.testing.assert_close(out, F.conv2d(x, weight, bias, stride, 1))
     if heavy or channels_last:
         assert out.is_contiguous(memory_format=torch.channels_last)
-    actual = gradients(lambda x, weight: conv3x3(x, weight, stride), x, weight)
+    actual = gradients(lambda x, weight: conv3x3(x, weight, None, stride), x, weight)
     wanted = gradients(lambda x, weight: F.conv2d(x, weight, None, stride, 1), x, weight)
     torch.testing.assert_close(actual, wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_fused_with_the_batch_norm_behind_it():
+    """As tools of the OpenMMLab libraries do: the convolution gets a bias."""
+    torch.manual_seed(0)
+    layer = nn.Sequential(*layers.conv3x3_bn(8, 32, 2)).eval()
+    nn.init.normal_(layer[1].running_mean)
+    x, *_ = made((1, 8, 5, 7), (1, 8, 1, 1))
+    with torch.no_grad():
+        torch.testing.assert_close(fuse_conv_bn(deepcopy(layer))(x), layer(x))
+
+
+def test_exports_with_any_batch():
+    layer = nn.Sequential(*layers.conv3x3_bn(8, 32, 2), *layers.conv1x1_bn(32, 4)).eval()
+    batch = torch.export.Dim('batch', max=64)
+    x = torch.randn(2, 8, 6, 6)
+    exported = torch.export.export(layer, (x,), dynamic_shapes=({0: batch},)).module()
+    more = torch.randn(50, 8, 6, 6)
+    torch.testing.assert_close(exported(more), layer(more))

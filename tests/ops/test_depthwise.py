@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from mmoverlock.ops import choice, depthwise, depthwise_conv2d
 from mmoverlock.ops.depthwise import numba_cpu, torch_conv
@@ -128,8 +129,21 @@ def test_the_fastest_is_measured_once_and_remembered(monkeypatch):
     assert choice.fastest('kind', candidates, device) == 'second'
     assert len(asked) == 2 * choice.ROUNDS
     assert choice.choices() == {'kind': 'second'}
+    torch.use_deterministic_algorithms(True)
+    try:
+        assert choice.fastest('kind', candidates, device) == 'first'
+    finally:
+        torch.use_deterministic_algorithms(False)
     choice.forget()
     assert choice.choices() == {}
+
+
+def test_a_recorded_graph_holds_the_operator():
+    x, weight = torch.randn(1, 3, 5, 5), torch.randn(3, 1, 3, 3)
+    with torch.no_grad():
+        graph = make_fx(lambda x: depthwise_conv2d(x, weight))(x)
+        torch.testing.assert_close(graph(2 * x), depthwise_conv2d(2 * x, weight))
+    assert 'mmoverlock.depthwise_conv2d' in graph.code
 
 
 def test_directions_are_chosen_apart(monkeypatch):

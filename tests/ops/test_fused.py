@@ -6,9 +6,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from mmoverlock.models.overlock.layers import SE
+from mmoverlock.ops.depthwise import numba_cpu
 from mmoverlock.ops.depthwise.batch_norm import depthwise_batch_norm
 from mmoverlock.ops.depthwise.fused import fit
 from mmoverlock.ops.depthwise.grn import gelu_depthwise_grn
+from mmoverlock.ops.grn import grn
 
 DTYPES = {torch.float32: 1e-4, torch.float64: 1e-12}
 BRANCHES = ((7, 1), (5, 1), (3, 2), (3, 3))  # size, dilation
@@ -157,6 +160,29 @@ def test_grn_overwrites_its_input_when_asked(channels_last):
         out = gelu_depthwise_grn(x, *arguments, inplace=True)
     assert out.data_ptr() == x.data_ptr()
     assert torch.equal(out, wanted)
+
+
+def grn_in_place(x):
+    return grn(x, torch.ones(1, 6, 1, 1), torch.zeros(1, 6, 1, 1), inplace=True)
+
+
+@pytest.mark.parametrize(
+    'overwrite',
+    [
+        grn_in_place,
+        lambda x: gelu_depthwise_grn(x, *grn_arguments(6, torch.float32), inplace=True),
+        lambda x: numba_cpu.overwrite(x, torch.ones(6, 1, 3, 3), torch.zeros(6)),
+        lambda x: SE(6)(x),
+    ],
+    ids=['grn', 'gelu_depthwise_grn', 'depthwise', 'squeeze_excite'],
+)
+def test_autograd_knows_what_was_overwritten(overwrite):
+    x, _ = maps((2, 6, 9, 8), torch.float32, True)
+    kept = x.exp()
+    with torch.no_grad():
+        overwrite(kept)
+    with pytest.raises(RuntimeError, match='modified by an inplace operation'):
+        kept.sum().backward()
 
 
 def test_operators_are_registered_properly():

@@ -69,6 +69,14 @@ def test_overwrites_its_input_when_asked():
     torch.testing.assert_close(out, wanted)
 
 
+@pytest.mark.parametrize('layout', LAYOUTS)
+def test_one_weight_for_all_channels(layout):
+    (x, _, _), _ = make((2, 19, 6, 6), torch.float32, layout)
+    gamma, beta = torch.full((1, 1, 1, 1), 0.5), torch.full((1, 1, 1, 1), -1.0)
+    with torch.no_grad():
+        torch.testing.assert_close(grn(x, gamma, beta), formula(x, gamma, beta))
+
+
 def test_empty_batch():
     x = torch.randn(0, 4, 6, 6, requires_grad=True)
     grn(x, torch.ones(1, 4, 1, 1), torch.zeros(1, 4, 1, 1)).sum().backward()

@@ -73,3 +73,19 @@ def test_where_it_cannot_run(ran, monkeypatch):
     with torch.no_grad():
         module(x)
     assert not ran
+
+
+def test_weights_of_another_map_are_refused():
+    module, _ = made((1, 16, 4, 4))
+    _, x = made((1, 8, 4, 4))
+    with torch.no_grad(), pytest.raises(ValueError, match='map of 8 channels'):
+        module(x)
+
+
+def test_layers_with_hooks_are_called(ran):
+    module, x = made((2, 16, 4, 4))
+    seen = []
+    module.proj[3].register_forward_hook(lambda *args: seen.append(args))
+    with torch.no_grad():
+        module(x)
+    assert len(seen) == 1 and not ran

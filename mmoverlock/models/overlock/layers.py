@@ -24,6 +24,11 @@ def may_overwrite() -> bool:
     return not (torch.is_grad_enabled() or torch.compiler.is_compiling() or plain())
 
 
+def hooked(*modules: nn.Module) -> bool:
+    """Whether somebody wants to know when one of the modules is called."""
+    return any(module._forward_hooks or module._forward_pre_hooks for module in modules)
+
+
 class Conv1x1(nn.Conv2d):
     """:func:`mmoverlock.ops.dense_conv.conv1x1` as a module."""
 
@@ -40,8 +45,8 @@ class Conv3x3(nn.Conv2d):
     def __init__(self, in_channels: int, out_channels: int, stride: int):
         super().__init__(in_channels, out_channels, 3, stride, 1, bias=False)
 
-    def _conv_forward(self, x: Tensor, weight: Tensor, bias: None) -> Tensor:
-        return conv3x3(x, weight, self.stride[0])
+    def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return conv3x3(x, weight, bias, self.stride[0])
 
 
 class ResDWConv(nn.Conv2d):
@@ -119,14 +124,14 @@ class GRN(nn.Module):
 class WithGRN(nn.Sequential):
     """Layers in sequence; what leads to a GRN is one operator, on the CPU.
 
-    That is GELU, ResDWConv and GRN, with the bias of the convolution before them. Maps that are
-    better overwritten are left to the layers, and so is inference in torch.compile, which joins
-    them itself.
+    That is GELU, ResDWConv and GRN, with the bias of the convolution before them. Layers with hooks
+    are called one by one, and so are those of maps that are better overwritten, and in inference in
+    torch.compile, which joins them itself.
     """
 
     def forward(self, x: Tensor) -> Tensor:
         training = torch.is_grad_enabled()
-        if not fused.fit(x) or (torch.compiler.is_compiling() and not training):
+        if not fused.fit(x) or (torch.compiler.is_compiling() and not training) or hooked(*self):
             return super().forward(x)
         layers = list(self)
         while layers:
@@ -161,10 +166,11 @@ class SE(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not may_overwrite():
             return x * self.proj(x)
-        if not looped(x):
-            return x.mul_(self.proj(x))
         _, reduce, _, expand, _ = self.proj
-        return squeeze_excite_(x, reduce.weight, reduce.bias, expand.weight, expand.bias)
+        as_built = type(reduce) is type(expand) is Conv1x1 and not hooked(self.proj, *self.proj)
+        if as_built and looped(x) and fused.fit(x):
+            return squeeze_excite_(x, reduce.weight, reduce.bias, expand.weight, expand.bias)
+        return x.mul_(self.proj(x))
 
 
 def conv3x3_bn(in_channels: int, out_channels: int, stride: int) -> list[nn.Module]:

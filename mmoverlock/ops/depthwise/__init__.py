@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from mmoverlock.ops.choice import fastest
+from mmoverlock.ops.operator import ordinary
 from mmoverlock.ops.plain import plain
 
 from . import numba_cpu, torch_conv, triton_gpu
@@ -139,7 +140,7 @@ def depthwise_conv2d(
         dtype = torch.get_autocast_dtype(device)
         x, weight = x.to(dtype), weight.to(dtype)
         bias = None if bias is None else bias.to(dtype)
-    if type(x) is Tensor and not (torch.is_grad_enabled() or torch.compiler.is_compiling()):
+    if ordinary(x) and not torch.is_grad_enabled():
         return _run('forward', implementation or '', x, weight, x, weight, bias, dilation)
     return _op(x, weight, bias, dilation, implementation or '')
 

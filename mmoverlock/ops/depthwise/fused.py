@@ -1,7 +1,6 @@
-"""Operators that train depthwise convolutions and norms together, on the CPU: when to take them.
+"""Operators of depthwise convolutions and the norms behind them, on the CPU: when to take them.
 
-In training, a batch norm or GRN behind a depthwise convolution reads and writes more memory than
-the convolution.
+A batch norm in training, or a GRN, reads and writes more memory than the convolution before it.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mmoverlock.ops.numba_tensors import array, dense, flat
-from mmoverlock.ops.operator import make_operator
+from mmoverlock.ops.numba_tensors import array, dense, flat, overwritten
+from mmoverlock.ops.operator import make_operator, ordinary
 from mmoverlock.ops.simd import VECTOR_BYTES
 
 from . import numba_grn
@@ -148,8 +148,8 @@ def gelu_depthwise_grn(
         (B, C, H, W), in the layout of x. Differentiable once in all tensors.
     """
     inputs = shift, weight, bias, gamma.flatten(), beta.flatten(), eps
-    if not (inplace and type(x) is Tensor):
+    if not (inplace and ordinary(x)):
         return _op(x, *inputs)[0]
     x = dense(x)
     _compute(_results(x, inplace), x, *inputs)
-    return x
+    return overwritten(x)

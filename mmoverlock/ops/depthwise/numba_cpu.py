@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mmoverlock.ops.numba_maps import TILE
-from mmoverlock.ops.numba_tensors import array, dense, flat
+from mmoverlock.ops.numba_tensors import array, dense, flat, overwritten
 from mmoverlock.ops.simd import VECTOR_BYTES
 
 from . import numba_kernels
@@ -68,7 +68,7 @@ def overwrite(x: Tensor, weight: Tensor, bias: Tensor, dilation: int = 1) -> Ten
     rows = max(STRIP_BYTES // (x.shape[3] * VECTOR_BYTES), 1)
     sizes, threads = (*sizes[:-1], min(rows, x.shape[2])), torch.get_num_threads()
     numba_kernels.overwrite(vectors, threads, flat(x), x.stride(), taps, bias, sizes)
-    return x
+    return overwritten(x)
 
 
 def backward(grad_out: Tensor, x: Tensor, weight: Tensor, dilation: int) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""Loops of GELU, depthwise convolution and GRN, one behind the other, in training.
+"""Loops of GELU, depthwise convolution and GRN, one behind the other.
 
 The convolution's result y is kept for the backward pass, (B, vectors of channels, H, tiled(W),
 lanes); the GELU is made again.
