@@ -107,7 +107,7 @@ def test_test_reports_top1_and_top5(trained, folder, tool, monkeypatch):
     assert metrics['accuracy/top1'] == pytest.approx(last['acc_top1'], abs=1e-3)
 
 
-def test_a_head_of_another_size_is_replaced_and_told(trained, folder, tool, monkeypatch, capfd):
+def test_a_head_of_another_size_is_replaced_and_told(trained, folder, tool, monkeypatch):
     monkeypatch.chdir(folder)
     tool('train')(
         ['mine.py', '--data-root', 'two', '--work-dir', 'fine']
@@ -118,8 +118,8 @@ def test_a_head_of_another_size_is_replaced_and_told(trained, folder, tool, monk
             'param_scheduler=None',
         ]
     )
-    said = capfd.readouterr()
-    line = next(line for line in (said.out + said.err).splitlines() if 'of another shape' in line)
+    (log,) = (folder / 'fine').glob('*/*.log')
+    line = next(line for line in log.read_text().splitlines() if 'of another shape' in line)
     assert 'head.main.4.bias (6,) for (2,)' in line or 'head.aux.2.bias (6,) for (2,)' in line
     before, after = weights(trained / 'epoch_2.pth'), weights(folder / 'fine/epoch_2.pth')
     assert after['head.main.4.weight'].shape[0] == after['head.aux.2.weight'].shape[0] == 2
