@@ -116,6 +116,7 @@ def test_a_head_of_another_size_is_replaced_and_told(trained, folder, tool, monk
             'load_from=first/epoch_2.pth',
             'optim_wrapper.optimizer.lr=0.0',
             'param_scheduler=None',
+            'experiment_name=fine',  # loggers are told apart by name and second
         ]
     )
     (log,) = (folder / 'fine').glob('*/*.log')
