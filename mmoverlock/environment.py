@@ -1,8 +1,25 @@
-"""Environment variables that mmoverlock reads; docs/environment.md lists them."""
+"""Environment variables that mmoverlock reads; docs/reference/environment.md lists them."""
 
 import os
+import sys
 
 
 def backend() -> str | None:
-    """MMOVERLOCK_BACKEND: the backend of the dynamic convolutions, or None to choose by device."""
+    """MMOVERLOCK_BACKEND: the backend of all operators that have it; None: chosen by device."""
     return os.environ.get('MMOVERLOCK_BACKEND') or None
+
+
+def triton_interpreted() -> bool:
+    """TRITON_INTERPRET=1, Triton's own: kernels run in its interpreter, on the CPU."""
+    return os.environ.get('TRITON_INTERPRET') == '1'
+
+
+def limit_spinning() -> None:
+    """Set GOMP_SPINCOUNT=1000, unless PyTorch is loaded or the user decides how threads wait.
+
+    Threads of PyTorch's OpenMP library (libgomp) that wait for the others of their team keep their
+    cores busy. Where another process wants these cores, that slows a network 20 times.
+    """
+    decided = {'GOMP_SPINCOUNT', 'OMP_WAIT_POLICY'} & os.environ.keys()
+    if 'torch' not in sys.modules and not decided:
+        os.environ['GOMP_SPINCOUNT'] = '1000'

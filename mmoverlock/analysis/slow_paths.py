@@ -14,7 +14,7 @@ from mmoverlock import environment
 from mmoverlock.models.overlock.contmix import ContMixBase
 from mmoverlock.models.overlock.layers import MAPPED_ANEW
 from mmoverlock.models.overlock.reparam import DilatedReparam
-from mmoverlock.ops.dynamic_conv import BACKENDS, available_backends
+from mmoverlock.ops import available_backends
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-from mmoverlock.ops.plain import plain
+from mmoverlock.ops.dispatch import best_layout
 
 from .arch import Arch, get_arch
 from .blocks import DynamicBlock, RepConvBlock
@@ -292,8 +292,7 @@ class OverLoCK(BaseModule):
         """
         if min(image.shape[2:]) < 32:
             raise ValueError(f'input of {tuple(image.shape[2:])} pixels: at least 32×32 are needed')
-        if image.device.type == 'cpu' and not plain():  # oneDNN is faster so, at any size
-            image = image.contiguous(memory_format=torch.channels_last)
+        image = best_layout(image)
         if self.out_indices is None:
             _, _, x = self.base_net(image)
             overview = self.overview_net(x)

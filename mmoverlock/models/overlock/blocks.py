@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from mmcv.cnn.bricks import DropPath
 from torch import Tensor, nn
 
+from mmoverlock.ops import conv_mlp
+
 from .contmix import ContMixBase, at_least_kernel
 from .layers import (
     GELU,
@@ -16,11 +18,30 @@ from .layers import (
     LayerNorm2d,
     LayerScale,
     ResDWConv,
-    WithGRN,
     conv1x1_bn,
+    mlp_layers,
     resize,
 )
 from .reparam import DilatedReparam
+
+
+class RepConvBranch(nn.Sequential):
+    """The branch of a :class:`RepConvBlock`, whose layers have the published numbers."""
+
+    def __init__(self, dim: int, hidden: int, kernel_size: int, drop_path: float, deploy: bool):
+        super().__init__(
+            LayerNorm2d(dim),
+            DilatedReparam(dim, kernel_size, deploy),
+            nn.BatchNorm2d(dim),
+            SE(dim),
+            *mlp_layers(dim, hidden),
+            DropPath(drop_path),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        layer_norm, large_kernel, batch_norm, se, *mlp, drop_path = self
+        x = se(batch_norm(large_kernel(layer_norm(x))))
+        return drop_path(conv_mlp(x, *mlp))
 
 
 class RepConvBlock(nn.Module):
@@ -45,20 +66,8 @@ class RepConvBlock(nn.Module):
         deploy: bool,
     ):
         super().__init__()
-        hidden = int(dim * mlp_ratio)
         self.dwconv = ResDWConv(dim)
-        self.proj = WithGRN(
-            LayerNorm2d(dim),
-            DilatedReparam(dim, kernel_size, deploy),
-            nn.BatchNorm2d(dim),
-            SE(dim),
-            Conv1x1(dim, hidden),
-            GELU(),
-            ResDWConv(hidden, inplace=True),
-            GRN(hidden),
-            Conv1x1(hidden, dim),
-            DropPath(drop_path),
-        )
+        self.proj = RepConvBranch(dim, int(dim * mlp_ratio), kernel_size, drop_path, deploy)
         self.ls = nn.Identity() if ls_init_value is None else LayerScale(dim, ls_init_value)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -15,14 +15,12 @@ from torch import Tensor, nn
 from mmoverlock.ops import contmix
 
 from .layers import (
-    GELU,
-    GRN,
     SE,
     Conv1x1,
+    ConvMLP,
     LayerNorm2d,
     LayerScale,
     ResDWConv,
-    WithGRN,
     conv1x1_bn,
     init_weights,
     resize,
@@ -105,13 +103,7 @@ class ContMixBase(nn.Module):
         self.proj = nn.Sequential(nn.BatchNorm2d(dim), Conv1x1(dim, full_dim))
         self.dwconv2 = ResDWConv(full_dim)
         self.norm2 = LayerNorm2d(full_dim)
-        self.mlp = WithGRN(
-            Conv1x1(full_dim, mlp_dim),
-            GELU(),
-            ResDWConv(mlp_dim, inplace=True),
-            GRN(mlp_dim),
-            Conv1x1(mlp_dim, full_dim),
-        )
+        self.mlp = ConvMLP(full_dim, mlp_dim)
         with_ls = ls_init_value is not None
         self.ls1 = LayerScale(full_dim, ls_init_value) if with_ls else nn.Identity()
         self.ls2 = LayerScale(full_dim, ls_init_value) if with_ls else nn.Identity()

@@ -8,14 +8,12 @@ fixed statistics is a scale and a shift.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Mapping, MutableMapping
 
 import torch
 from torch import Tensor, nn
 
-from mmoverlock.ops import DepthwiseConv2d
-from mmoverlock.ops.depthwise import fused
-from mmoverlock.ops.depthwise.batch_norm import depthwise_batch_norm
+from mmoverlock.ops import DepthwiseConv2d, dilated_branches
 
 from .arch import DILATED_BRANCHES
 
@@ -62,45 +60,6 @@ def merge_state_dict(
     )
 
 
-def together(x: Tensor, norms: Sequence[nn.Module]) -> bool:
-    """Whether the branches can run in one operator: with ordinary batch norms that are trained."""
-    return (
-        fused.fit(x)
-        and x.numel() > x.shape[1]  # of one number there is no variance: the norm says so
-        and all(
-            type(norm) is nn.BatchNorm2d
-            and norm.training
-            and norm.affine
-            and norm.track_running_stats
-            and norm.momentum is not None
-            for norm in norms
-        )
-    )
-
-
-def forward_together(
-    x: Tensor, convs: Sequence[DepthwiseConv2d], norms: Sequence[nn.BatchNorm2d]
-) -> Tensor:
-    """All branches in one operator; the norms' running statistics move as in the norms."""
-    y, mean, var = depthwise_batch_norm(
-        x,
-        [conv.weight for conv in convs],
-        [conv.dilation[0] for conv in convs],
-        [norm.weight for norm in norms],
-        [norm.bias for norm in norms],
-        BN_EPS,
-    )
-    pixels = x.numel() // x.shape[1]
-    mean, var = mean.to(x.dtype), (var * (pixels / (pixels - 1))).to(x.dtype)
-    with torch.no_grad():
-        for norm, batch_mean, batch_var in zip(norms, mean, var, strict=True):
-            if norm.num_batches_tracked is not None:
-                norm.num_batches_tracked.add_(1)
-            norm.running_mean.lerp_(batch_mean, norm.momentum)
-            norm.running_var.lerp_(batch_var, norm.momentum)
-    return y
-
-
 class DilatedReparam(nn.Module):
     """k×k depthwise convolution, (B, C, H, W) in and out.
 
@@ -130,13 +89,7 @@ class DilatedReparam(nn.Module):
         if self.deploy:
             return self.lk_origin(x)
         convs, norms = zip(*self.branches(), strict=True)
-        if together(x, norms):
-            return forward_together(x, convs, norms)
-        (conv, norm), *others = zip(convs, norms, strict=True)
-        y = norm(conv(x))
-        for conv, norm in others:
-            y += norm(conv(x))
-        return y
+        return dilated_branches(x, convs, norms)
 
     @torch.no_grad()
     def reparameterize(self) -> None:

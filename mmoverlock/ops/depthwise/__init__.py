@@ -1,106 +1,113 @@
-"""Depthwise convolution with large kernels, by the implementation that is fastest here.
+"""Depthwise convolution with large kernels, by the backend that is fastest here.
 
-No implementation is fastest everywhere: on the CPU, oneDNN is good at small kernels and, with
-channels innermost, at large ones in the forward pass; backward the loops here are faster
+    out[b, c, i, j] = bias[c] + Σ_{p, q} weight[c, p, q] · x[b, c, i + d·p', j + d·q']
+
+with p' = p - K//2, q' = q - K//2, dilation d, and zeros outside the map.
+
+No backend is fastest everywhere: on the CPU, oneDNN is good at small kernels and, with channels
+innermost, at large ones in the forward pass; the loops here are faster in the backward pass
 (docs/benchmarks.md). So the fastest is measured, for each direction, on the first input of a kind.
-
-An implementation is a module with `unavailable(device)`, which says why it cannot run there, or
-None, with `forward` and with `backward`.
 """
 
 from __future__ import annotations
 
-from functools import partial
-from types import ModuleType
+from collections.abc import Hashable
 
 import torch
 from torch import Tensor, nn
 
-from mmoverlock.ops.choice import fastest
-from mmoverlock.ops.operator import ordinary
-from mmoverlock.ops.plain import plain
+from mmoverlock.ops import _numba, _triton
+from mmoverlock.ops.autograd import differentiable, is_eager
+from mmoverlock.ops.dispatch import Backend, Operator
 
-from . import numba_cpu, torch_conv, triton_gpu
+from . import reference
 
 __all__ = ['DepthwiseConv2d', 'depthwise_conv2d']
 
-# In the order of preference, where nothing may be measured.
-IMPLEMENTATIONS: dict[str, ModuleType] = {
-    'numba': numba_cpu,
-    'torch': torch_conv,
-    'triton': triton_gpu,
-}
+
+def _not_empty(x: Tensor, *args: object) -> str | None:
+    return None if x.numel() else 'the map is empty'
 
 
-def _run(
-    direction: str, name: str, x: Tensor, weight: Tensor, *args: Tensor | int | None
-) -> Tensor | tuple[Tensor, Tensor]:
-    """Run `direction` by the implementation called `name`, or else by the fastest for such inputs.
+def _numba_forward(*args: Tensor | int | None) -> Tensor:
+    from . import numba_cpu
 
-    Alike are inputs whose numbers of pixels have the same power of two, the rest being equal.
-    """
-    runs = {
-        other: partial(getattr(module, direction), *args)
-        for other, module in IMPLEMENTATIONS.items()
-        if module.unavailable(x.device) is None
-    }
-    kind = (
-        direction,
-        x.device,
-        x.dtype,
-        x.stride(1) == 1,
-        tuple(weight.shape),
-        args[-1],
-        (x.numel() // len(weight)).bit_length(),
-        torch.get_num_threads(),
+    return numba_cpu.forward(*args)
+
+
+def _numba_backward(*args: Tensor | int) -> tuple[Tensor, Tensor]:
+    from . import numba_cpu
+
+    return numba_cpu.backward(*args)
+
+
+def _triton_forward(*args: Tensor | int | None) -> Tensor:
+    from . import triton_gpu
+
+    return triton_gpu.forward(*args)
+
+
+def _triton_backward(*args: Tensor | int) -> tuple[Tensor, Tensor]:
+    from . import triton_gpu
+
+    return triton_gpu.backward(*args)
+
+
+FORWARD = Operator(
+    'depthwise_conv2d',
+    Backend('numba', _numba_forward, _numba.unavailable, _not_empty),
+    Backend('triton', _triton_forward, _triton.unavailable, _not_empty, _triton.interpreted),
+    Backend('reference', reference.forward),
+)
+BACKWARD = Operator(
+    'depthwise_conv2d_backward',
+    Backend('numba', _numba_backward, _numba.unavailable, _not_empty),
+    Backend('triton', _triton_backward, _triton.unavailable, _not_empty, _triton.interpreted),
+    Backend('reference', reference.backward),
+)
+
+
+def _kind(x: Tensor, weight: Tensor, dilation: int) -> Hashable:
+    """Alike are inputs whose numbers of pixels have the same power of two, the rest being equal."""
+    pixels = (x.numel() // len(weight)).bit_length()
+    last = x.stride(1) == 1
+    return x.dtype, last, tuple(weight.shape), dilation, pixels, torch.get_num_threads()
+
+
+def _forward(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int, backend: str) -> Tensor:
+    kind = _kind(x, weight, dilation)
+    return FORWARD(x, weight, bias, dilation, device=x.device, backend=backend or None, kind=kind)
+
+
+def _backward(
+    grad_out: Tensor, x: Tensor, weight: Tensor, with_bias: bool, dilation: int, backend: str
+) -> tuple[Tensor, Tensor, Tensor]:
+    kind = _kind(x, weight, dilation)
+    grads = BACKWARD(
+        grad_out, x, weight, dilation, device=x.device, backend=backend or None, kind=kind
     )
-    return runs[name or fastest(kind, runs, x.device)]()
+    grad_bias = grad_out.sum((0, 2, 3)) if with_bias else weight.new_empty(0)
+    return *grads, grad_bias
 
 
-@torch.library.custom_op('mmoverlock::depthwise_conv2d', mutates_args=())
-def _op(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int, name: str) -> Tensor:
-    return _run('forward', name, x, weight, x, weight, bias, dilation)
+def _fake_backward(grad_out, x, weight, with_bias, dilation, backend):
+    bias = weight.new_empty(len(weight) if with_bias else 0)
+    return torch.empty_like(x), torch.empty_like(weight), bias
 
 
-@_op.register_fake
-def _(x, weight, bias, dilation, name):
-    return torch.empty_like(x)
+def _save(inputs, outputs):
+    x, weight, bias, dilation, backend = inputs
+    return (x, weight), (bias is not None, dilation, backend)
 
 
-@torch.library.custom_op('mmoverlock::depthwise_conv2d_backward', mutates_args=())
-def _backward_op(
-    grad_out: Tensor, x: Tensor, weight: Tensor, dilation: int, name: str
-) -> tuple[Tensor, Tensor]:
-    return _run('backward', name, x, weight, grad_out, x, weight, dilation)
-
-
-@_backward_op.register_fake
-def _(grad_out, x, weight, dilation, name):
-    return torch.empty_like(x), torch.empty_like(weight)
-
-
-def _setup_context(ctx, inputs, output):
-    x, weight, bias, ctx.dilation, ctx.implementation = inputs
-    ctx.with_bias = bias is not None
-    ctx.save_for_backward(x, weight)
-
-
-def _backward(ctx, grad_out):
-    grads = _backward_op(grad_out, *ctx.saved_tensors, ctx.dilation, ctx.implementation)
-    grad_bias = grad_out.sum((0, 2, 3)) if ctx.with_bias else None
-    return *grads, grad_bias, None, None
-
-
-_op.register_autograd(_backward, setup_context=_setup_context)
-
-
-def check_implementation(name: str, device: torch.device) -> None:
-    """Raise a ValueError if there is no such implementation, or none on this device."""
-    if name not in IMPLEMENTATIONS:
-        raise ValueError(f"unknown implementation '{name}': allowed are {sorted(IMPLEMENTATIONS)}")
-    reason = IMPLEMENTATIONS[name].unavailable(device)
-    if reason:
-        raise ValueError(f"implementation '{name}' cannot run here: {reason}")
+_op = differentiable(
+    'depthwise_conv2d',
+    _forward,
+    lambda x, weight, bias, dilation, backend: torch.empty_like(x),
+    _backward,
+    _fake_backward,
+    _save,
+)
 
 
 def depthwise_conv2d(
@@ -108,7 +115,7 @@ def depthwise_conv2d(
     weight: Tensor,
     bias: Tensor | None = None,
     dilation: int = 1,
-    implementation: str | None = None,
+    backend: str | None = None,
 ) -> Tensor:
     """Depthwise convolution with stride 1 and "same" zero padding.
 
@@ -116,14 +123,15 @@ def depthwise_conv2d(
         x: (B, C, H, W), contiguous or channels_last; the result has the same layout.
         weight: (C, 1, K, K), K odd.
         bias: (C).
-        dilation: Distance of neighbouring taps.
-        implementation: 'numba', 'torch' or 'triton'; None measures which is fastest.
+        dilation: Distance d of neighbouring taps.
+        backend: 'reference' (PyTorch's convolution), 'numba' or 'triton'; None takes the fastest,
+            as measured.
 
     Returns:
         (B, C, H, W). Differentiable in x, weight and bias.
 
     Raises:
-        ValueError: if the shapes do not fit, or the implementation cannot run.
+        ValueError: if the shapes do not fit, or the backend cannot run.
     """
     size = weight.shape[-1]
     if x.ndim != 4 or weight.shape != (x.shape[1], 1, size, size) or size % 2 == 0:
@@ -131,18 +139,18 @@ def depthwise_conv2d(
             f'x {tuple(x.shape)}, weight {tuple(weight.shape)}: (B, C, H, W) and (C, 1, K, K) with '
             'an odd K are needed'
         )
-    if implementation is not None:
-        check_implementation(implementation, x.device)
-    elif plain() or not x.numel():
-        return torch_conv.forward(x, weight, bias, dilation)
+    args = x, weight, bias, dilation
+    able = FORWARD.able(args, x.device, backend)
+    if able == ['reference']:  # as it is differentiable by itself
+        return FORWARD(*args, device=x.device, backend=backend)
     device = x.device.type
     if torch.is_autocast_enabled(device):
         dtype = torch.get_autocast_dtype(device)
         x, weight = x.to(dtype), weight.to(dtype)
         bias = None if bias is None else bias.to(dtype)
-    if ordinary(x) and not torch.is_grad_enabled():
-        return _run('forward', implementation or '', x, weight, x, weight, bias, dilation)
-    return _op(x, weight, bias, dilation, implementation or '')
+    if is_eager(x) and not torch.is_grad_enabled():
+        return _forward(x, weight, bias, dilation, backend or '')
+    return _op(x, weight, bias, dilation, backend or '')
 
 
 class DepthwiseConv2d(nn.Conv2d):
@@ -153,6 +161,4 @@ class DepthwiseConv2d(nn.Conv2d):
         super().__init__(dim, dim, kernel_size, 1, padding, dilation, dim, bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        if plain():
-            return super().forward(x)
         return depthwise_conv2d(x, self.weight, self.bias, self.dilation[0])

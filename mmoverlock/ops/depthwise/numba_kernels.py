@@ -5,25 +5,25 @@ rows into scratch memory, with the zero padding around, and keeps the sums of TI
 pixels (or taps, for the weight's gradient) in registers. Neighbouring taps want the same pixels:
 without dilation, two taps at a time load TILE + 1 vectors of pixels for 2 · TILE multiply-adds.
 
-Taps are (vectors of channels, K·K, lanes), see :func:`.in_vectors`, and biases alike.
+Taps are (vectors of channels, K·K, lanes), see :func:`.to_vectors`, and biases alike.
 """
 
 from __future__ import annotations
 
-from numba import njit
 from numpy import expand_dims
 
-from mmoverlock.ops.numba_maps import (
-    COMPILE,
+from mmoverlock.ops._numba.compile import jit
+from mmoverlock.ops._numba.layout import (
     TILE,
     aligned,
-    in_vectors,
     pack,
     scratch,
     tiled,
+    to_vectors,
     unpack,
 )
-from mmoverlock.ops.simd import (
+from mmoverlock.ops._numba.parallel import parallel_for
+from mmoverlock.ops._numba.simd import (
     add,
     fma_each,
     fma_pairs,
@@ -34,11 +34,10 @@ from mmoverlock.ops.simd import (
     store,
     store_each,
 )
-from mmoverlock.ops.threads import share
 
 
-@njit(**COMPILE)
-def place(item, channels, height, strips, array):
+@jit
+def piece_bounds(item, channels, height, strips, array):
     """What the piece `item` is of a (B, C, H, W) map whose images are cut into strips of rows.
 
     Returns the number of its vector of channels among those of all images, its image, its first
@@ -52,14 +51,14 @@ def place(item, channels, height, strips, array):
     return n, b, c, min(step, channels - c), first, last
 
 
-@njit(**COMPILE)
+@jit
 def rows_of_taps(i, size, dilation, height):
     """Which rows of taps, the kernel's middle on row i, are not all on padding: first and end."""
     half = size // 2
     return half - min(half, i // dilation), half + min(half, (height - 1 - i) // dilation) + 1
 
 
-@njit(**COMPILE)
+@jit
 def convolve(padded, line, kernel, bias, size, dilation, span, width, out, onto):
     """Convolve some rows of one vector of channels.
 
@@ -93,7 +92,7 @@ def convolve(padded, line, kernel, bias, size, dilation, span, width, out, onto)
             store_each(out, to, step, sums)
 
 
-@njit(**COMPILE)
+@jit
 def correlate_taps(sums, padded, at, hop, grads, grad, width, out, to):
     """Add up neighbouring taps along one row of pixels: as many as `sums` holds zeros."""
     step, end = lanes(padded), grad + width * lanes(padded)
@@ -111,7 +110,7 @@ def correlate_taps(sums, padded, at, hop, grads, grad, width, out, to):
     store_each(out, to, step, fma_each(sums, out, to, step, one))
 
 
-@njit(**COMPILE)
+@jit
 def correlate(padded, line, grads, grads_at, size, dilation, span, width, out):
     """Add gradient · input, summed over the pixels, to the taps `out`, (K·K, lanes).
 
@@ -143,13 +142,13 @@ def correlate(padded, line, grads, grads_at, size, dilation, span, width, out):
                     b += 1
 
 
-@njit(**COMPILE)
+@jit
 def taps_in_vectors(weight, like):
-    """Taps (C, T) as (vectors of channels, T, lanes), flat; see :func:`.in_vectors`."""
-    return in_vectors(expand_dims(weight.T, 0), like)
+    """Taps (C, T) as (vectors of channels, T, lanes), flat; see :func:`.to_vectors`."""
+    return to_vectors(expand_dims(weight.T, 0), like)
 
 
-@njit(**COMPILE)
+@jit
 def add_taps_piece(item, taps, batch, strips, weight):
     """One vector of channels of :func:`add_taps`."""
     (channels, number), step = weight.shape, lanes(taps)
@@ -167,14 +166,14 @@ def add_taps_piece(item, taps, batch, strips, weight):
             weight[c + lane, n] = totals[n * step + lane]
 
 
-@njit(**COMPILE)
+@jit
 def add_taps(threads, taps, batch, strips, weight):
     """Taps of all pieces, (B, vectors of channels, strips, T, lanes), flat → their sums (C, T)."""
     vectors = -(-len(weight) // lanes(taps))
-    share(add_taps_piece, vectors, threads, (taps, batch, strips, weight))
+    parallel_for(add_taps_piece, vectors, threads, (taps, batch, strips, weight))
 
 
-@njit(**COMPILE)
+@jit
 def pack_padded(tensor, start, strides, channels, first, last, height, width, halo, padded, line):
     """Rows first - halo to last + halo, with `halo` columns on either side; zeros outside."""
     step = lanes(padded)
@@ -183,7 +182,7 @@ def pack_padded(tensor, start, strides, channels, first, last, height, width, ha
     pack(tensor, start, strides, channels, top, bottom, width, padded, at, line)
 
 
-@njit(**COMPILE)
+@jit
 def forward_piece(item, x, strides, taps, bias, out, sizes):
     """out (B, C, H, W), with the strides of x.
 
@@ -191,7 +190,7 @@ def forward_piece(item, x, strides, taps, bias, out, sizes):
     """
     batch, channels, height, width, size, dilation, strips = sizes
     step, halo = lanes(x), dilation * (size // 2)
-    _, b, c, count, first, last = place(item, channels, height, strips, x)
+    _, b, c, count, first, last = piece_bounds(item, channels, height, strips, x)
     span = first, last, height
     line = (tiled(width) + 2 * halo) * step
     padded = scratch((last - first + 2 * halo) * line, x)
@@ -205,51 +204,14 @@ def forward_piece(item, x, strides, taps, bias, out, sizes):
     unpack(mixed, out, start, strides, count, 0, last - first, width, line, False)
 
 
-@njit(**COMPILE)
+@jit
 def forward(pieces, threads, x, strides, weight, bias, out, sizes):
     """:func:`forward_piece` for every piece, with weight (C, K·K) and bias (C, 1)."""
     taps, offset = taps_in_vectors(weight, x), taps_in_vectors(bias, x)
-    share(forward_piece, pieces, threads, (x, strides, taps, offset, out, sizes))
+    parallel_for(forward_piece, pieces, threads, (x, strides, taps, offset, out, sizes))
 
 
-@njit(**COMPILE)
-def overwrite_piece(item, x, strides, taps, bias, sizes):
-    """As forward, the result taking the place of x; a map goes through scratch strip by strip.
-
-    The rows around a strip's lower edge are read before the strip is written and kept for the next.
-    """
-    batch, channels, height, width, size, dilation, rows = sizes
-    step, halo = lanes(x), dilation * (size // 2)
-    _, b, c, count, _, _ = place(item, channels, height, 1, x)
-    line = (tiled(width) + 2 * halo) * step
-    kept = 2 * halo * line
-    padded = scratch(kept + rows * line, x)
-    mixed = aligned(rows * tiled(width) * step, x)
-    kernel, offset = taps[c * size * size :], bias[c:]
-    start = b * strides[0] + c * strides[1]
-    inset = halo * step
-    at = halo * line + inset
-    pack(x, start, strides, count, 0, min(halo, height), width, padded, at, line)
-    for first in range(0, height, rows):
-        last = min(first + rows, height)
-        top, bottom = min(first + halo, height), min(last + halo, height)
-        pack(x, start, strides, count, top, bottom, width, padded, kept + inset, line)
-        span = first, last, height
-        convolve(padded, line, kernel, offset, size, dilation, span, width, mixed, False)
-        to, flat_line = start + first * strides[2], tiled(width) * step
-        unpack(mixed, x, to, strides, count, 0, last - first, width, flat_line, False)
-        for k in range(kept):
-            padded[k] = padded[rows * line + k]
-
-
-@njit(**COMPILE)
-def overwrite(pieces, threads, x, strides, weight, bias, sizes):
-    """:func:`overwrite_piece` for every piece, with weight (C, K·K) and bias (C, 1)."""
-    taps, offset = taps_in_vectors(weight, x), taps_in_vectors(bias, x)
-    share(overwrite_piece, pieces, threads, (x, strides, taps, offset, sizes))
-
-
-@njit(**COMPILE)
+@jit
 def backward_piece(item, grad_out, grad_strides, x, strides, flipped, grad_x, grad_taps, sizes):
     """grad_x with the strides of x; grad_taps (pieces, K·K, lanes), zeros before.
 
@@ -257,7 +219,7 @@ def backward_piece(item, grad_out, grad_strides, x, strides, flipped, grad_x, gr
     """
     batch, channels, height, width, size, dilation, strips = sizes
     step, halo = lanes(x), dilation * (size // 2)
-    _, b, c, count, first, last = place(item, channels, height, strips, x)
+    _, b, c, count, first, last = piece_bounds(item, channels, height, strips, x)
     span = first, last, height
     rows = last - first
     line = (tiled(width) + 2 * halo) * step
@@ -281,7 +243,7 @@ def backward_piece(item, grad_out, grad_strides, x, strides, flipped, grad_x, gr
     unpack(mixed, grad_x, start, strides, count, 0, rows, width, line, False)
 
 
-@njit(**COMPILE)
+@jit
 def backward(
     pieces, threads, grad_out, grad_strides, x, strides, weight, grad_x, grad_weight, sizes
 ):
@@ -289,5 +251,5 @@ def backward(
     flipped = taps_in_vectors(weight[:, ::-1], x)
     taps = scratch(pieces * weight.shape[1] * lanes(x), x)
     args = (grad_out, grad_strides, x, strides, flipped, grad_x, taps, sizes)
-    share(backward_piece, pieces, threads, args)
+    parallel_for(backward_piece, pieces, threads, args)
     add_taps(threads, taps, sizes[0], sizes[-1], grad_weight)

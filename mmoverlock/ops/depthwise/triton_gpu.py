@@ -1,41 +1,29 @@
-"""Depthwise convolution on CUDA and ROCm devices, by Triton, with sums in float32 at least.
-
-Triton is imported when a kernel first runs, for it may be missing.
-"""
+"""Depthwise convolution on CUDA and ROCm devices, by Triton, with sums in float32 at least."""
 
 from __future__ import annotations
-
-from importlib import import_module
-from importlib.util import find_spec
 
 import torch
 from torch import Tensor
 
-INSTALLED = find_spec('triton') is not None
+from mmoverlock.ops._triton import launch
+
+from . import triton_kernels
+
 PROGRAMS = 1024  # about so many are wanted for the weight's gradient
-
-
-def unavailable(device: torch.device) -> str | None:
-    """Needs Triton and a device that it compiles for."""
-    if not INSTALLED:
-        return 'triton is not installed'
-    if device.type != 'cuda':
-        return f'triton runs on CUDA and ROCm devices, not on {device}'
-    return None
 
 
 def _launch(name: str, grid, *args: Tensor | int, x: Tensor, weight: Tensor, dilation: int) -> None:
     """Run a kernel where x is. `grid` takes the number of channels of a tile, and its pixels."""
-    kernels = import_module('.triton_kernels', __package__)
-    dtype = torch.promote_types(x.dtype, torch.float32)
-    with torch.cuda.device_of(x):
-        getattr(kernels, name)[lambda meta: grid(meta['PIXELS'], meta['CHANNELS'])](
-            *args,
-            K=weight.shape[-1],
-            DILATION=dilation,
-            LAST=x.stride(1) == 1,
-            ACC=getattr(kernels.tl, str(dtype).removeprefix('torch.')),
-        )
+    launch(
+        triton_kernels,
+        name,
+        lambda meta: grid(meta['PIXELS'], meta['CHANNELS']),
+        *args,
+        dtype=torch.promote_types(x.dtype, torch.float32),
+        K=weight.shape[-1],
+        DILATION=dilation,
+        LAST=x.stride(1) == 1,
+    )
 
 
 def _dense(x: Tensor) -> Tensor:

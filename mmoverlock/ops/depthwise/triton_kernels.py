@@ -7,10 +7,10 @@ are in `ACC`.
 
 from __future__ import annotations
 
-from inspect import signature
-
 import triton
 import triton.language as tl
+
+from mmoverlock.ops._triton.kernels import tuned
 
 
 @triton.jit
@@ -20,22 +20,15 @@ def channels_of(tile, channels, CHANNELS: tl.constexpr):
     return channel, channel < channels
 
 
-# Triton's interpreter runs the programs one after the other and has nothing to tune.
-INTERPRETED = not isinstance(channels_of, triton.JITFunction)
-SHAPES = [(128, 1, 2), (256, 1, 4), (64, 8, 4), (8, 32, 4), (16, 32, 4), (4, 64, 4), (8, 64, 4)]
-CACHE = {'cache_results': True} if 'cache_results' in signature(triton.autotune).parameters else {}
+TUNED = tuned(
+    ('PIXELS', 'CHANNELS'),
+    [(128, 1, 2), (256, 1, 4), (64, 8, 4), (8, 32, 4), (16, 32, 4), (4, 64, 4), (8, 64, 4)],
+    (64, 8),
+    ('K', 'DILATION', 'LAST'),
+)
 
 
-def tuned(kernel):
-    """Let Triton choose the tile for every kernel size, dilation, dtype and layout."""
-    configs = [
-        triton.Config({'PIXELS': pixels, 'CHANNELS': channels}, num_warps=warps)
-        for pixels, channels, warps in ([(64, 8, 1)] if INTERPRETED else SHAPES)
-    ]
-    return triton.autotune(configs, ['K', 'DILATION', 'LAST'], **CACHE)(kernel)
-
-
-@tuned
+@TUNED
 @triton.jit
 def convolve(
     x,  # (B, C, H, W)
@@ -79,7 +72,7 @@ def convolve(
     tl.store(out + image + at, sums.to(out.dtype.element_ty), mask=mask)
 
 
-@tuned
+@TUNED
 @triton.jit
 def correlate(
     x,  # (B, C, H, W)

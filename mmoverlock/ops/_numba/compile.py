@@ -1,0 +1,36 @@
+"""The decorator of all functions that numba compiles."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+from numba import njit
+from numba.core.dispatcher import Dispatcher
+
+OPS = Path(__file__).resolve().parents[1]
+
+
+@cache
+def fingerprint() -> str:
+    """A hash of the source of all compiled functions."""
+    digest = hashlib.sha256()
+    for path in sorted([*OPS.glob('_numba/*.py'), *OPS.glob('*/numba_*.py')]):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def jit(function: Callable) -> Dispatcher:
+    """Compile a function on its first call, and keep the result on disk.
+
+    numba compiles again when the function's own file changes. It does not see that a function of
+    another file, which is compiled into this one, changes: hence the fingerprint.
+
+    Sums may be reordered, as in any BLAS; NaN and infinity keep their meaning.
+    """
+    fastmath = {'reassoc', 'contract'}
+    compiled = njit(cache=True, nogil=True, error_model='numpy', fastmath=fastmath)(function)
+    compiled._cache._cache_file._source_stamp = fingerprint()
+    return compiled

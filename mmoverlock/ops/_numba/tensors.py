@@ -1,0 +1,58 @@
+"""Tensors as the numba kernels take them: flat arrays, and memory for results."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .layout import TILE
+from .simd import VECTOR_BYTES
+
+STRIP_BYTES = 1 << 17  # of a map in scratch memory, where it is processed strip by strip
+
+
+def flat(tensor: Tensor) -> np.ndarray:
+    """The memory of a CPU tensor, from its first element to its last, as a (N,) array.
+
+    The element at index (i, j, ...) is at i · stride(0) + j · stride(1) + ...
+    """
+    reach = sum((n - 1) * step for n, step in zip(tensor.shape, tensor.stride(), strict=True))
+    return tensor.detach().as_strided((reach + 1,), (1,)).numpy()
+
+
+def array(tensor: Tensor) -> np.ndarray:
+    """A CPU tensor as an array that shares its memory."""
+    return tensor.detach().numpy()
+
+
+def dense(tensor: Tensor) -> Tensor:
+    """The tensor, or a copy if its elements overlap or leave gaps: `empty_like` has its strides."""
+    usual = tensor.is_contiguous() or tensor.is_contiguous(memory_format=torch.channels_last)
+    if usual or torch.empty_like(tensor, device='meta').stride() == tensor.stride():
+        return tensor
+    return tensor.contiguous()
+
+
+def overwritten(tensor: Tensor) -> Tensor:
+    """Tell autograd that a kernel wrote to the tensor: it then refuses to use what it saved."""
+    torch.autograd.graph.increment_version(tensor)
+    return tensor
+
+
+def vectors_and_strips(x: Tensor) -> tuple[int, int]:
+    """How many vectors the channels of all images fill, and into how many strips to cut each map.
+
+    Maps are cut until every thread has two pieces of work.
+    """
+    batch, channels, height, _ = x.shape
+    vectors = batch * -(-channels * x.dtype.itemsize // VECTOR_BYTES)
+    return vectors, min(-(-2 * torch.get_num_threads() // vectors), height)
+
+
+def empty_maps(x: Tensor, number: int = 1) -> Tensor:
+    """Memory for `number` maps of the size of x, padded to whole vectors and tiles."""
+    height, width = x.shape[2:]
+    vectors, _ = vectors_and_strips(x)
+    lanes, tiles = VECTOR_BYTES // x.dtype.itemsize, -(-width // TILE)
+    return x.new_empty(vectors * number * height * tiles * TILE * lanes)

@@ -1,0 +1,82 @@
+"""Tuning, and functions that several Triton kernels call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from inspect import signature
+
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def window_start(i, j, height, width, K: tl.constexpr):
+    """Where the window of pixel (i, j) starts: K // 2 before it, if the map reaches that far."""
+    top = tl.minimum(tl.maximum(i - K // 2, 0), height - K)
+    left = tl.minimum(tl.maximum(j - K // 2, 0), width - K)
+    return top, left
+
+
+@triton.jit
+def reached_pixels(position, length, K: tl.constexpr):
+    """The first and the last pixel whose window holds `position`."""
+    first = tl.where(position < K, 0, position - K // 2)
+    last = tl.where(position >= length - K, length - 1, position + K // 2)
+    return first, last
+
+
+@triton.jit
+def tile_of_pixels(height, width, BLOCK: tl.constexpr):
+    """The map and the pixels of this program: n, flat index (BLOCK,), row, column."""
+    tiles = tl.cdiv(height * width, BLOCK)
+    n = tl.program_id(0) // tiles
+    pixel = tl.program_id(0) % tiles * BLOCK + tl.arange(0, BLOCK)
+    pixel = tl.minimum(pixel, height * width - 1)
+    return n.to(tl.int64), pixel, pixel // width, pixel % width
+
+
+@triton.jit
+def channels_at(offset, stride, C: tl.constexpr, C_PAD: tl.constexpr):
+    """Where the channels at `offset` (lanes,) lie, (lanes, C_PAD), and which there are, (1, C_PAD).
+
+    Channels that there are not lie where the first does.
+    """
+    channel = tl.arange(0, C_PAD)[None, :]
+    return offset[:, None] + channel * stride, channel < C
+
+
+# Triton's interpreter runs the programs one after the other and has nothing to tune.
+INTERPRETED = not isinstance(window_start, triton.JITFunction)
+CACHE = {'cache_results': True} if 'cache_results' in signature(triton.autotune).parameters else {}
+
+
+def tuned(
+    constants: Iterable[str],
+    shapes: list[tuple[int, ...]],
+    interpreted: tuple[int, ...],
+    key: Iterable[str],
+) -> Callable:
+    """Let Triton choose the tile, once for every dtype and every value of some arguments.
+
+    Args:
+        constants: Names of the kernel's arguments that give the tile.
+        shapes: Their values to choose from; the last number of each is that of warps.
+        interpreted: Their values in Triton's interpreter.
+        key: Names of the arguments; those that the kernel does not have are left out.
+    """
+    shapes = [(*interpreted, 1)] if INTERPRETED else shapes
+    configs = [
+        triton.Config(dict(zip(constants, shape, strict=False)), num_warps=shape[-1])
+        for shape in shapes
+    ]
+
+    def decorate(kernel: triton.runtime.KernelInterface) -> triton.runtime.KernelInterface:
+        names = [name for name in key if name in kernel.arg_names]
+        return triton.autotune(configs, names, **CACHE)(kernel)
+
+    return decorate
+
+
+def tuned_pixels(shapes: list[tuple[int, int]]) -> Callable:
+    """:func:`tuned` for (BLOCK, warps) by kernel size and channels."""
+    return tuned(('BLOCK',), shapes, (512,), ('K', 'QUERY', 'VALUE'))

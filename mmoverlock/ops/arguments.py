@@ -1,0 +1,24 @@
+"""Checks of arguments that several operators share."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def check_window(name: str, size: tuple[int, int], kernel_size: int) -> None:
+    if min(size) < kernel_size:
+        raise ValueError(
+            f'{name} map {tuple(size)}: at least {kernel_size}×{kernel_size} is needed'
+        )
+
+
+def check_same(**tensors: Tensor) -> None:
+    (first, a), *rest = tensors.items()
+    for name, b in rest:
+        same = a.dtype == b.dtype or torch.is_autocast_enabled(a.device.type)
+        if a.device != b.device or not same or not a.is_floating_point():
+            raise ValueError(
+                f'{first} ({a.dtype}, {a.device}) and {name} ({b.dtype}, {b.device}): '
+                'floating-point tensors of one dtype (but for autocast) on one device are needed'
+            )

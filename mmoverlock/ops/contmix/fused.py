@@ -1,0 +1,89 @@
+"""ContMix with the projection folded into the keys: what the fused backends share.
+
+A pixel's logits are `proj_weight · (keyᵀ · query) + proj_bias`, which is `(proj_weight · keyᵀ) ·
+query + proj_bias`: folded once per map, the product in brackets gives the logits straight from the
+query. A fused backend takes folded keys and never stores the kernels, in either direction: of the
+softmax it keeps one number per pixel and half, the logarithm of its denominator, and the backward
+pass computes the kernels again.
+
+Shapes, with T = ks² + kl² taps, the small kernel's first:
+query (B, G, c, H, W), keys (B, G, c, T), bias (T), rpb_small (G, 2·ks - 1, 2·ks - 1), rpb_large
+likewise, value and out (B, 2, G, C, H, W), log_sum (B, 2, G, H, W), in float32 at least.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from mmoverlock.ops.autograd import differentiable
+
+
+def kernel_sizes(rpb_small: Tensor, rpb_large: Tensor) -> tuple[int, int]:
+    """ks and kl, from the tables of 2·k - 1 offsets."""
+    return (rpb_small.shape[-1] + 1) // 2, (rpb_large.shape[-1] + 1) // 2
+
+
+def accumulator(dtype: torch.dtype) -> torch.dtype:
+    """What sums over `dtype` are kept in: float32 at least."""
+    return torch.promote_types(dtype, torch.float32)
+
+
+def register(name: str, forward: Callable, backward: Callable) -> Callable:
+    """Register a fused backend with PyTorch, so that autograd and torch.compile know it.
+
+    Args:
+        name: The operator's name, in the namespace `mmoverlock`.
+        forward: (query, keys, bias, rpb_small, rpb_large, value) → (out, log_sum). Its annotations
+            and those of backward give PyTorch the schemas.
+        backward: (grad_out, out, log_sum, query, keys, bias, rpb_small, rpb_large, value) → the
+            gradients of the last six, each in the dtype and shape of its tensor.
+
+    Returns:
+        The operator, with the signature of `forward`.
+    """
+
+    def fake_forward(query, keys, bias, rpb_small, rpb_large, value):
+        batch, two, groups, _, height, width = value.shape
+        dtype = accumulator(value.dtype)
+        log_sum = value.new_empty((batch, two, groups, height, width), dtype=dtype)
+        return torch.empty_like(value), log_sum
+
+    def fake_backward(grad_out, out, log_sum, *tensors):
+        return tuple(torch.empty_like(tensor) for tensor in tensors)
+
+    def save(inputs, outputs):
+        return (*outputs, *inputs), ()
+
+    return differentiable(name, forward, fake_forward, backward, fake_backward, save)
+
+
+def contmix(
+    op: Callable,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    proj_weight: Tensor,
+    proj_bias: Tensor,
+    rpb_small: Tensor,
+    rpb_large: Tensor,
+    half_precision: bool = True,
+) -> Tensor:
+    """:func:`mmoverlock.ops.contmix` by the fused operator `op`.
+
+    Keys, biases and logits are in float32 at least, under autocast too: a folded key sums 49
+    products, which float16 may not hold. With `half_precision` False so are query and value.
+    """
+    device = value.device.type
+    dtype = value.dtype
+    if torch.is_autocast_enabled(device):
+        dtype = torch.get_autocast_dtype(device)
+    work = accumulator(dtype)
+    maps = dtype if half_precision else work
+    with torch.autocast(device, enabled=False):
+        keys = key.to(work) @ proj_weight.to(work).t()  # (B, G, c, T)
+        biases = (x.to(work) for x in (proj_bias, rpb_small, rpb_large))
+        out, _ = op(query.to(maps), keys, *biases, value.to(maps))
+    return out.flatten(1, 3).to(dtype)

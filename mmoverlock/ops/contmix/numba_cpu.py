@@ -1,0 +1,106 @@
+"""ContMix on the CPU, by loops that numba compiles on first use.
+
+Half precisions are computed in float32. Nothing of size B·G·H·W·K² is made.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from mmoverlock.ops._numba.tensors import dense, flat
+
+from . import fused, numba_kernels
+
+
+def _sizes(query: Tensor, rpb_small: Tensor, rpb_large: Tensor, value: Tensor) -> tuple[int, ...]:
+    """B, G, c, C, H, W, ks, kl and into how many strips each map is cut: a thread has one."""
+    batch, groups, inner, height, width = query.shape
+    strips = min(-(-torch.get_num_threads() // (batch * groups)), height)
+    sizes = fused.kernel_sizes(rpb_small, rpb_large)
+    return batch, groups, inner, value.shape[3], height, width, *sizes, strips
+
+
+def _forward(
+    query: Tensor, keys: Tensor, bias: Tensor, rpb_small: Tensor, rpb_large: Tensor, value: Tensor
+) -> tuple[Tensor, Tensor]:
+    query, value = dense(query), dense(value)
+    sizes = batch, groups, *_, strips = _sizes(query, rpb_small, rpb_large, value)
+    out = torch.empty_like(value)
+    log_sum = value.new_empty(batch, 2, groups, *value.shape[4:])
+    numba_kernels.contmix_forward(
+        batch * groups * strips,
+        torch.get_num_threads(),
+        (
+            flat(query),
+            query.stride(),
+            flat(keys.contiguous()),
+            flat(bias.contiguous()),
+            flat(value),
+            value.stride(),
+            flat(out),
+            flat(log_sum),
+        ),
+        (flat(rpb_small.contiguous()), flat(rpb_large.contiguous())),
+        sizes,
+    )
+    return out, log_sum
+
+
+def _backward(
+    grad_out: Tensor,
+    out: Tensor,
+    log_sum: Tensor,
+    query: Tensor,
+    keys: Tensor,
+    bias: Tensor,
+    rpb_small: Tensor,
+    rpb_large: Tensor,
+    value: Tensor,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    query, value = dense(query), dense(value)
+    keys, bias, *tables = (x.contiguous() for x in (keys, bias, rpb_small, rpb_large))
+    sizes = batch, groups, *_ = _sizes(query, *tables, value)
+    grads = tuple(torch.empty_like(tensor) for tensor in (query, keys, bias, *tables, value))
+    grad_query, grad_keys, grad_bias, *grad_tables, grad_value = map(flat, grads)
+    numba_kernels.contmix_backward(
+        batch * groups,
+        torch.get_num_threads(),
+        (
+            flat(grad_out),
+            grad_out.stride(),
+            flat(out),
+            flat(log_sum),
+            flat(query),
+            query.stride(),
+            flat(keys),
+            flat(bias),
+            flat(value),
+            value.stride(),
+        ),
+        tuple(map(flat, tables)),
+        (grad_query, grad_keys, grad_value),
+        grad_bias,
+        tuple(grad_tables),
+        sizes,
+    )
+    return grads
+
+
+contmix_op = fused.register('contmix_numba', _forward, _backward)
+
+
+def contmix(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    proj_weight: Tensor,
+    proj_bias: Tensor,
+    rpb_small: Tensor,
+    rpb_large: Tensor,
+    small_kernel: int,
+    large_kernel: int,
+) -> Tensor:
+    """See :func:`mmoverlock.ops.contmix`."""
+    tensors = (query, key, value, proj_weight, proj_bias, rpb_small, rpb_large)
+    return fused.contmix(contmix_op, *tensors, half_precision=False)

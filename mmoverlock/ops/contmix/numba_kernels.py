@@ -1,0 +1,341 @@
+"""Loops of ContMix, fused with its softmax.
+
+A map is what one group of one image sees. A thread copies the map into scratch memory, in the
+layouts that its vectors want, and then goes through it row by row. What concerns all pixels alike,
+queries and keys, is a product of matrices over a row; for what concerns the window of a pixel see
+numba_windows.py.
+
+Tensors come as flat arrays with their strides in elements, so that any layout runs the same code.
+Scratch is padded to whole vectors and tiles.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mmoverlock.ops._numba.compile import jit
+from mmoverlock.ops._numba.layout import TILE, pack, padded, scratch, tiled, unpack
+from mmoverlock.ops._numba.parallel import parallel_for
+from mmoverlock.ops._numba.simd import (
+    add,
+    exp,
+    fma,
+    fma_each,
+    fma_splats,
+    highest,
+    lanes,
+    load,
+    maximum,
+    mul,
+    repeat,
+    splat,
+    store,
+    store_each,
+    sub,
+    total,
+)
+from mmoverlock.ops._numba.windows import (
+    gather,
+    pack_planes,
+    project,
+    row_pitch,
+    scatter,
+    window_start,
+)
+
+
+@jit
+def times(left, stride, rows, inner, right, columns, out, line):
+    """out = left · right, of (rows, inner) and (inner, columns); `columns` are whole vectors.
+
+    Rows of `left` are `stride` elements apart, and rows of `out` `line`; `rows` are whole tiles.
+    """
+    for t in range(0, columns, lanes(out)):
+        for p in range(0, rows, TILE):
+            sums = repeat(splat(out.dtype.type(0)), TILE)
+            for c in range(inner):
+                sums = fma_splats(sums, left, p * stride + c, stride, load(right, c * columns + t))
+            store_each(out, p * line + t, line, sums)
+
+
+@jit
+def add_transposed_times(left, stride, rows, inner, right, columns, out):
+    """out += leftᵀ · right, of (rows, inner) and (rows, columns); `inner` are whole tiles."""
+    one = splat(out.dtype.type(1))
+    for c in range(0, columns, lanes(out)):
+        for t in range(0, inner, TILE):
+            sums = repeat(splat(out.dtype.type(0)), TILE)
+            for p in range(rows):
+                sums = fma_splats(sums, left, p * stride + t, 1, load(right, p * columns + c))
+            at = t * columns + c
+            store_each(out, at, columns, fma_each(sums, out, at, columns, one))
+
+
+@jit
+def tap_bias(bias, table, row, column, size, out):
+    """Bias of every tap of a pixel whose window starts at (row, column) of the table of offsets.
+
+    Beyond the taps, the bias is -inf: softmax then leaves nothing there.
+    """
+    for a in range(size):
+        at = (row + a) * (2 * size - 1) + column
+        for b in range(0, size, lanes(out)):
+            store(out, a * size + b, add(load(bias, a * size + b), load(table, at + b)))
+    store(out, size * size, splat(out.dtype.type(-np.inf)))
+
+
+@jit
+def add_to_table(taps, mask, table, row, column, size):
+    """The reverse: add every tap to its offset; `mask` is 1 for K lanes and 0 behind."""
+    for a in range(size):
+        at = (row + a) * (2 * size - 1) + column
+        for b in range(0, size, lanes(taps)):
+            sums = fma(load(taps, a * size + b), load(mask, b), load(table, at + b))
+            store(table, at + b, sums)
+
+
+@jit
+def contmix_forward_half(
+    half, item, query, query_strides, keys, bias, value, value_strides, out, log_sum, rpb, sizes
+):
+    """One half of ContMix: 0 the small kernels', 1 the large ones'.
+
+    `out` has the strides of `value`; keys (B, G, c, T), bias (T), rpb and log_sum (B, 2, G, H, W)
+    are contiguous.
+    """
+    batch, groups, inner, channels, height, width, small, large, strips = sizes
+    size, first_tap = (large, small * small) if half else (small, 0)
+    taps, table_size = size * size, (2 * size - 1) ** 2
+    step, inner_step = padded(channels, value), padded(inner, value)
+    plane, beyond = padded(taps, value), 2 * lanes(value)
+    n, strip = item // strips, item % strips
+    b, g = n // groups, n % groups
+    first, last = strip * height // strips, (strip + 1) * height // strips
+    top = window_start(first, height, size)
+    bottom = window_start(last - 1, height, size) + size
+    rows = scratch((bottom - top) * width * step, value)
+    queries = scratch(tiled(width) * inner_step, value)
+    mixed = scratch(width * step, value)
+    keys_n = scratch(inner * plane, value)
+    kernels = scratch(tiled(width) * plane, value)
+    biases = scratch(plane + beyond, value)
+    tap_biases = scratch(plane + beyond, value)
+    tap_biases[:taps] = bias[first_tap : first_tap + taps]
+    table = scratch(table_size + beyond, value)
+    table[:table_size] = rpb[g * table_size : (g + 1) * table_size]
+
+    value_n = b * value_strides[0] + half * value_strides[1] + g * value_strides[2]
+    query_n = b * query_strides[0] + g * query_strides[1]
+    log_sum_n = ((b * 2 + half) * groups + g) * height * width
+    pack(value, value_n, value_strides, channels, top, bottom, width, rows, 0, width * step)
+    for c in range(inner):
+        at = (n * inner + c) * (small * small + large * large) + first_tap
+        keys_n[c * plane : c * plane + taps] = keys[at : at + taps]
+
+    for i in range(first, last):
+        row = window_start(i, height, size)
+        pack(query, query_n, query_strides, inner, i, i + 1, width, queries, 0, 0)
+        times(queries, inner_step, tiled(width), inner, keys_n, plane, kernels, plane)
+        previous = -1
+        for j in range(width):
+            column = window_start(j, width, size)
+            offset = column - j + size - 1
+            if offset != previous:
+                tap_bias(tap_biases, table, row - i + size - 1, offset, size, biases)
+                previous = offset
+            at, peaks = j * plane, splat(value.dtype.type(-np.inf))
+            for t in range(0, plane, lanes(value)):
+                logits = add(load(kernels, at + t), load(biases, t))
+                peaks = maximum(peaks, logits)
+                store(kernels, at + t, logits)
+            peak, sums = highest(peaks), splat(value.dtype.type(0))
+            for t in range(at, at + plane, lanes(value)):
+                terms = exp(sub(load(kernels, t), splat(peak)))
+                sums = add(sums, terms)
+                store(kernels, t, terms)
+            denominator = total(sums)
+            scale = splat(value.dtype.type(1) / denominator)
+            for t in range(at, at + plane, lanes(value)):
+                store(kernels, t, mul(load(kernels, t), scale))
+            log_sum[log_sum_n + i * width + j] = peak + np.log(denominator)
+        gather(kernels, plane, rows, row - top, width, size, step, mixed)
+        unpack(mixed, out, value_n, value_strides, channels, i, i + 1, width, 0, False)
+
+
+@jit
+def contmix_forward_piece(item, maps, tables, sizes):
+    """ContMix of some rows of a map.
+
+    sizes: B, G, c, C, H, W, ks, kl and into how many strips of rows a map is cut.
+    """
+    for half in range(2):
+        contmix_forward_half(half, item, *maps, tables[half], sizes)
+
+
+@jit
+def contmix_forward(pieces, threads, *args):
+    """:func:`contmix_forward_piece` for every piece."""
+    parallel_for(contmix_forward_piece, pieces, threads, args)
+
+
+@jit
+def contmix_backward_half(
+    half,
+    n,
+    grad_out,
+    grad_strides,
+    out,
+    log_sum,
+    query,
+    query_strides,
+    keys,
+    bias,
+    value,
+    value_strides,
+    rpb,
+    grad_query,
+    grad_keys,
+    grad_value,
+    grad_bias,
+    grad_rpb,
+    sizes,
+):
+    """Gradients of one half for map n. What the second half finds in grad_query, it adds to.
+
+    Those of the biases are of this map alone: grad_bias (B·G, T) and grad_rpb (B, G·(2·K - 1)²).
+    The others have the strides of their tensors.
+    """
+    batch, groups, inner, channels, height, width, small, large, _ = sizes
+    size, first_tap = (large, small * small) if half else (small, 0)
+    every = small * small + large * large
+    taps, table_size = size * size, (2 * size - 1) ** 2
+    step, inner_step = padded(channels, value), padded(inner, value)
+    plane, line, beyond = padded(taps, value), row_pitch(size, value), 2 * lanes(value)
+    map_plane = padded(height * width, value) + lanes(value)
+    zero, one = value.dtype.type(0), value.dtype.type(1)
+    b, g = n // groups, n % groups
+    planes = scratch(channels * map_plane + TILE * width, value)
+    grad_rows = scratch(height * width * step, value)
+    queries = scratch(tiled(width) * inner_step, value)
+    grad_queries = scratch(tiled(width) * inner_step, value)
+    outs = scratch(width * step, value)
+    grads = scratch(width * step, value)
+    keys_n = scratch(inner * plane, value)
+    keys_t = scratch(taps * inner_step, value)
+    grad_keys_t = scratch(tiled(taps) * inner_step, value)
+    kernels = scratch(tiled(width) * plane, value)
+    grad_kernels = scratch(tiled(width) * line, value)
+    biases = scratch(plane + beyond, value)
+    tap_biases = scratch(plane + beyond, value)
+    tap_biases[:taps] = bias[first_tap : first_tap + taps]
+    table = scratch(table_size + beyond, value)
+    table[:table_size] = rpb[g * table_size : (g + 1) * table_size]
+    grad_biases = scratch(plane + beyond, value)  # of the pixels since the table was moved
+    grad_bias_n = scratch(plane, value)
+    grad_table = scratch(table_size + beyond, value)
+    mask = scratch(size + beyond, value)
+    mask[:size] = one
+
+    value_n = b * value_strides[0] + half * value_strides[1] + g * value_strides[2]
+    query_n = b * query_strides[0] + g * query_strides[1]
+    grad_n = b * grad_strides[0] + half * grad_strides[1] + g * grad_strides[2]
+    log_sum_n = ((b * 2 + half) * groups + g) * height * width
+    pack_planes(value, value_n, value_strides, channels, height, width, map_plane, planes)
+    for c in range(inner):
+        at = (n * inner + c) * every + first_tap
+        for t in range(taps):
+            keys_n[c * plane + t] = keys_t[t * inner_step + c] = keys[at + t]
+
+    for i in range(height):
+        row = window_start(i, height, size)
+        pack(query, query_n, query_strides, inner, i, i + 1, width, queries, 0, 0)
+        pack(out, value_n, value_strides, channels, i, i + 1, width, outs, 0, 0)
+        pack(grad_out, grad_n, grad_strides, channels, i, i + 1, width, grads, 0, 0)
+        times(queries, inner_step, tiled(width), inner, keys_n, plane, kernels, plane)
+        project(grads, step, channels, planes, map_plane, row, width, size, grad_kernels)
+        previous = -1
+        for j in range(width):
+            column = window_start(j, width, size)
+            offset = column - j + size - 1
+            if offset != previous:
+                tap_bias(tap_biases, table, row - i + size - 1, offset, size, biases)
+                previous = offset
+            inward = splat(zero)  # Σ_t kernel[t] · grad_kernel[t]
+            for at in range(j * step, (j + 1) * step, lanes(grads)):
+                inward = fma(load(grads, at), load(outs, at), inward)
+            inward = splat(total(inward))
+            log_sums = splat(log_sum[log_sum_n + i * width + j])
+
+            at, grad_at = j * plane, j * line
+            store(grad_kernels, grad_at + taps, splat(zero))
+            for t in range(0, taps, lanes(kernels)):
+                logits = add(load(kernels, at + t), load(biases, t))
+                weights = exp(sub(logits, log_sums))
+                pull = mul(weights, sub(load(grad_kernels, grad_at + t), inward))
+                store(kernels, at + t, weights)
+                store(grad_kernels, grad_at + t, pull)
+                store(grad_biases, t, add(load(grad_biases, t), pull))
+            if j == width - 1 or offset != window_start(j + 1, width, size) - j + size - 2:
+                add_to_table(grad_biases, mask, grad_table, row - i + size - 1, offset, size)
+                for t in range(0, taps, lanes(kernels)):
+                    store(grad_bias_n, t, add(load(grad_bias_n, t), load(grad_biases, t)))
+                    store(grad_biases, t, splat(zero))
+        scatter(kernels, plane, grads, width, size, step, grad_rows, row)
+        times(
+            grad_kernels,
+            line,
+            tiled(width),
+            taps,
+            keys_t,
+            inner_step,
+            grad_queries,
+            inner_step,
+        )
+        add_transposed_times(
+            grad_kernels, line, width, tiled(taps), queries, inner_step, grad_keys_t
+        )
+        more = half == 1  # than the first half wrote
+        unpack(grad_queries, grad_query, query_n, query_strides, inner, i, i + 1, width, 0, more)
+
+    unpack(
+        grad_rows,
+        grad_value,
+        value_n,
+        value_strides,
+        channels,
+        0,
+        height,
+        width,
+        width * step,
+        False,
+    )
+    for c in range(inner):
+        at = (n * inner + c) * every + first_tap
+        for t in range(taps):
+            grad_keys[at + t] = grad_keys_t[t * inner_step + c]
+    for t in range(taps):
+        grad_bias[n, first_tap + t] = grad_bias_n[t]
+    for t in range(table_size):
+        grad_rpb[b, g * table_size + t] = grad_table[t]
+
+
+@jit
+def contmix_backward_piece(n, maps, tables, grads, grad_tables, sizes):
+    """Gradients of map n."""
+    for half in range(2):
+        parts = (tables[half], *grads, grad_tables[half], sizes)
+        contmix_backward_half(half, n, *maps, *parts)
+
+
+@jit
+def contmix_backward(pieces, threads, maps, tables, grads, grad_bias, grad_tables, sizes):
+    """:func:`contmix_backward_piece` for every piece, and the sums over maps and images.
+
+    `grads` are those of query, keys and value.
+    """
+    dtype, batch, (small, large) = grad_bias.dtype, sizes[0], grad_tables
+    biases = np.empty((pieces, len(grad_bias)), dtype)
+    parts = np.empty((batch, len(small)), dtype), np.empty((batch, len(large)), dtype)
+    args = (maps, tables, (*grads, biases), parts, sizes)
+    parallel_for(contmix_backward_piece, pieces, threads, args)
+    grad_bias[:], small[:], large[:] = biases.sum(0), parts[0].sum(0), parts[1].sum(0)

@@ -1,0 +1,52 @@
+"""ContMix as its formulas say, in plain PyTorch: the specification, and the export path.
+
+Runs on any device in any precision and is differentiable by autograd.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mmoverlock.ops.dynamic_conv2d.reference import dynamic_conv2d
+
+
+def position_bias(rpb: Tensor, size: tuple[int, int]) -> Tensor:
+    """Relative position bias of every pixel's taps: (G, 2K-1, 2K-1) → (G, H, W, K·K).
+
+    The bias of tap (a, b) depends on where it lies relative to the pixel: it is
+    rpb[start_i - i + a + K - 1, start_j - j + b + K - 1]. A pixel's taps are thus a K×K window of
+    the table, which starts at its middle away from the borders.
+    """
+    kernel_size = (rpb.shape[-1] + 1) // 2
+    table = rpb.unfold(1, kernel_size, 1).unfold(2, kernel_size, 1)  # (G, K, K, K, K)
+    for axis, length in enumerate(size, start=1):
+        pixel = torch.arange(length, device=rpb.device)
+        start = (pixel - kernel_size // 2).clamp(0, length - kernel_size)
+        table = table.index_select(axis, start - pixel + kernel_size - 1)
+    return table.flatten(3)
+
+
+def contmix(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    proj_weight: Tensor,
+    proj_bias: Tensor,
+    rpb_small: Tensor,
+    rpb_large: Tensor,
+    small_kernel: int,
+    large_kernel: int,
+) -> Tensor:
+    """See :func:`mmoverlock.ops.contmix`."""
+    affinity = torch.einsum('bgchw,bgcl->bghwl', query, key)
+    logits = F.linear(affinity, proj_weight, proj_bias).split(
+        (small_kernel**2, large_kernel**2), -1
+    )
+    halves = []
+    for part, rpb, half in zip(logits, (rpb_small, rpb_large), value.unbind(1), strict=True):
+        kernels = (part + position_bias(rpb, value.shape[-2:])).softmax(-1)
+        mixed = dynamic_conv2d(kernels, half.permute(0, 1, 3, 4, 2))  # (B, G, H, W, C)
+        halves.append(mixed.permute(0, 1, 4, 2, 3).flatten(1, 2))
+    return torch.cat(halves, dim=1)

@@ -1,0 +1,89 @@
+"""OverLoCK's MLP: two 1×1 convolutions, between them GELU, a residual 3×3 convolution and GRN.
+
+    out = project(GRN(h + dwconv(h)))    with h = GELU(expand(x))
+
+The maps in between are the widest of the network: they cost more to read and write than to
+convolve. The fused backends keep them out of memory where they can.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from mmoverlock.ops import _numba
+from mmoverlock.ops.dispatch import Backend, Operator
+from mmoverlock.ops.grn import GRN
+from mmoverlock.ops.hooks import has_hooks
+
+from . import reference
+from .layers import GELU, ResDWConv
+
+__all__ = ['GELU', 'ResDWConv', 'conv_mlp']
+
+# glibc takes memory of more bytes from the system, page by page, every time.
+MMAP_THRESHOLD = 32 << 20
+
+
+def _unsupported(
+    x: Tensor, expand: nn.Module, act: nn.Module, dwconv: nn.Module, norm: nn.Module, _: nn.Module
+) -> str | None:
+    """Why the fused loops do not take these layers, or None."""
+    layers = expand, act, dwconv, norm
+    kinds = nn.Conv2d, GELU, ResDWConv, GRN
+    for layer, kind in zip(layers, kinds, strict=True):
+        if getattr(type(layer), 'forward', None) is not kind.forward:
+            return f'a layer is {type(layer).__name__}: {kind.__name__} is needed'
+    if has_hooks(*layers):
+        return 'a layer has hooks'
+    if act.approximate != 'none' or expand.bias is None:
+        return 'GELU is approximate, or the convolution before it has no bias'
+    if not torch.is_grad_enabled():
+        if torch.compiler.is_compiling():
+            return 'torch.compile fuses the layers itself in inference'
+        if x.nbytes // x.shape[1] * expand.out_channels > MMAP_THRESHOLD:
+            return 'the map is large: layers that overwrite their input are faster in inference'
+    return _numba.unsupported(x)
+
+
+def _run_numba(*args: Tensor | nn.Module) -> Tensor:
+    from . import numba_cpu
+
+    return numba_cpu.conv_mlp(*args)
+
+
+CONV_MLP = Operator(
+    'conv_mlp',
+    Backend('numba', _run_numba, _numba.unavailable, _unsupported),
+    Backend('reference', reference.conv_mlp),
+)
+
+
+def conv_mlp(
+    x: Tensor,
+    expand: nn.Module,
+    act: nn.Module,
+    dwconv: nn.Module,
+    norm: nn.Module,
+    project: nn.Module,
+    backend: str | None = None,
+) -> Tensor:
+    """project(norm(dwconv(act(expand(x))))).
+
+    Args:
+        x: (B, C, H, W).
+        expand: 1×1 convolution to the hidden channels.
+        act: GELU.
+        dwconv: :class:`.layers.ResDWConv`.
+        norm: :class:`mmoverlock.ops.GRN`.
+        project: 1×1 convolution.
+        backend: 'reference' (the layers one by one) or 'numba'; None: see :mod:`.dispatch`.
+
+    Returns:
+        (B, C', H, W). Differentiable in x and in the parameters of the layers.
+
+    Raises:
+        ValueError: if the backend cannot run.
+    """
+    layers = expand, act, dwconv, norm, project
+    return CONV_MLP(x, *layers, device=x.device, backend=backend)

@@ -1,0 +1,178 @@
+"""Depthwise convolutions and their batch norms in training on the CPU.
+
+Statistics equal those of running each branch alone. The loops are in numba_kernels.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mmoverlock.ops._numba.tensors import array, dense, empty_maps, flat, vectors_and_strips
+from mmoverlock.ops.autograd import differentiable
+
+from . import numba_kernels
+
+
+@cache
+def _branches(kernel_sizes: tuple[int, ...], dilations: tuple[int, ...]) -> tuple[np.ndarray, int]:
+    """The branches as the loops take them, and the reach of the largest."""
+    taps = np.square(kernel_sizes)
+    reach = max(d * (size // 2) for size, d in zip(kernel_sizes, dilations, strict=True))
+    return np.stack([kernel_sizes, dilations, taps.cumsum() - taps], 1), reach
+
+
+def _plan(
+    x: Tensor, kernel_sizes: Sequence[int], dilations: Sequence[int]
+) -> tuple[int, np.ndarray, tuple[int, ...]]:
+    """How many pieces of work there are, and the branches and sizes that the loops take."""
+    branches, reach = _branches(tuple(kernel_sizes), tuple(dilations))
+    vectors, strips = vectors_and_strips(x)
+    return vectors * strips, branches, (*x.shape, len(branches), reach, strips)
+
+
+def _forward(
+    x: Tensor,
+    weight: Tensor,
+    gamma: Tensor,
+    beta: Tensor,
+    kernel_sizes: Sequence[int],
+    dilations: Sequence[int],
+    eps: float,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    x = dense(x)
+    pieces, branches, sizes = _plan(x, kernel_sizes, dilations)
+    maps, out = empty_maps(x, len(gamma)), torch.empty_like(x)
+    mean, var = (torch.empty_like(gamma, dtype=torch.float64) for _ in range(2))
+    numba_kernels.forward(
+        pieces,
+        torch.get_num_threads(),
+        flat(x),
+        x.stride(),
+        array(weight),
+        array(gamma),
+        array(beta),
+        branches,
+        eps,
+        flat(maps),
+        flat(out),
+        array(mean),
+        array(var),
+        sizes,
+    )
+    return out, mean, var, maps
+
+
+def _fake_forward(x, weight, gamma, beta, kernel_sizes, dilations, eps):
+    mean, var = (torch.empty_like(gamma, dtype=torch.float64) for _ in range(2))
+    return torch.empty_like(x), mean, var, empty_maps(x, len(gamma))
+
+
+def _backward(
+    grad_out: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    gamma: Tensor,
+    mean: Tensor,
+    var: Tensor,
+    maps: Tensor,
+    kernel_sizes: Sequence[int],
+    dilations: Sequence[int],
+    eps: float,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    x = dense(x)
+    pieces, branches, sizes = _plan(x, kernel_sizes, dilations)
+    grad_x, *grads = (torch.empty_like(t) for t in (x, weight, gamma, gamma))
+    numba_kernels.backward(
+        pieces,
+        torch.get_num_threads(),
+        flat(grad_out),
+        grad_out.stride(),
+        flat(x),
+        x.stride(),
+        array(weight),
+        array(gamma),
+        branches,
+        eps,
+        flat(maps),
+        array(mean),
+        array(var),
+        flat(grad_x),
+        *map(array, grads),
+        sizes,
+    )
+    return grad_x, *grads
+
+
+def _fake_backward(grad_out, x, weight, gamma, mean, var, maps, kernel_sizes, dilations, eps):
+    return tuple(torch.empty_like(tensor) for tensor in (x, weight, gamma, gamma))
+
+
+def _save(inputs, outputs):
+    x, weight, gamma, _, *settings = inputs
+    return (x, weight, gamma, *outputs[1:]), settings
+
+
+_op = differentiable('dilated_branches', _forward, _fake_forward, _backward, _fake_backward, _save)
+
+
+def branches_and_statistics(
+    x: Tensor,
+    weights: Sequence[Tensor],
+    dilations: Sequence[int],
+    gammas: Sequence[Tensor],
+    betas: Sequence[Tensor],
+    eps: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Σ_k batch_norm(depthwise_conv2d(x, weights[k], dilation=dilations[k]), gammas[k], betas[k]).
+
+    Args:
+        x: (B, C, H, W), float32 or float64.
+        weights: N of (C, 1, K, K), K odd.
+        dilations: N distances of neighbouring taps.
+        gammas: N of (C).
+        betas: N of (C).
+        eps: Added to the variances.
+
+    Returns:
+        The sum (B, C, H, W), in the layout of x, and the mean and the (biased) variance of every
+        branch's map over B, H and W, (N, C), in float64. The sum is differentiable once in all
+        tensors.
+    """
+    out, mean, var, _ = _op(
+        x,
+        torch.cat([weight.flatten(1) for weight in weights], 1),
+        torch.stack(list(gammas)),
+        torch.stack(list(betas)),
+        [weight.shape[-1] for weight in weights],
+        list(dilations),
+        eps,
+    )
+    return out, mean, var
+
+
+def dilated_branches(
+    x: Tensor, convs: Sequence[nn.Module], norms: Sequence[nn.BatchNorm2d]
+) -> Tensor:
+    """See :func:`mmoverlock.ops.dilated_branches`."""
+    y, mean, var = branches_and_statistics(
+        x,
+        [conv.weight for conv in convs],
+        [conv.dilation[0] for conv in convs],
+        [norm.weight for norm in norms],
+        [norm.bias for norm in norms],
+        norms[0].eps,
+    )
+    pixels = x.numel() // x.shape[1]
+    mean, var = mean.to(x.dtype), (var * (pixels / (pixels - 1))).to(x.dtype)
+    with torch.no_grad():
+        for norm, batch_mean, batch_var in zip(norms, mean, var, strict=True):
+            if norm.num_batches_tracked is not None:
+                norm.num_batches_tracked.add_(1)
+            norm.running_mean.lerp_(batch_mean, norm.momentum)
+            norm.running_var.lerp_(batch_var, norm.momentum)
+    return y
