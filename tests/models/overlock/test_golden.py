@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
+import re
 
 import pytest
 import torch
@@ -11,9 +10,9 @@ from mmengine.registry import MODELS
 from mmpretrain.structures import DataSample
 from torch import nn
 
-from mmoverlock.models import ContMixBlock, OverLoCK, load_official, match_state_dict
+from mmoverlock.models import OverLoCK, load_official, match_state_dict
 
-DATA = Path(__file__).parents[1] / 'data'
+from ...testing import assert_close, draw, golden_arrays, golden_json, golden_state_dict
 
 
 def classifier(arch: str, num_classes: int, **kwargs):
@@ -36,19 +35,19 @@ def classifier(arch: str, num_classes: int, **kwargs):
     ],
     ids=str,
 )
-def test_classification(golden, backend, arch, num_classes, seed, shape):
-    expected = golden.arrays(f'cls_{arch}_{shape[2]}x{shape[3]}')
+def test_classification(backend, arch, num_classes, seed, shape):
+    expected = golden_arrays(f'cls_{arch}_{shape[2]}x{shape[3]}')
     model = classifier(arch, num_classes).eval()
-    report = load_official(model, golden.state_dict(f'cls/{arch}'))
+    report = load_official(model, golden_state_dict(f'cls/{arch}'))
     assert not report.missing and not report.unexpected
-    image = golden.draw(seed, *shape)
+    image = draw(seed, *shape)
     with torch.no_grad():
-        golden.check(model(image), expected['logits'])
+        assert_close(model(image), expected['logits'])
         focus, overview = model.extract_feat(image)
-        golden.check(focus[:, ::7, ::2, ::2], expected['focus'])
-        golden.check(overview[:, ::7, ::2, ::2], expected['overview'])
+        assert_close(focus[:, ::7, ::2, ::2], expected['focus'])
+        assert_close(overview[:, ::7, ::2, ::2], expected['overview'])
         scores = torch.stack([sample.pred_score for sample in model(image, mode='predict')])
-        golden.check(scores, torch.tensor(expected['logits']).softmax(1).numpy())
+        assert_close(scores, torch.tensor(expected['logits']).softmax(1).numpy())
 
 
 class Weighted(nn.Module):
@@ -63,39 +62,84 @@ class Weighted(nn.Module):
         return (logits * self.weights[len(self.logits) - 1]).sum()
 
 
-@pytest.mark.parametrize('use_checkpoint', [(0, 0, 0, 0), (1, 1, 2, 3)], ids=str)
-def test_training_step(golden, backend, use_checkpoint):
+# Parameters whose gradient is zero in theory, and why: a batch norm takes away the mean of each
+# channel, and with it any constant that was added to the channel.
+ZERO_GRADIENTS = {
+    r'\.(origin_bn|dil_bn_k\d_\d)\.bias$': 'the sum of the branches goes into a batch norm',
+    r'\.fusion\.0\.bias$': 'a batch norm follows the convolution',
+    r'^sub_blocks4\.0\.(ls2\.bias|mlp\.4\.bias|mlp\.3\.beta)$': (
+        "the last block's output goes through a 1×1 convolution into the head's batch norm"
+    ),
+}
+
+
+def zero_gradient(name: str) -> str | None:
+    """Why the gradient of a published parameter of XXT is zero in theory; None if it is not."""
+    for pattern, reason in ZERO_GRADIENTS.items():
+        if re.search(pattern, name):
+            return reason
+    return None
+
+
+def partner(name: str) -> str:
+    """The weight that belongs to a bias: their gradients sum terms of the same size."""
+    module, _, parameter = name.rpartition('.')
+    return f'{module}.weight' if parameter == 'bias' else f'{module}.gamma'
+
+
+def test_published_gradients_are_zero_where_theory_says_so():
+    norms = golden_json('cls_xxt_train_grad_norms')
+    largest = max(norms.values())
+    for name, norm in norms.items():
+        if zero_gradient(name):
+            assert norm < 1e-12 * norms[partner(name)], name
+        else:
+            assert norm > 1e-5 * largest, name
+
+
+# Relative to each norm, and, where that is zero, to the norm of the partner's gradient.
+TOLERANCES = {torch.float32: (1e-4, 1e-4), torch.float64: (1e-9, 1e-12)}
+
+
+@pytest.mark.parametrize(
+    ('dtype', 'use_checkpoint'),
+    [
+        (torch.float32, (0, 0, 0, 0)),
+        (torch.float32, (1, 1, 2, 3)),
+        (torch.float64, (0, 0, 0, 0)),
+    ],
+    ids=str,
+)
+def test_training_step(backend, dtype, use_checkpoint):
     """A classifier's loss, main + 0.4 · auxiliary: logits, input gradient, norms of all gradients."""
-    expected = golden.arrays('cls_xxt_train_64x64')
+    expected = golden_arrays('cls_xxt_train_64x64')
     model = classifier('xxt', 20, use_checkpoint=use_checkpoint)
-    model.head.loss_module = Weighted(golden.draw(4, 2, 20), golden.draw(5, 2, 20))
-    state = golden.state_dict('cls/xxt')
+    state = golden_state_dict('cls/xxt')
     load_official(model, state)
-    x = golden.draw(3, 2, 3, 64, 64).requires_grad_()
+    fits, _ = match_state_dict(model, state)
+    our_name = {id(tensor): name for name, tensor in fits.items()}
+    model = model.to(dtype)
+    model.head.loss_module = Weighted(draw(4, 2, 20).to(dtype), draw(5, 2, 20).to(dtype))
+    x = draw(3, 2, 3, 64, 64).to(dtype).requires_grad_()
     samples = [DataSample().set_gt_label(0) for _ in x]
     loss, logged = model.parse_losses(model(x, samples, mode='loss'))
     assert set(logged) == {'loss', 'loss_aux'}
     main, aux = model.head.loss_module.logits
-    golden.check(main, expected['main'])
-    golden.check(aux, expected['aux'])
+    assert_close(main, expected['main'], 1e-4, 'main', dtype=dtype)
+    assert_close(aux, expected['aux'], 1e-4, 'aux', dtype=dtype)
     loss.backward()
-    golden.check(x.grad[:, :, ::8, ::8], expected['input_grad'])
+    assert_close(x.grad[:, :, ::8, ::8], expected['input_grad'], 1e-4, 'input', dtype=dtype)
 
-    norms = json.loads((DATA / 'cls_xxt_train_grad_norms.json').read_text())
-    fits, _ = match_state_dict(model, state)
-    our_name = {id(tensor): name for name, tensor in fits.items()}
+    norms = golden_json('cls_xxt_train_grad_norms')
     parameters = dict(model.named_parameters())
     assert len(parameters) == len(norms)
-    largest = max(norms.values())
-    compared = 0
+    tolerance, noise = TOLERANCES[dtype]
     for name, norm in norms.items():
-        ours = parameters[our_name[id(state[name])]].grad.norm().item()
-        if norm < 1e-6 * largest:  # zero in theory: the bias before a batch norm, and the like
-            assert ours < 1e-5 * largest, name
+        ours = parameters[our_name[id(state[name])]].grad.norm(dtype=torch.float64).item()
+        if reason := zero_gradient(name):
+            assert ours <= noise * norms[partner(name)], f'{name}: {reason}'
         else:
-            compared += 1
-            assert abs(ours - norm) <= 1e-4 * max(norm, 1e-3 * largest), name
-    assert compared >= len(norms) - 61
+            assert abs(ours - norm) <= tolerance * norm, name
 
 
 @pytest.mark.parametrize(
@@ -107,29 +151,13 @@ def test_training_step(golden, backend, use_checkpoint):
         ('seg', 'xxt', 5, (2, 3, 70, 90)),
     ],
 )
-def test_pyramid(golden, backend, task, arch, seed, shape):
-    expected = golden.arrays(f'{task}_{arch}_{shape[2]}x{shape[3]}')
+def test_pyramid(backend, task, arch, seed, shape):
+    expected = golden_arrays(f'{task}_{arch}_{shape[2]}x{shape[3]}')
     model = OverLoCK(arch, out_indices=(0, 1, 2, 3), fuse_overview=task == 'det').eval()
-    report = load_official(model, golden.state_dict(f'{task}/{arch}'))
+    report = load_official(model, golden_state_dict(f'{task}/{arch}'))
     assert not report.missing and not report.unexpected
     with torch.no_grad():
-        maps = model(golden.draw(seed, *shape))
+        maps = model(draw(seed, *shape))
     for i, out in enumerate(maps, start=2):
         assert tuple(out.shape) == tuple(expected[f'c{i}_shape'])
-        golden.check(out[:, ::5, ::3, ::3], expected[f'c{i}'])
-
-
-@pytest.mark.parametrize(
-    ('name', 'seed', 'shape', 'train'),
-    [('y', 30, (2, 32, 12, 9), False), ('y_small', 31, (1, 32, 5, 8), False), ('y_small_train', 32, (2, 32, 5, 4), True)],
-)  # fmt: skip
-def test_contmix_block(golden, backend, name, seed, shape, train):
-    block = ContMixBlock(32, 7, 5, num_heads=2, mlp_ratio=2, ls_init_value=1.0, res_scale=True)
-    block.load_state_dict(golden.state_dict('32_k7', 'contmix_block_manifest.json'), strict=True)
-    out = block.train(train)(golden.draw(seed, *shape))
-    golden.check(out, golden.arrays('contmix_block_32_k7')[name])
-
-
-def test_contmix_block_without_scales(golden):
-    block = ContMixBlock(48, 13, 5, num_heads=3, mlp_ratio=4)
-    block.load_state_dict(golden.state_dict('48_k13', 'contmix_block_manifest.json'), strict=True)
+        assert_close(out[:, ::5, ::3, ::3], expected[f'c{i}'])
