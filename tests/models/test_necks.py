@@ -9,25 +9,23 @@ from torch import Tensor
 
 from mmoverlock.models import CBAM, CBAMFPN, ConcatPooling
 
+from ..testing import randn
+
 CHANNELS = (6, 8, 12, 16)
-
-
-def draw(*shape: int) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(0))
 
 
 def pyramid(height: int, width: int) -> tuple[Tensor, ...]:
     """Maps like a backbone's: each side is half the one before, rounded up."""
     maps = []
     for channels in CHANNELS:
-        maps.append(draw(2, channels, height, width))
+        maps.append(randn(2, channels, height, width))
         height, width = -(-height // 2), -(-width // 2)
     return tuple(maps)
 
 
 def test_cbam_is_its_formula():
     """Equations 2 and 3 of arXiv 1807.06521, pixel by pixel."""
-    cbam, x = CBAM(12, reduction=4, kernel_size=3), draw(2, 12, 5, 6)
+    cbam, x = CBAM(12, reduction=4, kernel_size=3), randn(2, 12, 5, 6)
     down, up = cbam.mlp[0].weight[:, :, 0, 0], cbam.mlp[2].weight[:, :, 0, 0]
     assert down.shape == (3, 12) and up.shape == (12, 3)
     expected = torch.empty_like(x)
@@ -120,7 +118,7 @@ def test_in_a_detector():
     sample = DetDataSample(metainfo=dict(img_shape=(64, 96), pad_shape=(64, 96), batch_input_shape=(64, 96)))  # fmt: skip
     boxes = torch.tensor([[8.0, 8.0, 40.0, 40.0]])
     sample.gt_instances = InstanceData(bboxes=boxes, labels=torch.tensor([1]))
-    losses = detector(draw(1, 3, 64, 96), [sample], mode='loss')
+    losses = detector(randn(1, 3, 64, 96), [sample], mode='loss')
     loss, _ = detector.parse_losses(losses)
     loss.backward()
     assert loss.isfinite() and all(p.grad.any() for p in detector.neck.parameters())
@@ -142,7 +140,7 @@ def test_found_from_every_library(scope):
         (lambda: CBAMFPN([]), r'in_channels=\[\]: positive numbers'),
         (lambda: CBAMFPN([4, 0]), r'in_channels=\[4, 0\]: positive numbers'),
         (lambda: CBAMFPN([4, 8], 16, num_outs=1), 'num_outs=1: at least 2'),
-        (lambda: CBAMFPN([4, 8], 16)([draw(1, 4, 8, 8)]), '1 maps: 2 are needed'),
+        (lambda: CBAMFPN([4, 8], 16)([randn(1, 4, 8, 8)]), '1 maps: 2 are needed'),
     ],
     ids=range(7),
 )

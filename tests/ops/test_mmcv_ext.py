@@ -3,6 +3,7 @@
 tests/data/mmcv_compiled_ops.npz was computed by a compiled onedl-mmcv 2.3.6 on the CPU.
 """
 
+import functools
 import inspect
 import math
 import re
@@ -28,6 +29,9 @@ mmcv_ext.install()
 import mmcv._ext as ext  # noqa: E402
 from mmcv import ops  # noqa: E402
 
+from .. import testing  # noqa: E402
+from ..testing import assert_close  # noqa: E402
+
 ROOT = Path(__file__).parents[2]
 COMPILED = np.load(ROOT / 'tests/data/mmcv_compiled_ops.npz')
 BINDINGS = Path(mmcv.__file__).parent / 'ops/csrc/pytorch/pybind.cpp'
@@ -36,6 +40,7 @@ pytestmark = pytest.mark.skipif(
     Path(ext.__file__) != Path(mmcv_ext.__file__).with_name('operators.py'),
     reason='mmcv was compiled with its own operators, so the stand-in is not in use',
 )
+randn = functools.partial(testing.randn, dtype=torch.float64)
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device')
 
 
@@ -46,21 +51,6 @@ def device(request):
 
 def compiled(name, device='cpu', grad=False):
     return torch.from_numpy(COMPILED[name]).to(device).requires_grad_(grad)
-
-
-def randn(*shape, seed=0, dtype=torch.float64):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype)
-
-
-def assert_close(actual, expected, relative=1e-4):
-    """Equal to ``relative`` of the largest magnitude of ``expected``."""
-    expected = torch.as_tensor(expected)
-    actual = actual.detach().cpu().to(expected.dtype)
-    assert actual.shape == expected.shape
-    torch.testing.assert_close(
-        actual, expected.detach(), rtol=0, atol=relative * expected.abs().max().item()
-    )
 
 
 def run_python(code):

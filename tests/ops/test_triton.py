@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
 
 from mmoverlock.ops import contmix, dynamic_conv, dynamic_conv2d
 from mmoverlock.ops.dynamic_conv import triton_gpu
+
+from .. import testing
 
 triton = pytest.importorskip('triton')
 
@@ -45,34 +48,8 @@ def backend(monkeypatch):
         monkeypatch.setattr(triton_gpu, 'PROGRAMS', 3)
 
 
-def contmix_inputs(shape, dtype=torch.float32, seed=0):
-    """Logits with a standard deviation of about 2, and the gradient of the result."""
-    batch, groups, c, regions, channels, height, width, small, large = shape
-    generator = torch.Generator().manual_seed(seed)
-    shapes = [
-        (batch, groups, c, height, width),
-        (batch, groups, c, regions),
-        (batch, 2, groups, channels, height, width),
-        (small**2 + large**2, regions),
-        (small**2 + large**2,),
-        (groups, 2 * small - 1, 2 * small - 1),
-        (groups, 2 * large - 1, 2 * large - 1),
-        (batch, 2 * groups * channels, height, width),
-    ]
-    tensors = [torch.randn(shape, generator=generator) for shape in shapes]
-    tensors[0] *= c**-0.5
-    tensors[3] *= regions**-0.5
-    *inputs, grad = (x.to(DEVICE, dtype) for x in tensors)
-    return [x.requires_grad_() for x in inputs], grad
-
-
-def conv_inputs(shape, dtype=torch.float32):
-    batch, groups, height, width, channels, size = shape
-    generator = torch.Generator().manual_seed(0)
-    kernels = torch.randn(batch, groups, height, width, size**2, generator=generator).softmax(-1)
-    value, grad = torch.randn(2, batch, groups, height, width, channels, generator=generator)
-    kernels, value, grad = (x.to(DEVICE, dtype) for x in (kernels, value, grad))
-    return [kernels.requires_grad_(), value.requires_grad_()], grad
+contmix_inputs = partial(testing.contmix_inputs, device=DEVICE)
+conv_inputs = partial(testing.dynamic_conv_inputs, device=DEVICE)
 
 
 def run(op, inputs, grad, *sizes, backend='triton'):
@@ -87,10 +64,7 @@ def reference(op, inputs, grad, *sizes, dtype=torch.float64):
 
 
 def assert_close(actual, expected, tolerance, dtype):
-    """Errors of at most `tolerance` times each tensor's largest magnitude, or 0.2 if it is less."""
-    for a, e in zip(actual, expected, strict=True):
-        assert a.dtype == dtype and a.shape == e.shape
-        assert (a.to(e.dtype) - e).abs().max() <= tolerance * e.abs().max().clamp(min=0.2)
+    testing.assert_close(actual, expected, tolerance, dtype=dtype, floor=0.2)
 
 
 def tolerance(dtype):

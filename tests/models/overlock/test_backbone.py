@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
 from mmengine.registry import MODELS
 from torch import nn
+from torch._subclasses import FakeTensorMode
 
 from mmoverlock.models import OverLoCK, OverLoCKHead
 from mmoverlock.models.overlock import ARCHS, RepConvBlock
+
+from ...testing import assert_close, golden_state_dict, randn
 
 TINY = dict(
     depth=(1, 1, 1, 1), sub_depth=(2, 1), embed_dim=(8, 16, 16, 32), kernel_size=(7, 7, 5, 5),
     mlp_ratio=(2, 2, 2, 2), sub_num_heads=(1, 2), sub_mlp_ratio=(1, 1), projection=32,
 )  # fmt: skip
 
+ALL = (0, 1, 2, 3)
+
 
 @pytest.fixture
 def image():
-    return torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    return randn(2, 3, 64, 64)
 
 
 def randomise_statistics(model: nn.Module) -> None:
@@ -32,32 +38,41 @@ def randomise_statistics(model: nn.Module) -> None:
             buffer.copy_(0.5 + torch.rand(buffer.shape, generator=generator))
 
 
-def test_parameter_counts():
-    """Merged and without auxiliary head, in millions (spec: 16.45, 33.47, 56.16, 94.94)."""
-    for arch, expected in {'xt': 16.45, 't': 33.47, 's': 56.16, 'b': 94.94}.items():
-        with torch.device('meta'):
-            backbone = OverLoCK(arch, deploy=True)
-            head = OverLoCKHead(1000, arch, aux_weight=0)
-        count = sum(p.numel() for module in (backbone, head) for p in module.parameters())
-        assert round(count / 1e6, 2) == expected
+# Channels of c2..c5, and millions of parameters, merged and without the auxiliary head
+# (paper, table 1, and the published code).
+PUBLISHED = {
+    'xt': ((56, 112, 340, 420), 16.45),
+    't': ((64, 128, 384, 640), 33.47),
+    's': ((64, 128, 448, 640), 56.16),
+    'b': ((80, 160, 528, 720), 94.94),
+}
+
+
+@pytest.mark.parametrize('arch', PUBLISHED)
+def test_published_sizes(arch):
+    channels, millions = PUBLISHED[arch]
+    with torch.device('meta'):
+        backbone = OverLoCK(arch, out_indices=ALL)
+        merged = OverLoCK(arch, deploy=True)
+        head = OverLoCKHead(1000, arch, aux_weight=0)
+    assert backbone.out_channels == channels
+    count = sum(p.numel() for module in (merged, head) for p in module.parameters())
+    assert round(count / 1e6, 2) == millions
 
 
 @pytest.mark.parametrize('arch', ARCHS)
-def test_published_channels(arch):
-    with torch.device('meta'):
-        model = OverLoCK(arch, out_indices=(0, 1, 2, 3))
-    published = {
-        't': (64, 128, 384, 640),
-        's': (64, 128, 448, 640),
-        'b': (80, 160, 528, 720),
-        'xt': (56, 112, 340, 420),
-    }
-    assert model.out_channels == published.get(arch, (24, 48, 128, 160))
+def test_channels_are_those_of_the_maps(arch):
+    """With one block a stage: depth changes no channels."""
+    shallow = replace(ARCHS[arch], depth=(1, 1, 1, 1), sub_depth=(1, 1))
+    with FakeTensorMode():
+        model = OverLoCK(shallow, out_indices=ALL)
+        maps = model(torch.randn(1, 3, 64, 64))
+    assert tuple(out.shape[1] for out in maps) == model.out_channels
 
 
 @pytest.mark.parametrize('size', [(32, 32), (33, 47), (32, 161), (97, 35), (63, 64)], ids=str)
 def test_any_size_from_32(size):
-    model = OverLoCK(TINY, out_indices=(0, 1, 2, 3), fuse_overview=True).eval()
+    model = OverLoCK(TINY, out_indices=ALL, fuse_overview=True).eval()
     shapes = [out.shape[2:] for out in model(torch.randn(1, 3, *size))]
     height, width = size
     for shape in shapes:
@@ -89,7 +104,7 @@ def test_outputs_are_tuples_in_both_modes(image, train):
 
 
 def test_out_indices_choose_the_same_maps(image):
-    full = OverLoCK(TINY, out_indices=(0, 1, 2, 3)).eval()
+    full = OverLoCK(TINY, out_indices=ALL).eval()
     part = OverLoCK(TINY, out_indices=(0, 2)).eval()
     part.load_state_dict(full.state_dict(), strict=False)
     expected = full(image)
@@ -100,8 +115,8 @@ def test_out_indices_choose_the_same_maps(image):
 def test_every_parameter_gets_a_gradient(image):
     for options in (
         dict(),
-        dict(out_indices=(0, 1, 2, 3)),
-        dict(out_indices=(0, 1, 2, 3), fuse_overview=True),
+        dict(out_indices=ALL),
+        dict(out_indices=ALL, fuse_overview=True),
     ):
         model = OverLoCK(TINY, **options)
         sum(out.square().mean() for out in model(image)).backward()
@@ -123,8 +138,8 @@ def test_drop_path_rises_linearly_over_all_blocks():
 
 def test_checkpointing_changes_nothing_but_memory(image):
     """Outputs, gradients and running statistics: each batch counts once, though run twice."""
-    plain = OverLoCK(TINY, out_indices=(0, 1, 2, 3))
-    frugal = OverLoCK(TINY, out_indices=(0, 1, 2, 3), use_checkpoint=(1, 1, 2, 9))
+    plain = OverLoCK(TINY, out_indices=ALL)
+    frugal = OverLoCK(TINY, out_indices=ALL, use_checkpoint=(1, 1, 2, 9))
     frugal.load_state_dict(plain.state_dict())
     for model in (plain, frugal):
         sum(out.square().mean() for out in model(image)).backward()
@@ -151,7 +166,7 @@ def test_checkpointing_saves_activations(image):
 
 
 def test_merging_is_exact(image):
-    model = OverLoCK('xxt', out_indices=(0, 1, 2, 3), fuse_overview=True).double().eval()
+    model = OverLoCK('xxt', out_indices=ALL, fuse_overview=True).double().eval()
     randomise_statistics(model)
     merged = copy.deepcopy(model)
     merged.reparameterize()
@@ -159,16 +174,16 @@ def test_merging_is_exact(image):
     assert len(merged.state_dict()) < len(model.state_dict())
     assert not any('dil_' in name for name, _ in merged.named_modules())
     with torch.no_grad():
-        for a, b in zip(model(image.double()), merged(image.double()), strict=True):
-            torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
+        image = image.double()
+        assert_close(merged(image), model(image), 1e-9, elementwise=True)
 
 
-def test_merged_names_are_the_published_ones(golden):
+def test_merged_names_are_the_published_ones():
     with torch.device('meta'):
         model = OverLoCK('xxt', deploy=True)
     names = {
         name: tuple(tensor.shape)
-        for name, tensor in golden.state_dict('cls_reparam/xxt').items()
+        for name, tensor in golden_state_dict('cls_reparam/xxt').items()
         if not name.startswith(('head', 'aux_head'))
     }
     ours = {n.split('.', 1)[1]: tuple(t.shape) for n, t in model.state_dict().items()}
