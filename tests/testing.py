@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 DATA = Path(__file__).parent / 'data'
 
@@ -75,7 +76,54 @@ def assert_close(
         )
 
 
+def assert_close_with_gradients(
+    function: Callable,
+    formula: Callable,
+    x: Tensor,
+    grad: Tensor,
+    arguments: Sequence[Any],
+    tolerance: float,
+) -> None:
+    """Compare results and gradients with a formula's.
+
+    The formula is computed in float64: in float32 it may be the less accurate of the two.
+
+    Args:
+        function: (x, *arguments) → a tensor.
+        formula: The same.
+        x: Leaf that needs a gradient.
+        grad: Gradient of the result.
+        arguments: Leaves that need gradients, lists of them, and anything else.
+        tolerance: See :func:`assert_close`.
+    """
+    x64, *arguments64 = _doubled([x, *arguments])
+    actual, wanted = function(x, *arguments), formula(x64, *arguments64)
+    grads = torch.autograd.grad(actual, [x, *_leaves(arguments)], grad)
+    wanted_grads = torch.autograd.grad(wanted, [x64, *_leaves(arguments64)], grad.double())
+    actual, wanted = (actual, *grads), (wanted, *wanted_grads)
+    assert_close(actual, wanted, tolerance, dtype=x.dtype, floor=1)
+
+
+def _doubled(argument: Any) -> Any:
+    if isinstance(argument, list):
+        return [_doubled(element) for element in argument]
+    if isinstance(argument, Tensor):
+        return argument.detach().double().requires_grad_()
+    return argument
+
+
+def _leaves(arguments: Sequence[Any]) -> Iterator[Tensor]:
+    for argument in arguments:
+        if isinstance(argument, Tensor):
+            yield argument
+        elif isinstance(argument, list) and isinstance(argument[0], Tensor):
+            yield from argument
+
+
 # ------------------------------------------------------------------------------- inputs
+
+# (B, C, H, W): maps smaller than the kernel, channels and widths that fill no vector and no tile.
+MAP_SHAPES = [(2, 3, 9, 11), (1, 16, 30, 9), (4, 40, 14, 14), (3, 17, 2, 1), (1, 1, 5, 50)]
 
 LAYOUTS = {'contiguous': torch.contiguous_format, 'channels_last': torch.channels_last}
 
@@ -91,6 +139,22 @@ def randn(
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(shape, generator=generator, dtype=torch.float64).to(device, dtype)
     return x if layout == 'contiguous' else x.contiguous(memory_format=LAYOUTS[layout])
+
+
+def offset_maps(
+    shape: Sequence[int], dtype: torch.dtype, layout: str = 'contiguous'
+) -> tuple[Tensor, Tensor]:
+    """Map and gradient, with means far from zero: statistics must not cancel."""
+    x = randn(*shape, dtype=dtype, layout=layout) + 3
+    return x.requires_grad_(), randn(*shape, seed=1, dtype=dtype) + 3
+
+
+def parameters(*shapes: Sequence[int], dtype: torch.dtype = torch.float32) -> list[Tensor]:
+    """Leaves with standard normal numbers, which need gradients."""
+    return [
+        randn(*shape, seed=seed, dtype=dtype).requires_grad_()
+        for seed, shape in enumerate(shapes, start=2)
+    ]
 
 
 def with_gaps(x: Tensor) -> Tensor:
@@ -137,6 +201,19 @@ def contmix_inputs(
     tensors[3] *= regions**-0.5
     *inputs, grad = (x.to(device, dtype) for x in tensors)
     return [x.requires_grad_() for x in inputs], grad
+
+
+class LargestTensor(TorchDispatchMode):
+    """Records the number of elements of the largest tensor that any operator returns."""
+
+    numel = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        for tensor in out if isinstance(out, (tuple, list)) else (out,):
+            if isinstance(tensor, Tensor):
+                self.numel = max(self.numel, tensor.numel())
+        return out
 
 
 # ------------------------------------------------------------------------------- golden numbers

@@ -61,6 +61,8 @@ def differentiable(
         ctx.save_for_backward(*tensors)
 
     def gradients(ctx, run, grad_out):
+        if grad_out is None:
+            return (None,) * len(ctx.needs_input_grad)
         grads = run(grad_out, *ctx.saved_tensors, *ctx.settings)
         needed = ctx.needs_input_grad
         kept = (grad if need else None for grad, need in zip(grads, needed, strict=False))

@@ -110,9 +110,9 @@ def test_reference_that_was_asked_for(model):
 
 @pytest.mark.parametrize('training', [True, False])
 def test_fake_cuda_device(training):
-    with FakeTensorMode():
-        model = OverLoCK('xxt').to('cuda').train(training)
-        told = explain(model, image(device='cuda'))
+    with FakeTensorMode(), torch.device('cuda'):
+        model = OverLoCK('xxt').train(training)
+        told = explain(model, image())
     assert told.backends('contmix') == {'triton'}
     assert told.reasons('contmix', 'numba') == {'numba runs on the CPU, not on cuda'}
     assert told.backends('conv_mlp') == {'reference'}

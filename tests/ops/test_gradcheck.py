@@ -9,15 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from mmoverlock.ops import contmix, depthwise_conv2d, dynamic_conv2d
-from mmoverlock.ops.depthwise.batch_norm import depthwise_batch_norm
-from mmoverlock.ops.depthwise.grn import gelu_depthwise_grn
-from mmoverlock.ops.grn import grn
+from mmoverlock.ops import contmix, conv1x1, depthwise_conv2d, dynamic_conv2d, grn
+from mmoverlock.ops.conv_mlp.numba_cpu import gelu_conv_grn
+from mmoverlock.ops.dilated_branches.numba_cpu import branches_and_statistics
 
 from ..testing import LAYOUTS, contmix_inputs, dynamic_conv_inputs, randn
 
-# Fused operators cannot yet take an undefined gradient, which some custom functions pass on.
-gradcheck = partial(torch.autograd.gradcheck, check_undefined_grad=False)
 DOUBLE = partial(randn, dtype=torch.float64)
 BRANCHES = ((5, 1), (3, 1), (3, 2))  # kernel size, dilation
 
@@ -29,28 +26,29 @@ def parameters(*shapes: tuple[int, ...]) -> list[Tensor]:
 def dilated_branches(x: Tensor, *tensors: Tensor) -> Tensor:
     weights, gammas, betas = (tensors[i :: len(BRANCHES)] for i in range(3))
     dilations = [dilation for _, dilation in BRANCHES]
-    return depthwise_batch_norm(x, weights, dilations, gammas, betas, 1e-5)[0]
+    return branches_and_statistics(x, weights, dilations, gammas, betas, 1e-5)[0]
 
 
 # Of each operator on (B, C, H, W) maps: a function of the map and its parameters, and their shapes
 # for C channels.
 OPERATORS: dict[str, tuple[Callable, Callable]] = {
     'depthwise_conv2d-numba': (
-        lambda *tensors: depthwise_conv2d(*tensors, 2, implementation='numba'),
+        lambda *tensors: depthwise_conv2d(*tensors, 2, backend='numba'),
         lambda c: [(c, 1, 3, 3), (c,)],
     ),
-    'depthwise_conv2d-torch': (
-        lambda *tensors: depthwise_conv2d(*tensors, 2, implementation='torch'),
+    'depthwise_conv2d-reference': (
+        lambda *tensors: depthwise_conv2d(*tensors, 2, backend='reference'),
         lambda c: [(c, 1, 3, 3), (c,)],
     ),
-    'depthwise_batch_norm': (
+    'dilated_branches': (
         dilated_branches,
         lambda c: [s for size, _ in BRANCHES for s in ((c, 1, size, size), (c,), (c,))],
     ),
-    'gelu_depthwise_grn': (
-        gelu_depthwise_grn,
+    'gelu_conv_grn': (
+        gelu_conv_grn,
         lambda c: [(c,), (c, 1, 3, 3), (c,), (1, c, 1, 1), (1, c, 1, 1)],
     ),
+    'conv1x1': (conv1x1, lambda c: [(4, c, 1, 1), (4,)]),
     'grn': (grn, lambda c: [(1, c, 1, 1), (1, c, 1, 1)]),
 }
 
@@ -62,16 +60,16 @@ def test_operators_on_maps(name, layout):
     operator, shapes = OPERATORS[name]
     for size in ((2, 3, 4, 5), (1, 9, 3, 2)):
         inputs = [DOUBLE(*size, layout=layout), *parameters(*shapes(size[1]))]
-        assert gradcheck(operator, [x.requires_grad_() for x in inputs])
+        assert torch.autograd.gradcheck(operator, [x.requires_grad_() for x in inputs])
 
 
 @pytest.mark.parametrize('backend', ['reference', 'numba'])
 def test_dynamic_conv2d(backend):
     inputs, _ = dynamic_conv_inputs((1, 2, 5, 6, 3, 5), torch.float64)
-    assert gradcheck(partial(dynamic_conv2d, backend=backend), inputs)
+    assert torch.autograd.gradcheck(partial(dynamic_conv2d, backend=backend), inputs)
 
 
 @pytest.mark.parametrize('backend', ['reference', 'numba'])
 def test_contmix(backend):
     inputs, _ = contmix_inputs((1, 1, 2, 4, 2, 5, 6, 3, 5), torch.float64)
-    assert gradcheck(lambda *x: contmix(*x, 3, 5, backend=backend), inputs)
+    assert torch.autograd.gradcheck(lambda *x: contmix(*x, 3, 5, backend=backend), inputs)

@@ -16,6 +16,7 @@ from torch import Tensor
 TESTED = '0.68', '0.69'
 
 
+@torch.compiler.assume_constant_result
 @cache
 def missing() -> str | None:
     """Why numba cannot be used here, or None."""

@@ -10,20 +10,17 @@ import numpy as np
 import pytest
 from numba import njit
 
-from mmoverlock.ops.numba_maps import COMPILE
-from mmoverlock.ops.threads import _start_threads, share
-
-NOGIL = {**COMPILE, 'cache': False}
+from mmoverlock.ops._numba.parallel import _start_threads, parallel_for
 
 
-@njit(**NOGIL)
+@njit(nogil=True)
 def add_one(piece, counts, shift):
     counts[(piece + shift[0]) % len(counts)] += shift[1]
 
 
-@njit(**NOGIL)
+@njit(nogil=True)
 def add_one_to_each(pieces, threads, *args):
-    share(add_one, pieces, threads, args)
+    parallel_for(add_one, pieces, threads, args)
 
 
 @pytest.mark.parametrize('threads', [1, 2, 7])
@@ -44,9 +41,9 @@ from mmoverlock.ops import depthwise_conv2d
 torch.set_num_threads(2)
 x = torch.randn(2, 64, 30, 30)
 weight = torch.randn(64, 1, 7, 7)
-wanted = depthwise_conv2d(x, weight, implementation='torch')
+wanted = depthwise_conv2d(x, weight, backend='reference')
 before = len(os.listdir('/proc/self/task'))
-actual = depthwise_conv2d(x, weight, implementation='numba')
+actual = depthwise_conv2d(x, weight, backend='numba')
 assert torch.allclose(actual, wanted, atol=1e-4), (actual - wanted).abs().max()
 after = len(os.listdir('/proc/self/task'))
 assert after == before, f'{{before}} threads became {{after}}'

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from numba import njit
 
-from mmoverlock.ops.numba_gelu import gelu, gelu_and_slope
-from mmoverlock.ops.simd import lanes, load, store
+from mmoverlock.ops._numba.gelu import gelu, gelu_and_slope
+from mmoverlock.ops._numba.simd import lanes, load, store
 
 
 @njit

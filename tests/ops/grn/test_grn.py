@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mmoverlock.ops.grn import grn
-from mmoverlock.ops.numba_channels import STRIP
+from mmoverlock.ops import grn
+from mmoverlock.ops.dispatch import recording
+from mmoverlock.ops.grn.numba_kernels import STRIP
 
-from ..testing import LAYOUTS, assert_close
+from ...testing import LAYOUTS, assert_close
 
 
 def formula(x, gamma, beta, eps=1e-6):
@@ -41,6 +42,16 @@ def test_agrees_with_the_formula(shape, dtype, layout):
     inputs, grad = make(shape, dtype, layout)
     limit = 2e-5 if dtype == torch.float32 else 2e-2
     assert_close(run(grn, inputs, grad), run(formula, inputs, grad), limit)
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize('shape', [(2, 5, 7, 6), (1, 40, STRIP // 8, 9), (3, 16, 1, 1)])
+def test_numba_in_inference(shape, dtype):
+    (x, gamma, beta), _ = make(shape, dtype, 'channels_last')
+    with torch.no_grad(), recording() as records:
+        out = grn(x, gamma, beta)
+    assert [record.backend for record in records] == ['numba']
+    assert_close(out, formula(x, gamma.to(dtype), beta.to(dtype)), 2e-5)
 
 
 @pytest.mark.parametrize('layout', LAYOUTS)

@@ -1,4 +1,4 @@
-"""depthwise_conv2d: every implementation against PyTorch's, the measured choice, and PyTorch's tools."""
+"""depthwise_conv2d: every backend against PyTorch's, the measured choice, and PyTorch's tools."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from mmoverlock.ops import choice, depthwise, depthwise_conv2d
-from mmoverlock.ops.depthwise import numba_cpu, torch_conv
+from mmoverlock.ops import autotune, backend, depthwise, depthwise_conv2d
+from mmoverlock.ops.dispatch import recording
 
-from ..testing import assert_close, with_gaps
+from ...testing import assert_close, with_gaps
 
 DTYPES = {torch.float32: 1e-5, torch.float64: 1e-12}
 
@@ -46,22 +46,19 @@ def expected(x, weight, bias, dilation):
     return F.conv2d(x, weight, bias, 1, dilation * (weight.shape[-1] // 2), dilation, len(weight))
 
 
-@pytest.fixture(params=['numba', 'torch'])
-def only(request, monkeypatch):
-    """Leaves one implementation to choose from, and proves that it ran."""
-    calls = []
-    module = depthwise.IMPLEMENTATIONS[request.param]
-    for direction in ('forward', 'backward'):
-        original = getattr(module, direction)
+@pytest.fixture(params=['numba', 'reference'])
+def only(request):
+    """Asks for a backend, and proves that it ran."""
+    with backend(request.param), recording() as records:
+        yield request.param
+    assert {record.backend for record in records} == {request.param}
 
-        def spy(*args, original=original, direction=direction):
-            calls.append(direction)
-            return original(*args)
 
-        monkeypatch.setattr(module, direction, spy)
-    monkeypatch.setattr(depthwise, 'IMPLEMENTATIONS', {request.param: module})
-    yield request.param
-    assert {'forward', 'backward'} <= set(calls)
+@pytest.fixture
+def measured(monkeypatch):
+    """Nothing is asked for, and nothing is measured yet."""
+    monkeypatch.delenv('MMOVERLOCK_BACKEND', raising=False)
+    monkeypatch.setattr(autotune, '_chosen', {})
 
 
 @pytest.mark.parametrize('channels_last', [False, True])
@@ -104,28 +101,28 @@ def test_threads_do_not_matter(monkeypatch, only):
 
 def test_the_fastest_is_measured_once_and_remembered(monkeypatch):
     """Here by made-up clocks: the slower implementation in front must not be kept."""
-    monkeypatch.setattr(choice, '_chosen', {})
-    monkeypatch.setattr(choice, 'BUDGET', 0)
+    monkeypatch.setattr(autotune, '_chosen', {})
+    monkeypatch.setattr(autotune, 'BUDGET', 0)
     asked = []
 
     def seconds(run, device):
         asked.append(run)
         return [2.0, 1.0, 3.0, 4.0][len(asked) - 1]
 
-    monkeypatch.setattr(choice, 'seconds', seconds)
+    monkeypatch.setattr(autotune, '_seconds', seconds)
     candidates = {'first': lambda: 1, 'second': lambda: 2}
     device = torch.device('cpu')
-    assert choice.fastest('kind', candidates, device) == 'second'
-    assert choice.fastest('kind', candidates, device) == 'second'
-    assert len(asked) == 2 * choice.ROUNDS
-    assert choice.choices() == {'kind': 'second'}
+    assert autotune.fastest('kind', candidates, device) == 'second'
+    assert autotune.fastest('kind', candidates, device) == 'second'
+    assert len(asked) == 2 * autotune.ROUNDS
+    assert autotune.choices() == {'kind': 'second'}
     torch.use_deterministic_algorithms(True)
     try:
-        assert choice.fastest('kind', candidates, device) == 'first'
+        assert autotune.fastest('kind', candidates, device) == 'first'
     finally:
         torch.use_deterministic_algorithms(False)
-    choice.forget()
-    assert choice.choices() == {}
+    autotune.clear()
+    assert autotune.choices() == {}
 
 
 def test_a_recorded_graph_holds_the_operator():
@@ -136,23 +133,24 @@ def test_a_recorded_graph_holds_the_operator():
     assert 'mmoverlock.depthwise_conv2d' in graph.code
 
 
-def test_directions_are_chosen_apart(monkeypatch):
-    monkeypatch.setattr(choice, '_chosen', {})
+def test_directions_are_chosen_apart(measured):
     inputs, grad = make_inputs(SHAPES[4], torch.float32)
     run(depthwise_conv2d, inputs, grad, 1)
-    assert {kind[0] for kind in choice.choices()} == {'forward', 'backward'}
-    assert set(choice.choices().values()) <= {'numba', 'torch'}
+    assert {kind[0] for kind in autotune.choices()} == {
+        'depthwise_conv2d',
+        'depthwise_conv2d_backward',
+    }
+    assert set(autotune.choices().values()) <= {'numba', 'reference'}
 
 
-def test_nothing_is_measured_where_runs_must_repeat(monkeypatch):
-    monkeypatch.setattr(choice, '_chosen', {})
+def test_nothing_is_measured_where_runs_must_repeat(measured):
     torch.use_deterministic_algorithms(True)
     try:
         inputs, grad = make_inputs(SHAPES[4], torch.float32)
         run(depthwise_conv2d, inputs, grad, 1)
     finally:
         torch.use_deterministic_algorithms(False)
-    assert choice.choices() == {}
+    assert autotune.choices() == {}
 
 
 def test_reference_and_tracing_take_pytorchs(monkeypatch):
@@ -166,8 +164,8 @@ def test_reference_and_tracing_take_pytorchs(monkeypatch):
         module(x)
     assert '_convolution' in str(torch.jit.trace(module, x, check_trace=False).graph)
     assert 'aten.conv2d' in str(torch.export.export(module, (x,)).graph)
-    monkeypatch.setenv('MMOVERLOCK_BACKEND', 'reference')
-    assert torch.equal(module(x), depthwise_conv2d(x, module.weight, module.bias))
+    with backend('reference'):
+        assert torch.equal(module(x), depthwise_conv2d(x, module.weight, module.bias))
 
 
 def test_autocast_and_compile(monkeypatch):
@@ -196,36 +194,17 @@ def test_wrong_shapes_are_refused(weight):
         depthwise_conv2d(torch.zeros(1, 3, 8, 8), torch.zeros(weight))
 
 
-def test_implementation_by_name(monkeypatch):
-    monkeypatch.setattr(depthwise, 'fastest', None)  # not asked
+def test_backend_by_name(monkeypatch):
+    monkeypatch.setattr(autotune, '_seconds', None)  # not asked
     inputs, grad = make_inputs(SHAPES[5], torch.float32)
     wanted = run(expected, inputs, grad, 1)
-    for name in ('numba', 'torch'):
-        actual = run(lambda *x, name=name: depthwise_conv2d(*x, name), inputs, grad, 1)
+    for name in ('numba', 'reference'):
+        with recording() as records:
+            actual = run(lambda *x, name=name: depthwise_conv2d(*x, name), inputs, grad, 1)
+        assert {record.backend for record in records} == {name}
         assert_close(actual, wanted, 1e-5)
-    with pytest.raises(ValueError, match="unknown implementation 'fast': allowed are"):
-        depthwise_conv2d(*inputs, implementation='fast')
-    monkeypatch.setattr(numba_cpu, 'unavailable', lambda device: 'no CPU')
-    with pytest.raises(ValueError, match="'numba' cannot run here: no CPU"):
-        depthwise_conv2d(*inputs, implementation='numba')
-
-
-def test_implementations_say_where_they_run():
-    assert torch_conv.unavailable(torch.device('cuda')) is None
-    assert 'numba runs on the CPU' in numba_cpu.unavailable(torch.device('cuda'))
-
-
-@pytest.mark.parametrize('channels_last', [False, True])
-@pytest.mark.parametrize('strip_bytes', [1, 1 << 11, 1 << 20])
-@pytest.mark.parametrize('shape', SHAPES)
-def test_result_in_the_place_of_the_input(shape, strip_bytes, channels_last, monkeypatch):
-    monkeypatch.setattr(numba_cpu, 'STRIP_BYTES', strip_bytes)
-    (x, weight, bias), _ = make_inputs(shape, torch.float64, channels_last)
-    with torch.no_grad():
-        wanted = expected(x, weight, bias, shape[-1])
-        out = numba_cpu.overwrite(x, weight, bias, shape[-1])
-    assert out.data_ptr() == x.data_ptr()
-    assert_close([x.detach()], [wanted], DTYPES[torch.float64])
+    with pytest.raises(ValueError, match="unknown backend 'fast': allowed are"):
+        depthwise_conv2d(*inputs, backend='fast')
 
 
 def test_empty_batch():

@@ -8,12 +8,13 @@ from functools import partial
 import pytest
 import torch
 
-from mmoverlock.ops import contmix, dynamic_conv, dynamic_conv2d
-from mmoverlock.ops.dynamic_conv import triton_gpu
+from mmoverlock.ops import _triton, contmix, dynamic_conv2d
 
-from .. import testing
+from ... import testing
 
 triton = pytest.importorskip('triton')
+
+from mmoverlock.ops.contmix import triton_gpu  # noqa: E402
 
 DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
 
@@ -39,9 +40,8 @@ def with_dtypes(shapes):
 
 
 @pytest.fixture(autouse=True)
-def backend(monkeypatch):
-    """Makes 'triton' choosable; in the interpreter, few programs, and no checks of every sum."""
-    monkeypatch.setitem(dynamic_conv.BACKENDS, 'triton', triton_gpu)
+def few_programs(monkeypatch):
+    """In the interpreter, few programs, and no checks of every sum."""
     if DEVICE == 'cpu':
         builder = triton.runtime.interpreter.interpreter_builder
         monkeypatch.setattr(builder, 'options', replace(builder.options, sanitize_overflow=False))
@@ -212,7 +212,7 @@ def test_triton_ran():
 
 def test_opcheck():
     inputs, _ = conv_inputs((1, 2, 3, 4, 2, 3))
-    torch.library.opcheck(triton_gpu._dynamic_conv2d, tuple(inputs))
+    torch.library.opcheck(torch.ops.mmoverlock.dynamic_conv2d_triton, tuple(inputs))
     query, _, value, _, bias, small, large = contmix_inputs((1, 2, 2, 4, 3, 3, 4, 1, 3))[0]
     keys = torch.randn(1, 2, 2, 10, device=DEVICE, requires_grad=True)
     torch.library.opcheck(
@@ -248,8 +248,10 @@ def test_compile(op):
 
 
 def test_where_it_runs(monkeypatch):
+    cpu, cuda = torch.device('cpu'), torch.device('cuda')
+    assert _triton.unavailable(cuda) is None and _triton.interpreted(cuda) is None
+    assert 'only if it is asked for' in _triton.interpreted(cpu)
     monkeypatch.delenv('TRITON_INTERPRET', raising=False)
-    assert 'not on cpu' in triton_gpu.unavailable(torch.device('cpu'))
-    assert triton_gpu.unavailable(torch.device('cuda')) is None
-    monkeypatch.setattr(triton_gpu, 'INSTALLED', False)
-    assert triton_gpu.unavailable(torch.device('cuda')) == 'triton is not installed'
+    assert 'not on cpu' in _triton.unavailable(cpu)
+    monkeypatch.setattr(_triton, 'INSTALLED', False)
+    assert _triton.unavailable(cuda) == 'triton is not installed'
