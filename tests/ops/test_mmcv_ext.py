@@ -406,9 +406,9 @@ def test_regions_in_half_precision(pool, dtype, device):
     expected = pool(exact, rois.float())
     expected.sum().backward()
     tolerance = 4 * torch.finfo(dtype).eps
-    assert_close(out, expected.cpu(), tolerance)
+    assert_close(out, expected.cpu(), tolerance, dtype=dtype)
     # the winning samples' places are kept in the input's precision
-    assert_close(feat.grad, exact.grad.cpu(), 4 * tolerance)
+    assert_close(feat.grad, exact.grad.cpu(), 4 * tolerance, dtype=dtype)
 
 
 # -------------------------------------------------------------------------------- focal losses
@@ -485,8 +485,8 @@ def test_focal_loss_in_half_precision(name, dtype, device):
     exact = logits.detach().float().requires_grad_()
     expected = getattr(ops, name)(exact, TARGET.to(device))
     expected.backward()
-    assert_close(loss, expected.cpu(), 8 * torch.finfo(dtype).eps)
-    assert_close(logits.grad, exact.grad.cpu(), 8 * torch.finfo(dtype).eps)
+    assert_close(loss, expected.cpu(), 8 * torch.finfo(dtype).eps, dtype=dtype)
+    assert_close(logits.grad, exact.grad.cpu(), 8 * torch.finfo(dtype).eps, dtype=dtype)
 
 
 # --------------------------------------------------------------------- deformable convolution
@@ -569,5 +569,5 @@ def test_packs_under_autocast(layer, device):
         out = layer(x)
     assert out.dtype == torch.bfloat16
     out.float().sum().backward()
-    assert_close(out, expected.cpu(), 0.05)
+    assert_close(out, expected.cpu(), 0.05, dtype=torch.bfloat16)
     assert_close(layer.weight.grad, expected_grad.cpu(), 0.05)
