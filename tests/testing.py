@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._device import _device_constructors
 from torch.utils._python_dispatch import TorchDispatchMode
 
 DATA = Path(__file__).parent / 'data'
@@ -274,6 +275,7 @@ ALLOCATORS = [
     (Tensor, 'new_empty_strided'),
 ]
 M_PERTURB = -6  # of malloc.h
+_device_constructors()  # PyTorch collects them for `with torch.device(...)`, before they are replaced
 
 
 def _poison(dtype: torch.dtype) -> float | int | bool:

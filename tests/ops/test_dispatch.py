@@ -120,4 +120,4 @@ def test_the_fastest_runs_where_inputs_are_measured(operator, monkeypatch):
 def test_every_operator_has_a_reference_which_comes_last():
     for name, operator in OPERATORS.items():
         assert [*operator.backends][-1] == 'reference', name
-    assert known() == ['natten', 'numba', 'reference', 'triton']
+    assert {'natten', 'numba', 'reference', 'triton'} <= set(known())

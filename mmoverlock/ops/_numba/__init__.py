@@ -17,9 +17,13 @@ TESTED = '0.68', '0.69'
 
 
 @torch.compiler.assume_constant_result
-@cache
 def missing() -> str | None:
     """Why numba cannot be used here, or None."""
+    return _missing()
+
+
+@cache
+def _missing() -> str | None:
     low, high = TESTED
     wanted = f'pip install "numba>={low},<{high}"'
     try:

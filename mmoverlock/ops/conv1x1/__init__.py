@@ -34,7 +34,7 @@ def _with_onednn(device: torch.device) -> str | None:
 
 def _few_pixels(x: Tensor, *args: Tensor | None) -> str | None:
     pixels = x.numel() // x.shape[1]
-    return None if pixels <= FEW_PIXELS else f'more than {FEW_PIXELS} pixels'
+    return None if 0 < pixels <= FEW_PIXELS else f'not 1 to {FEW_PIXELS} pixels'
 
 
 def _for_onednn(x: Tensor, *args: Tensor | None) -> str | None:

@@ -134,7 +134,10 @@ def depthwise_conv2d(
         ValueError: if the shapes do not fit, or the backend cannot run.
     """
     size = weight.shape[-1]
-    if x.ndim != 4 or weight.shape != (x.shape[1], 1, size, size) or size % 2 == 0:
+    traced = torch.jit.is_tracing()  # where sizes are tensors
+    if not traced and (
+        x.ndim != 4 or weight.shape != (x.shape[1], 1, size, size) or size % 2 == 0
+    ):
         raise ValueError(
             f'x {tuple(x.shape)}, weight {tuple(weight.shape)}: (B, C, H, W) and (C, 1, K, K) with '
             'an odd K are needed'
@@ -150,6 +153,8 @@ def depthwise_conv2d(
         bias = None if bias is None else bias.to(dtype)
     if is_eager(x) and not torch.is_grad_enabled():
         return _forward(x, weight, bias, dilation, backend or '')
+    if type(x) is not Tensor:  # a fake one: nothing will run, but `explain` wants to know
+        FORWARD.select((x, weight, bias, dilation), x.device, backend)
     return _op(x, weight, bias, dilation, backend or '')
 
 

@@ -14,7 +14,9 @@ def grn(x: Tensor, gamma: Tensor, beta: Tensor, eps: float, inplace: bool) -> Te
     """See :func:`mmoverlock.ops.grn`."""
     batch, channels, height, width = x.shape
     out = x if inplace else torch.empty_like(x)
-    gamma, beta = (t.to(x.dtype).expand(1, channels, 1, 1).flatten() for t in (gamma, beta))
+    gamma, beta = (
+        t.to(x.dtype).expand(1, channels, 1, 1).flatten().contiguous() for t in (gamma, beta)
+    )
     numba_kernels.grn(
         torch.get_num_threads(),
         flat(x),

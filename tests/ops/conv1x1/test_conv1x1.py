@@ -61,13 +61,14 @@ def test_backends_are_measured_where_that_can_pay(measured):
     assert set(measured().values()) <= set(CONV1X1.backends) and len(measured()) == 1
 
 
-def test_batch_of_one_with_any_stride():
+@pytest.mark.parametrize('name', ['blas', 'onednn'])
+def test_batch_of_one_with_any_stride(name):
     """Of a dimension of size 1 the stride means nothing; PyTorch tells layouts by it."""
     x, weight, bias = made((1, 6, 4, 3), (5, 6, 1, 1))
     odd = x.unflatten(1, (2, 3)).flatten(1, 2)
     assert odd.stride() != x.stride()
     with torch.no_grad():
-        assert conv1x1(odd, weight, bias).stride() == (60, 1, 15, 5)
+        assert conv1x1(odd, weight, bias, name).stride() == (60, 1, 15, 5)
 
 
 def gradients(run, x, weight):
