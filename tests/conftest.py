@@ -17,6 +17,8 @@ if not torch.cuda.is_available():
 
 import mmoverlock  # noqa: F401  makes mmcv importable before any test imports mmdet
 
+from .user import at_home, bad, home, tool  # noqa: E402, F401  fixtures
+
 DATA = Path(__file__).parent / 'data'
 
 
