@@ -1,4 +1,4 @@
-"""The table of epochs, the curves and the finite-loss guard, in runs of a tiny model."""
+"""The table of epochs and the curves, in runs of a tiny model."""
 
 import csv
 import math
@@ -144,9 +144,3 @@ def test_another_table_is_told(tmp_path, text, message):
     (tmp_path / 'epochs.csv').write_text(text)
     with pytest.raises(ValueError, match=message):
         read_epochs(tmp_path / 'epochs.csv')
-
-
-def test_guard_stops_a_run_of_nan(tmp_path):
-    with pytest.raises(FloatingPointError, match='^loss is nan in iteration 6: lower'):
-        run(tmp_path, epochs=4, model=Model(bad=5), hooks=[dict(type='FiniteLossGuard')])
-    assert [path.name for path in tmp_path.glob('*.pth')] == ['epoch_1.pth']
