@@ -160,8 +160,11 @@ def test_unreadable_images_are_named_and_the_rest_goes_on(at_home, tool, tmp_pat
         (['det.py', 'det.pth', 'data'], "folder 'data' holds no picture"),
         (['det.py', 'det.pth', '*.jpg'], "pattern '*.jpg' matches no picture"),
         (['det.py', 'det.pth', SCENES, '--device', 'abacus'], '--device abacus: allowed are cpu'),
-        (['det.py', 'det.pth', SCENES, '--score-thr', '30'], 'score_thr=30.0: a score from 0 to 1'),
-        (['cls.py', 'cls.pth', SCENES, '--topk', '0'], 'topk=0: at least 1 is needed'),
+        (
+            ['det.py', 'det.pth', SCENES, '--score-thr', '30'],
+            '--score-thr 30.0: a score from 0 to 1',
+        ),
+        (['cls.py', 'cls.pth', SCENES, '--topk', '0'], '--topk 0: at least 1 is needed'),
         (['det.py', 'det.pth'], 'the following arguments are required: IMAGE'),
     ],
 )
