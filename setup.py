@@ -83,6 +83,7 @@ setup(
     package_data={'': ['*.md', '*.txt']},
     install_requires=read_requirements('runtime'),
     extras_require=extras,
+    entry_points={'console_scripts': ['mmoverlock = mmoverlock.cli.main:main']},
     cmdclass={'build_py': BuildWithMim},
     zip_safe=False,
 )

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from mmoverlock.analysis.curves import read_points
+from mmoverlock.visualization.curves import read_points
 
 ROOT = Path(__file__).parents[1]
 STEPS = 200  # compared one by one

@@ -1,13 +1,13 @@
 """mmoverlock: OverLoCK for the OpenMMLab libraries.
 
-Importing the package registers its models, hooks and data sets, makes the config scope
-``mmoverlock::`` known, and lets mmcv work without its compiled operators.
+Importing the package registers its models, hooks and data sets. What it changes in other libraries
+is listed in :func:`mmoverlock.compat.install`.
 """
 
 __version__ = '0.1.0'
 
-from mmoverlock.ops import mmcv_ext
+from mmoverlock import compat
 
-mmcv_ext.install()  # before anything imports mmcv.ops
+compat.install()  # before anything imports mmcv.ops
 
-from mmoverlock import datasets, engine, models, registry  # noqa: E402, F401
+from mmoverlock import datasets, engine, models  # noqa: E402, F401

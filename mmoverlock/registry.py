@@ -1,35 +1,4 @@
-"""The `mmoverlock` scope of MMEngine's registries.
+"""MMEngine imports ``mmoverlock.registry`` before it looks into the scope `mmoverlock`.
 
-Our classes register in MMEngine's root registries, so that configs of mmdet, mmseg and mmpretrain
-alike find them by their bare names. MMEngine builds what a config inherits by ``mmoverlock::...``
-in the scope `mmoverlock`, whose registries it finds here.
+The scope's registries are made in :mod:`mmoverlock.compat.scope`.
 """
-
-from typing import Any
-
-import mmengine.registry
-from mmengine.config.utils import MODULE2PACKAGE
-from mmengine.registry import DefaultScope, Registry
-
-SCOPE = 'mmoverlock'
-
-
-class InheritedRegistry(Registry):
-    """Looks names up in the scope around it: that of the library which the config is made for."""
-
-    def get(self, key: str) -> Any:
-        scopes = [instance.scope_name for instance in DefaultScope._instance_dict.values()]
-        around = [scope for scope in scopes if scope != SCOPE]
-        if not around:
-            return self.parent.get(key)
-        with self.parent.switch_scope_and_registry(around[-1]) as registry:
-            return registry.get(key)
-
-
-ROOTS = [root for root in vars(mmengine.registry).values() if isinstance(root, Registry)]
-SCOPED = [InheritedRegistry(root.name, parent=root, scope=SCOPE) for root in ROOTS]
-
-# Without these entries MMEngine refuses `_base_ = 'mmoverlock::...'`, and 'mmseg::...' where mmseg
-# is installed under another name than mmsegmentation.
-MODULE2PACKAGE[SCOPE] = 'mmoverlock'
-MODULE2PACKAGE['mmseg'] = 'mmseg'

@@ -14,8 +14,11 @@ if not torch.cuda.is_available():
     os.environ.setdefault('TRITON_INTERPRET', '1')  # read when the kernels are first imported
 
 import mmoverlock  # noqa: F401  makes mmcv importable before any test imports mmdet
+from mmoverlock.ops import backend as asked_backend
+from mmoverlock.ops.dispatch import recording
 
 from .testing import golden_state_dict, poison_empty
+from .user import at_home, bad, home, tool  # noqa: F401  fixtures
 
 POISONED = [Path(__file__).parent / folder for folder in ('ops', 'models')]
 
@@ -37,20 +40,8 @@ def golden() -> SimpleNamespace:
 
 
 @pytest.fixture(params=['reference', 'numba'])
-def backend(request, monkeypatch) -> str:
-    """Runs a test with each backend of ContMix, and proves that it was that one that ran."""
-    from mmoverlock.ops import dynamic_conv
-
-    calls = []
-    for name, module in dynamic_conv.BACKENDS.items():
-        if not hasattr(module, 'contmix'):
-            continue
-
-        def spy(*args, name=name, run=module.contmix):
-            calls.append(name)
-            return run(*args)
-
-        monkeypatch.setattr(module, 'contmix', spy)
-    monkeypatch.setenv('MMOVERLOCK_BACKEND', request.param)
-    yield request.param
-    assert set(calls) == {request.param}
+def backend(request) -> Iterator[str]:
+    """Runs a test with each backend, and proves that ContMix ran with it."""
+    with asked_backend(request.param), recording() as records:
+        yield request.param
+    assert {record.backend for record in records if record.operator == 'contmix'} == {request.param}

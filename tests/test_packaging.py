@@ -14,7 +14,7 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS, TRANSFORMS, init_default_scope
 
 import mmoverlock
-from mmoverlock.engine.errors import find_class
+from mmoverlock.utils.registry import find_class
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGED = (
@@ -123,6 +123,8 @@ def test_wheel_metadata(wheel):
         for where in (extra, 'all'):
             assert any(r.startswith(requirement) and f'"{where}"' in r for r in required)
     assert any(name.endswith('/LICENSE') for name in archive.namelist())
+    scripts = archive.read(name.replace('METADATA', 'entry_points.txt')).decode()
+    assert 'mmoverlock = mmoverlock.cli.main:main' in scripts
 
 
 def test_config_inherits_from_the_current_install(tmp_path):

@@ -14,5 +14,5 @@ if [ $# -lt 3 ]; then
 fi
 CONFIG=$1 CHECKPOINT=$2 GPUS=$3
 shift 3
-exec "$PYTHON" -m mmoverlock.engine.launch "$GPUS" "$TOOLS/test.py" "$CONFIG" "$CHECKPOINT" \
+exec "$PYTHON" -m mmoverlock.cli.launch "$GPUS" "$TOOLS/test.py" "$CONFIG" "$CHECKPOINT" \
     --launcher pytorch "$@"

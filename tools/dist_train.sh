@@ -14,4 +14,4 @@ if [ $# -lt 2 ]; then
 fi
 CONFIG=$1 GPUS=$2
 shift 2
-exec "$PYTHON" -m mmoverlock.engine.launch "$GPUS" "$TOOLS/train.py" "$CONFIG" --launcher pytorch "$@"
+exec "$PYTHON" -m mmoverlock.cli.launch "$GPUS" "$TOOLS/train.py" "$CONFIG" --launcher pytorch "$@"

@@ -1,56 +1,11 @@
 """Lay out or verify a data set: python tools/prepare_data.py NAME [--root ROOT] [--check]."""
 
-import inspect
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))  # a clone that is not installed
 
-from mmoverlock.datasets import make_digits_scenes  # noqa: E402
-from mmoverlock.datasets.prepare import PREPARERS  # noqa: E402
-from mmoverlock.engine.cli import ArgumentParser, command  # noqa: E402
-
-ROOTS = {'imagenet100': 'data/imagenet'}  # where not data/NAME
-
-
-def parse_args(argv: Sequence[str]) -> dict:
-    parser = ArgumentParser(
-        description='Lay out or verify a data set. Nothing is downloaded, deleted or overwritten: '
-        'archives that lie in the folder are unpacked there.'
-    )
-    parser.add_argument('name', choices=PREPARERS, help='the data set')
-    parser.add_argument(
-        '--root', type=Path, help='its folder (default: data/NAME; imagenet100: data/imagenet)'
-    )
-    parser.add_argument(
-        '--check', action='store_true', help='only verify, and decode every image: takes a while'
-    )
-    parser.add_argument('--class-list', metavar='FILE', help='imagenet100: other class ids')
-    parser.add_argument('--num-classes', type=int, help='tiny-imagenet: the first classes alone')
-    parser.add_argument('--num-train', type=int, help='digits_scenes: number of training pictures')
-    parser.add_argument('--num-val', type=int, help='digits_scenes: number of validation pictures')
-    parser.add_argument('--seed', type=int, help='digits_scenes: seed of everything random')
-    parser.add_argument('--debug', action='store_true', help='show the traceback of an error')
-    options = vars(parser.parse_args(argv))
-    options.pop('debug')  # read by command
-    return options
-
-
-@command
-def main(argv: Sequence[str]) -> None:
-    options = parse_args(argv)
-    name = options.pop('name')
-    allowed = {*inspect.signature(PREPARERS[name]).parameters}
-    if name == 'digits_scenes' and not options['check']:
-        allowed |= {*inspect.signature(make_digits_scenes).parameters}
-    given = {key: value for key, value in options.items() if value is not None}
-    for key in given.keys() - allowed:
-        raise ValueError(f'--{key.replace("_", "-")} is no option of {name} (see --help)')
-    if 'root' in allowed:
-        given.setdefault('root', Path(ROOTS.get(name, f'data/{name}')))
-    PREPARERS[name](**given)
-
+from mmoverlock.cli.prepare import main  # noqa: E402
 
 if __name__ == '__main__':
     main()

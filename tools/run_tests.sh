@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Lint and test from nothing: makes .venv if needed, then runs ruff and pytest.
+# Lint and test from nothing: makes .venv if needed, then runs ruff, import-linter and pytest.
 #
 #   bash tools/run_tests.sh [--active-env] [PYTEST ARGUMENTS...]
 #
@@ -20,18 +20,21 @@ case "${1:-}" in
 esac
 
 run() {
-    local code=0
-    echo "==> $1"
-    "$PYTHON" -m "$@" || code=$?
+    local name=$1 code=0
+    shift
+    echo "==> $name"
+    "$PYTHON" "$@" || code=$?
     if [ "$code" != 0 ]; then
-        echo "run_tests.sh: step '$1' failed" >&2
+        echo "run_tests.sh: step '$name' failed" >&2
         exit "$code"
     fi
 }
 
 setup_env
 cd "$REPO"
-run ruff check .
+run 'ruff check' -m ruff check .
+run 'ruff format' -m ruff format --check .
+run lint-imports -c 'from importlinter.cli import lint_imports_command as main; main()'
 # One test on each core; threads of several processes would wait for each other's cores.
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
-run pytest -n auto --maxprocesses 8 --dist worksteal "$@"
+run pytest -m pytest -n auto --maxprocesses 8 --dist worksteal "$@"

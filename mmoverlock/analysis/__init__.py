@@ -1,1 +1,1 @@
-"""What a model costs, and what a run shows of itself."""
+"""What models cost: parameters, multiply-adds, time and memory."""

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
-from mmengine import registry
 from mmengine.config import Config
 from mmengine.logging import MessageHub
 from mmengine.model import revert_sync_batchnorm
@@ -20,14 +19,16 @@ from mmengine.registry import DefaultScope
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmoverlock.engine.device import pick_device
-from mmoverlock.engine.errors import build, one_line
 from mmoverlock.models.overlock.reparam import DilatedReparam
+from mmoverlock.utils.config import require
+from mmoverlock.utils.device import pick_device
+from mmoverlock.utils.errors import one_line
+from mmoverlock.utils.models import build_model, library_of
 
-from .made_up import image_size, library_of, make_batch
 from .profiling import OTHER, Meter, attributed, in_turns, machine, peak_memory
 from .report import Part, Report
 from .slow_paths import Situation, slow_paths
+from .synthetic import image_size, make_batch
 
 BACKWARD = 'backward of '
 OPTIMIZER = 'optimizer'
@@ -62,10 +63,9 @@ def benchmark(
     Raises:
         ValueError: if the config has no such model, or the device cannot do what is asked for.
     """
-    if cfg.get('model') is None:
-        raise ValueError(f"config '{cfg.filename}' has no model")
+    require(cfg, 'model')
     if train and cfg.get('optim_wrapper') is None:
-        raise ValueError(f"config '{cfg.filename}' has no optim_wrapper, which --train needs")
+        raise ValueError(f"{train=} needs an optim_wrapper, config '{cfg.filename}' has none")
     place = pick_device(device)
     if place.type == 'cuda':
         torch.cuda.set_device(place)
@@ -78,14 +78,13 @@ def benchmark(
 
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
         # Weights are loaded by init_weights(), which is not called.
-        defaults = {key: cfg[key] for key in ('data_preprocessor',) if cfg.get(key)}
-        model = build(registry.MODELS, {**defaults, **cfg.model}, 'model')
+        model = build_model(cfg)
         library = library_of(model)
         model = revert_sync_batchnorm(model).to(place).train(train)
         for module in model.modules():
             if isinstance(module, DilatedReparam) and merge and not train:
                 module.reparameterize()
-        source = '--size'
+        source = 'given'
         if size is None:
             size, source = image_size(cfg, library)
         batch_size = batch_size or (_training_batch_size(cfg) if train else 1)
@@ -143,10 +142,10 @@ def benchmark(
 
 def _check_amp(amp: str | None, device: torch.device, train: bool) -> None:
     if amp and device.type == 'cpu' and (train or amp == 'float16'):
-        raise ValueError(f'--amp {amp} needs a GPU{" in training" if amp == "bfloat16" else ""}')
+        raise ValueError(f'{amp=} needs a GPU{" in training" if amp == "bfloat16" else ""}')
     if amp == 'bfloat16' and device.type == 'cuda':
         if not torch.cuda.is_bf16_supported(including_emulation=False):
-            raise ValueError('--amp bfloat16: this GPU has none, use float16')
+            raise ValueError(f'{amp=}: this GPU has none, use float16')
 
 
 def _autocast(device: torch.device, amp: str | None) -> contextlib.AbstractContextManager:

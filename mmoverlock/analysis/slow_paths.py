@@ -49,7 +49,7 @@ def unmerged_branches(now: Situation) -> str | None:
     modules = (m for m in now.model.modules() if isinstance(m, DilatedReparam))
     if now.train or all(module.deploy for module in modules):
         return None
-    return 'the large-kernel branches are not merged: leave out --no-merge'
+    return 'the large-kernel branches are not merged (merge=False)'
 
 
 def full_precision(now: Situation) -> str | None:
@@ -57,7 +57,7 @@ def full_precision(now: Situation) -> str | None:
     if now.device.type != 'cuda' or now.half or not exact:
         return None
     return (
-        'float32 without tensor cores: use --amp bfloat16, or set '
+        "float32 without tensor cores: use amp='bfloat16', or set "
         'TORCH_ALLOW_TF32_CUBLAS_OVERRIDE=1 for TF32'
     )
 

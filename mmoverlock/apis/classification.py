@@ -10,7 +10,8 @@ from mmpretrain.apis import ImageClassificationInferencer
 from mmpretrain.structures import DataSample
 from torch import nn
 
-from .drawing import Bar, draw_bars
+from mmoverlock.visualization.drawing import Bar, draw_bars
+
 from .names import name_of
 
 

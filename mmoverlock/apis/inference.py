@@ -11,19 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mmengine import registry
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import DefaultScope
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import nn
 
-from mmoverlock.analysis.made_up import library_of
-from mmoverlock.engine.config import load_config
-from mmoverlock.engine.device import pick_device
-from mmoverlock.engine.errors import build, one_line
-from mmoverlock.engine.hooks import fit_state_dict
+from mmoverlock.engine.checkpoints import fit_state_dict
 from mmoverlock.models.overlock.reparam import DilatedReparam
+from mmoverlock.utils.config import read_config, require
+from mmoverlock.utils.device import pick_device
+from mmoverlock.utils.errors import one_line
+from mmoverlock.utils.models import build_model, library_of
 
 from .images import encode, find_images, read_image, write_new
 from .names import class_names, colours, test_dataset
@@ -68,10 +67,8 @@ class Inferencer:
             raise ValueError(f'topk={topk}: at least 1 is needed')
         if not 0 <= score_thr <= 1:
             raise ValueError(f'score_thr={score_thr}: a score from 0 to 1 is needed')
-        cfg = copy.deepcopy(config) if isinstance(config, Config) else load_config(str(config))
-        for key in ('model', 'test_dataloader'):
-            if cfg.get(key) is None:
-                raise ValueError(f"config '{cfg.filename}' has no {key}")
+        cfg = copy.deepcopy(config) if isinstance(config, Config) else read_config(config)
+        require(cfg, 'model', 'test_dataloader')
         place = pick_device(device)
         loaded = CheckpointLoader.load_checkpoint(str(checkpoint), map_location='cpu')
         with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
@@ -174,13 +171,8 @@ def infer(
 
 def _load(cfg: Config, path: str, checkpoint: Mapping[str, Any]) -> nn.Module:
     """Build the config's model and fill all of it from the checkpoint."""
-    defaults = {key: cfg[key] for key in ('data_preprocessor',) if cfg.get(key)}
-    model = build(registry.MODELS, {**defaults, **cfg.model}, 'model')
-    try:
-        fits, _ = fit_state_dict(model, checkpoint, strict=True)
-    except ValueError as error:
-        reason = str(error).removeprefix('checkpoint ')
-        raise ValueError(f"checkpoint '{path}' {reason}") from error
+    model = build_model(cfg)
+    fits, _ = fit_state_dict(model, checkpoint, strict=True, path=path)
     model.load_state_dict(fits, strict=False)
     return revert_sync_batchnorm(model)
 

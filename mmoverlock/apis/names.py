@@ -6,16 +6,14 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from matplotlib import colormaps
 from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 from torch import nn
 
-from mmoverlock.engine.errors import find_class
-from mmoverlock.engine.finetune import leaf_dataset
-
-from .drawing import Colour
+from mmoverlock.utils.datasets import leaf_dataset
+from mmoverlock.utils.registry import find_class
+from mmoverlock.visualization.drawing import Colour, usual_colours
 
 
 def test_dataset(cfg: Config) -> Mapping[str, Any]:
@@ -36,7 +34,7 @@ def class_names(cfg: Config, checkpoint: Mapping[str, Any], model: nn.Module) ->
         return [str(name) for name in names]
     if names:
         print_log(
-            f'the model has {number} classes, but {len(names)} names are known: they are left out',
+            f'{len(names)} names are known for {number} classes: using generic names',
             logger='current',
             level=logging.WARNING,
         )
@@ -54,13 +52,6 @@ def colours(cfg: Config, checkpoint: Mapping[str, Any], number: int) -> list[Col
     if len(palette) < number:
         return usual_colours(number)
     return [tuple(map(int, colour)) for colour in palette[:number]]
-
-
-def usual_colours(number: int) -> list[Colour]:
-    """As many colours (RGB, 0 to 255), the first ones easy to tell apart."""
-    table = [colour for name in ('tab10', 'Set2', 'Dark2') for colour in colormaps[name].colors]
-    rounded = [tuple(round(255 * part) for part in colour) for colour in table]
-    return [rounded[index % len(rounded)] for index in range(number)]
 
 
 def _meta(cfg: Config, checkpoint: Mapping[str, Any], key: str) -> Any:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from mmengine.config import Config
-from mmengine.dataset import pseudo_collate
 from mmseg.apis import MMSegInferencer
 from mmseg.structures import SegDataSample
 from torch import nn
 
-from .drawing import Bar, draw_bars, paint
+from mmoverlock.visualization.drawing import Bar, draw_bars, paint
+
+from .inferencers import inferencer_of
 
 OPACITY = 0.6  # of the colours over the picture
 LISTED = 8  # classes below the picture
@@ -22,17 +22,9 @@ class Task:
     """Predict, report and draw; see :class:`mmoverlock.apis.Inferencer`."""
 
     def __init__(self, cfg: Config, model: nn.Module, topk: int, score_thr: float):
-        class Inferencer(MMSegInferencer):
-            def _init_model(self, *_) -> nn.Module:
-                return model
-
-            def _init_collate(self, *_) -> Callable:
-                return pseudo_collate
-
         self.classes = model.dataset_meta['classes']
         self.palette = model.dataset_meta['palette']
-        cfg.visualizer = dict(type='mmseg.SegLocalVisualizer')
-        self.inferencer = Inferencer(cfg, device='cpu', show_progress=False)
+        self.inferencer = inferencer_of(MMSegInferencer, cfg, model, 'mmseg.SegLocalVisualizer')
 
     def predict(self, picture: np.ndarray) -> SegDataSample:
         (batch,) = self.inferencer.preprocess([picture])

@@ -11,7 +11,7 @@ from mmengine.registry import DATASETS
 from mmpretrain.datasets import CustomDataset
 from mmpretrain.datasets.custom import get_samples
 
-from mmoverlock.engine.errors import shown
+from mmoverlock.utils.errors import shown
 
 SPLITS = ('train', 'val', 'test')
 

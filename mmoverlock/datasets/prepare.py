@@ -123,7 +123,7 @@ def _prepare_cifar(root: Path, check: bool, kind: str, classes: int) -> None:
 def _verify(cfg: Mapping[str, Any], expected: Mapping[str, Expected], check: bool) -> None:
     verify({split: (dict(cfg, split=split), one) for split, one in expected.items()}, check)
     if not check and cfg.get('data_root') and 'CIFAR' not in cfg['type']:
-        print_log('the images were counted; --check decodes each as well', logger='current')
+        print_log('the images were counted, not decoded (check=False)', logger='current')
 
 
 def _need(

@@ -5,7 +5,7 @@ from pathlib import Path
 from mmengine.registry import DATASETS
 from mmpretrain.datasets import BaseDataset
 
-from mmoverlock.engine.errors import shown
+from mmoverlock.utils.errors import shown
 
 from .folders import check_split, labelled_images, ordered, read_class_ids, read_lines
 

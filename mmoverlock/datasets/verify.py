@@ -14,9 +14,10 @@ from mmengine.registry import DATASETS, DefaultScope
 from PIL import Image
 from rich.progress import track
 
-from mmoverlock.engine.errors import build
-from mmoverlock.engine.images import why_unreadable
-from mmoverlock.engine.labelcheck import check_files, check_labels, unserialized
+from mmoverlock.utils.images import why_unreadable
+from mmoverlock.utils.registry import build
+
+from .labels import check_files, check_labels, unserialized
 
 _COLUMNS = 6
 log = partial(print_log, logger='current')

@@ -1,17 +1,8 @@
-"""Running things: safe checkpoints, hooks, configs, checks before the run, processes.
+"""What a run is made of besides models and data. Importing this registers hooks and metrics."""
 
-Importing it makes MMEngine's checkpoint loading safe and registers hooks and metrics; the
-command-line tools import the other modules when they need them.
-"""
-
-from .checkpoint import install_safe_loader, read_checkpoint
-from .hooks import CheckpointGuard, FiniteLossGuard
-from .images import ImageGuard
+from .hooks import CheckpointGuard, DrawCurves, EpochTable, FiniteLossGuard, ImageGuard
 from .metrics import ValLoss
-from .optim import GroupedOptimWrapperConstructor
-from .records import DrawCurves, EpochTable
-
-install_safe_loader()
+from .optimizers import GroupedOptimWrapperConstructor
 
 __all__ = [
     'CheckpointGuard',
@@ -21,6 +12,4 @@ __all__ = [
     'GroupedOptimWrapperConstructor',
     'ImageGuard',
     'ValLoss',
-    'install_safe_loader',
-    'read_checkpoint',
 ]

@@ -134,5 +134,5 @@ def test_slow_paths(monkeypatch):
 
     on_gpu = dict(here, model=nn.Linear(2, 2), device=torch.device('cuda'))
     (precise,) = slow_paths(Situation(**on_gpu))
-    assert '--amp bfloat16' in precise
+    assert "amp='bfloat16'" in precise
     assert slow_paths(Situation(**{**on_gpu, 'half': True})) == []

@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
 
 import mmoverlock  # noqa: F401
-from mmoverlock.engine.config import load_config
+from mmoverlock.cli.config import load_config
 
 from .. import fake_data
 

@@ -22,7 +22,7 @@ from mmcv.utils.env import collect_env
 from mmcv.utils.ext_loader import check_ops_exist
 from torch.autograd import gradcheck
 
-from mmoverlock.ops import mmcv_ext
+from mmoverlock.compat import mmcv_ext
 
 mmcv_ext.install()
 
@@ -122,7 +122,7 @@ def test_compiled_mmcv_is_left_alone(tmp_path):
         import mmcv
         mmcv.__path__.append({str(tmp_path)!r})
         import mmoverlock
-        from mmoverlock.ops.mmcv_ext import MmcvExtFinder
+        from mmoverlock.compat.mmcv_ext import MmcvExtFinder
         sys.modules.pop('mmcv._ext', None)
         import mmcv._ext
         print(any(isinstance(f, MmcvExtFinder) for f in sys.meta_path), mmcv._ext.nms)

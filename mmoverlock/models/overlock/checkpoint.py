@@ -19,6 +19,8 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
 
+from mmoverlock.utils.checkpoint import state_dict_of
+
 from .reparam import DilatedReparam, merge_state_dict
 
 SUB_NETWORKS = {
@@ -94,10 +96,8 @@ def classifier_names(
 
 def find_backbone(model: nn.Module) -> tuple[str, nn.Module | None]:
     """The OverLoCK inside `model` and its name there ('' for the model itself), or ('', None)."""
-    from .backbone import OverLoCK  # imports this module
-
     for name, module in model.named_modules():
-        if isinstance(module, OverLoCK):
+        if hasattr(module, 'focus_net'):  # the class itself is in a module that imports this one
             return name, module
     return '', None
 
@@ -170,14 +170,6 @@ def _refuse_misfits(model, backbone, prefix, state, own, misfits, report) -> Non
             f'checkpoint fits nothing: none of its {len(state)} tensors (first: '
             f"'{next(iter(state), '')}') belongs to the {what}"
         )
-
-
-def state_dict_of(checkpoint: Mapping) -> Mapping:
-    """The state dict inside a checkpoint: its ``state_dict``, its ``model``, or all of it."""
-    for key in ('state_dict', 'model'):
-        if isinstance(checkpoint.get(key), Mapping):
-            return checkpoint[key]
-    return checkpoint
 
 
 def load_official(model: nn.Module, path_or_state_dict: str | Path | Mapping) -> LoadReport:

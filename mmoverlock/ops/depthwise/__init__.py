@@ -134,10 +134,7 @@ def depthwise_conv2d(
         ValueError: if the shapes do not fit, or the backend cannot run.
     """
     size = weight.shape[-1]
-    traced = torch.jit.is_tracing()  # where sizes are tensors
-    if not traced and (
-        x.ndim != 4 or weight.shape != (x.shape[1], 1, size, size) or size % 2 == 0
-    ):
+    if x.ndim != 4 or weight.shape != (x.shape[1], 1, size, size) or size % 2 == 0:
         raise ValueError(
             f'x {tuple(x.shape)}, weight {tuple(weight.shape)}: (B, C, H, W) and (C, 1, K, K) with '
             'an odd K are needed'
@@ -166,4 +163,6 @@ class DepthwiseConv2d(nn.Conv2d):
         super().__init__(dim, dim, kernel_size, 1, padding, dilation, dim, bias)
 
     def forward(self, x: Tensor) -> Tensor:
+        if torch.jit.is_tracing():  # where sizes are tensors, which cannot be checked
+            return super().forward(x)
         return depthwise_conv2d(x, self.weight, self.bias, self.dilation[0])

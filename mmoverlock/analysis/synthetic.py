@@ -1,0 +1,101 @@
+"""Random images with valid labels, for a model of mmdet, mmseg or mmpretrain."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.structures import BaseDataElement, InstanceData, PixelData
+from torch import Tensor, nn
+
+from mmoverlock.utils.datasets import leaf_dataset
+
+OBJECTS = 7  # per image, COCO's mean
+DEFAULT_SIZES = {'mmdet': (800, 1344), 'mmseg': (512, 512), 'mmpretrain': (224, 224)}
+
+
+def image_size(cfg: Config, library: str) -> tuple[tuple[int, int], str]:
+    """Height and width of the images that a config tests with, and where it says so."""
+    preprocessor = {**(cfg.get('data_preprocessor') or {})}
+    preprocessor.update(cfg.model.get('data_preprocessor') or {})
+    if preprocessor.get('size'):
+        height, width = preprocessor['size']
+        return (height, width), 'data_preprocessor.size'
+    dataset = (cfg.get('test_dataloader') or {}).get('dataset') or {}
+    for transform in reversed(leaf_dataset(dataset).get('pipeline') or ()):
+        size = transform.get('crop_size') or transform.get('scale') or 0
+        width, height = (size, size) if isinstance(size, int) else size
+        if min(width, height) > 0:
+            divisor = preprocessor.get('pad_size_divisor') or 1
+            padded = (-(-height // divisor) * divisor, -(-width // divisor) * divisor)
+            return padded, f"the test pipeline's {transform['type']}"
+    return DEFAULT_SIZES[library], 'usual, the config names none'
+
+
+def make_batch(
+    model: nn.Module, library: str, size: tuple[int, int], batch_size: int
+) -> dict[str, list]:
+    """A batch as a data loader gives it: uint8 images (3, H, W) and the library's data samples."""
+    # An RPN's only class is "object".
+    counts = [
+        module.num_classes
+        for name, module in model.named_modules()
+        if isinstance(getattr(module, 'num_classes', None), int) and 'rpn' not in name
+    ]
+    make = dict(mmdet=_detection, mmseg=_segmentation, mmpretrain=_classification)[library]
+    batch: dict[str, list] = dict(inputs=[], data_samples=[])
+    for index in range(batch_size):
+        rng = np.random.default_rng(index)
+        batch['inputs'].append(_integers(rng, 256, (3, *size)).to(torch.uint8))
+        sample = make(rng, size, min(counts, default=1), model.data_preprocessor)
+        meta = dict(img_shape=size, ori_shape=size, pad_shape=size, scale_factor=(1.0, 1.0))
+        sample.set_metainfo(dict(meta, img_id=index, img_path=''))
+        batch['data_samples'].append(sample)
+    return batch
+
+
+def _integers(rng: np.random.Generator, end: int, shape: tuple[int, ...]) -> Tensor:
+    return torch.from_numpy(rng.integers(end, size=shape))
+
+
+def _classification(
+    rng: np.random.Generator, size: tuple[int, int], classes: int, preprocessor: Any
+) -> BaseDataElement:
+    from mmpretrain.structures import DataSample
+
+    return DataSample().set_gt_label(_integers(rng, classes, (1,)))
+
+
+def _segmentation(
+    rng: np.random.Generator, size: tuple[int, int], classes: int, preprocessor: Any
+) -> BaseDataElement:
+    from mmseg.structures import SegDataSample
+
+    return SegDataSample(gt_sem_seg=PixelData(data=_integers(rng, classes, (1, *size))))
+
+
+def _detection(
+    rng: np.random.Generator, size: tuple[int, int], classes: int, preprocessor: Any
+) -> BaseDataElement:
+    from mmdet.structures import DetDataSample
+    from mmdet.structures.mask import BitmapMasks
+
+    height, width = size
+    start, extent = rng.uniform(0, 0.6, (OBJECTS, 2)), rng.uniform(0.1, 0.4, (OBJECTS, 2))
+    boxes = np.concatenate([start, start + extent], 1) * (width, height, width, height)
+    objects = InstanceData(
+        bboxes=torch.from_numpy(boxes).float(), labels=_integers(rng, classes, (OBJECTS,))
+    )
+    # The preprocessor's flags say which other labels the model learns from.
+    if getattr(preprocessor, 'pad_mask', False):
+        masks = np.zeros((OBJECTS, *size), np.uint8)
+        for mask, (x1, y1, x2, y2) in zip(masks, boxes.round().astype(int), strict=True):
+            mask[y1:y2, x1:x2] = 1
+        objects.masks = BitmapMasks(masks, *size)
+    ignored = InstanceData(bboxes=torch.zeros(0, 4), labels=torch.zeros(0, dtype=torch.long))
+    sample = DetDataSample(gt_instances=objects, ignored_instances=ignored)
+    if getattr(preprocessor, 'pad_seg', False):
+        sample.gt_sem_seg = PixelData(sem_seg=_integers(rng, classes, (1, *size)))
+    return sample

@@ -1,0 +1,58 @@
+"""Checks of the checkpoints that a run will load."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mmengine.config import Config
+from torch import nn
+
+from mmoverlock.engine.checkpoints import fit_state_dict
+from mmoverlock.utils.checkpoint import read_checkpoint, state_dict_of
+from mmoverlock.utils.config import as_list, walk
+
+from .paths import check_path
+
+_TRAINING_PARTS = ('meta', 'optimizer', 'message_hub')
+
+
+def check_checkpoints(cfg: Config, model: nn.Module, training: bool) -> None:
+    """Read what the run will load and match it with the model; files at URLs are checked later.
+
+    Raises:
+        ValueError, OSError: a file cannot be read safely, or does not belong to the model.
+    """
+    path = cfg.get('load_from')
+    if path and '://' not in path:
+        checkpoint = read_checkpoint(path)
+        resume = bool(training and cfg.get('resume'))
+        absent = [part for part in _TRAINING_PARTS if resume and part not in checkpoint]
+        if absent:
+            raise ValueError(
+                f"resume: checkpoint '{path}' has no '{absent[0]}', it holds weights only: "
+                f'to start from them, set load_from={path} and do not resume'
+            )
+        fit_state_dict(model, checkpoint, resume or not training, path)
+    if not training or path:
+        return  # initial weights are not used
+    for key, init in _init_cfgs(cfg):
+        path, prefix = str(init.get('checkpoint')), init.get('prefix') or ''
+        if '://' in path:
+            continue
+        check_path(path, f'{key}.init_cfg.checkpoint')
+        checkpoint = read_checkpoint(path)
+        if prefix:
+            named = state_dict_of(checkpoint).items()
+            checkpoint = {k.removeprefix(prefix): v for k, v in named if k.startswith(prefix)}
+        module = dict(model.named_modules()).get(key.removeprefix('model').strip('.'))
+        if module is not None:
+            fit_state_dict(module, checkpoint, path=path)
+
+
+def _init_cfgs(cfg: Config) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The 'Pretrained' initializers in the config and the keys of the modules they initialize."""
+    for key, part in walk(cfg.model, 'model'):
+        for init in as_list(part.get('init_cfg')):
+            if init.get('type') == 'Pretrained':
+                yield key, init

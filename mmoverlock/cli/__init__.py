@@ -1,0 +1,1 @@
+"""The command line: parsers, flags, one-line errors, launching. No other room knows flags."""

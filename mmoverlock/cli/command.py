@@ -1,0 +1,112 @@
+"""Commands: from arguments to a run, its errors in one line.
+
+A mistake in what the user gave ends with one line on stderr and exit code 2, a failure of the
+program with one line and exit code 1, Ctrl-C with 130. The traceback of a failure goes to the
+run's log file; ``--debug`` shows it at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import os
+import re
+import sys
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from mmengine.logging import MMLogger
+
+from mmoverlock.utils.errors import one_line
+
+from .options import ArgumentParser
+
+ERROR_FILE = 'TORCHELASTIC_ERROR_FILE'  # torchrun's variable
+USER_ERRORS = (ValueError, OSError)
+
+
+def command(add_arguments: Callable[[ArgumentParser], None], description: str) -> Callable:
+    """Decorate a command's ``main(args)``: it becomes ``main(argv=None, prog=None)``.
+
+    Args:
+        add_arguments: Adds the command's arguments to a parser.
+        description: What the command does, for its help.
+    """
+
+    def decorate(main: Callable[[argparse.Namespace], Any]) -> Callable[..., Any]:
+        @functools.wraps(main)
+        def run(argv: Sequence[str] | None = None, prog: str | None = None) -> Any:
+            argv = sys.argv[1:] if argv is None else list(argv)
+            parser = ArgumentParser(prog=prog, description=description)
+            given = {}
+            try:
+                add_arguments(parser)
+                args = parser.parse_args(argv)
+                given = {k: v for k, v in vars(args).items() if v != parser.get_default(k)}
+                return main(args)
+            except KeyboardInterrupt:
+                _end(130)
+            except Exception as error:  # whatever fails, the user reads one line
+                if '--debug' in argv:
+                    traceback.print_exc()
+                hint = _keep_traceback()
+                message = in_flags(one_line(error), given)
+                if isinstance(error, USER_ERRORS):
+                    _fail(message, 2)
+                _fail(f'{type(error).__name__}: {message} ({hint})', 1)
+
+        return run
+
+    return decorate
+
+
+def in_flags(message: str, given: dict[str, object]) -> str:
+    """Turn a message that begins with an argument's name into one about the user's option.
+
+    ``device='tpu': ...`` becomes ``--device tpu: ...``, and ``resume: ...`` ``--resume: ...``, if
+    that option was given.
+    """
+    found = re.match(r"(\w+)(?:: |=(?:'([^']*)'|([^\s:]+)))", message)
+    if found is None or found[1] not in given:
+        return message
+    flag = '--' + found[1].replace('_', '-')
+    value = found[2] or found[3]
+    if value is None:
+        return f'{flag}: {message[found.end() :]}'
+    if value != str(given[found[1]]):  # another argument of this name
+        return message
+    return (flag if value == 'True' else f'{flag} {value}') + message[found.end() :]
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    """Print the message; under torchrun hand it to the launcher, which prints one of all ranks'."""
+    file = os.environ.get(ERROR_FILE)
+    if file:
+        Path(file).write_text(json.dumps(dict(message=message, timestamp=int(time.time()))))
+    else:
+        sys.stdout.flush()
+        sys.stderr.write(f'error: {message}\n')
+    _end(code)
+
+
+def _end(code: int) -> NoReturn:
+    """Exit; under torchrun at once, because a process group in use may hang or abort the exit."""
+    if ERROR_FILE not in os.environ:
+        sys.exit(code)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _keep_traceback() -> str:
+    """Add the current traceback to the run's log file, if it has one; say where to find it."""
+    log_file = MMLogger.get_current_instance().log_file
+    if not log_file or not Path(log_file).is_file():
+        return 'run again with --debug for the traceback'
+    with open(log_file, 'a') as file:
+        traceback.print_exc(file=file)
+    return f'traceback in {log_file}'

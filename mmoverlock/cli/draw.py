@@ -1,0 +1,33 @@
+"""Draw what a run did: ``mmoverlock draw WORK_DIR [--predictions FILE.pkl]``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from mmoverlock.utils.config import read_config
+from mmoverlock.visualization.curves import draw_curves
+from mmoverlock.visualization.predictions import draw_predictions
+
+from .command import command
+from .options import ArgumentParser, add_debug
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument('work_dir', help='of a training run')
+    parser.add_argument('--predictions', metavar='FILE.pkl', help='file of test --out')
+    add_debug(parser)
+
+
+@command(add_arguments, 'Draw curves.png and predictions.png into a work_dir.')
+def main(args: argparse.Namespace) -> None:
+    work_dir = Path(args.work_dir)
+    draw_curves(work_dir, work_dir / 'curves.png')
+    if args.predictions:
+        configs = list(work_dir.glob('*.py'))
+        if len(configs) != 1:
+            raise ValueError(f"'{work_dir}' holds {len(configs)} configs, one is needed")
+        dataset = read_config(configs[0]).test_dataloader.dataset
+        draw_predictions(
+            args.predictions, dataset.metainfo['classes'], work_dir / 'predictions.png'
+        )

@@ -1,0 +1,129 @@
+"""``mmoverlock test``: which metrics, where predictions and pictures go, and the result."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.dist import master_only
+from mmengine.logging import print_log
+
+from mmoverlock.utils.config import as_list
+from mmoverlock.utils.errors import shown
+
+# What each evaluator can compute, and the argument that chooses; None where there is no choice.
+METRICS = {
+    'CocoMetric': ('metric', ('bbox', 'segm', 'proposal', 'proposal_fast')),
+    'LVISMetric': ('metric', ('bbox', 'segm', 'proposal', 'proposal_fast')),
+    'IoUMetric': ('iou_metrics', ('mIoU', 'mDice', 'mFscore')),
+    'Accuracy': (None, ('accuracy',)),
+    'ValLoss': (None, ('cross_entropy',)),
+    'SingleLabelMetric': ('items', ('precision', 'recall', 'f1-score', 'support')),
+}
+_HOOKS = {
+    'mmdet': 'DetVisualizationHook',
+    'mmseg': 'SegVisualizationHook',
+    'mmpretrain': 'VisualizationHook',
+}
+
+
+def set_metrics(cfg: Config, names: Sequence[str]) -> None:
+    """Let the config's evaluators compute exactly the metrics `names`.
+
+    The accuracy is that of top-1 and top-5 at least.
+
+    Raises:
+        ValueError: a name that none of them can compute; it lists the allowed ones.
+    """
+    evaluators = as_list(cfg.get('test_evaluator'))
+    kinds = [str(evaluator.get('type')).rpartition('.')[2] for evaluator in evaluators]
+    allowed = [name for kind in kinds for name in METRICS.get(kind, (None, ()))[1]]
+    for name in names:
+        if name not in allowed:
+            can = shown(allowed) if allowed else 'no choice'
+            raise ValueError(
+                f"--eval: {shown(kinds) or 'the config'} cannot evaluate '{name}'; allowed: {can}"
+            )
+    chosen = []
+    for kind, evaluator in zip(kinds, evaluators, strict=True):
+        argument, can = METRICS.get(kind, (None, ()))
+        mine = [name for name in dict.fromkeys(names) if name in can]
+        if mine and argument:
+            evaluator[argument] = mine
+        if mine and kind == 'Accuracy':
+            evaluator['topk'] = _usual_topk(cfg, evaluator.get('topk', 1))
+        if mine:
+            chosen.append(evaluator)
+    cfg.test_evaluator = chosen
+
+
+def _usual_topk(cfg: Config, given: int | Sequence[int]) -> tuple[int, ...]:
+    """What is given, top-1 and, of five classes or more, top-5."""
+    head = (cfg.get('model') or {}).get('head') or {}
+    usual = (1, 5) if head.get('num_classes', 0) >= 5 else (1,)
+    return tuple(sorted({*([given] if isinstance(given, int) else given), *usual}))
+
+
+def set_output(cfg: Config, path: str) -> None:
+    """Write the predictions to the pickle file `path`; masks are run-length encoded.
+
+    Raises:
+        ValueError: the file exists, or its name does not end in .pkl or .pickle.
+    """
+    if Path(path).suffix not in ('.pkl', '.pickle'):
+        raise ValueError(f"--out: '{path}' does not end in .pkl or .pickle")
+    if Path(path).exists():
+        raise ValueError(f"--out: '{path}' exists, choose another name or remove it")
+    if not Path(path).absolute().parent.is_dir():
+        raise ValueError(f"--out: the folder of '{path}' does not exist")
+    kind = 'mmdet.DumpDetResults' if cfg.get('default_scope') == 'mmdet' else 'DumpResults'
+    dump = dict(type=kind, out_file_path=path)
+    cfg.test_evaluator = [*as_list(cfg.get('test_evaluator')), dump]
+
+
+def set_pictures(cfg: Config, folder: str) -> None:
+    """Draw every test picture with its predictions into `folder`.
+
+    Raises:
+        ValueError: the folder is not empty, the library draws nothing, or there are several
+            processes, of which only the first would draw its pictures.
+    """
+    if cfg.launcher != 'none':
+        raise ValueError('--show-dir works in one process only: python tools/test.py ...')
+    path = Path(folder).absolute()
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise ValueError(f"--show-dir: '{folder}' is not an empty folder")
+    scope = cfg.get('default_scope')
+    if scope not in _HOOKS:
+        raise ValueError(f"--show-dir: default_scope '{scope}' is none of {shown(_HOOKS)}")
+    if scope == 'mmdet':
+        settings = dict(draw=True, test_out_dir=str(path))
+    elif scope == 'mmpretrain':
+        settings = dict(enable=True, interval=1, out_dir=str(path))
+        cfg.visualizer = cfg.get('visualizer') or dict(type='UniversalVisualizer')
+    else:
+        settings = dict(draw=True, interval=1)
+        backends = [dict(type='LocalVisBackend')]
+        visualizer = cfg.get('visualizer') or dict(type='SegLocalVisualizer')
+        cfg.visualizer = {**visualizer, 'vis_backends': backends, 'save_dir': str(path)}
+    hooks = dict(cfg.get('default_hooks') or {})
+    old = hooks.get('visualization') or dict(type=_HOOKS[scope])
+    cfg.default_hooks = {**hooks, 'visualization': {**old, **settings}}
+
+
+@master_only
+def write_metrics(cfg: Config, metrics: Mapping[str, Any], folder: str) -> None:
+    """Log the metrics, one a line, and write them to ``metrics.json`` in `folder`."""
+    path = Path(folder, 'metrics.json')
+    numbers = {name: float(value) for name, value in metrics.items() if _is_number(value)}
+    result = dict(config=cfg.filename, checkpoint=cfg.load_from, metrics=numbers)
+    path.write_text(json.dumps(result, indent=2) + '\n')
+    table = '\n'.join(f'  {name:<28} {value:.4f}' for name, value in numbers.items())
+    print_log(f'results of {cfg.load_from} (in {path}):\n{table}', logger='current')
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) or getattr(value, 'size', 0) == 1

@@ -1,0 +1,55 @@
+"""``mmoverlock train --data-root``: a classification config for the user's own classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mmengine.config import Config
+
+from mmoverlock.utils.config import as_list, walk
+from mmoverlock.utils.datasets import leaf_dataset
+from mmoverlock.utils.errors import shown
+
+
+def use_folder(cfg: Config, data_root: str, num_classes: int | None = None) -> None:
+    """Train and evaluate on a folder of classes, with the config's own pipelines.
+
+    Args:
+        cfg: Of a classifier of mmpretrain, changed in place: its data sets become
+            :class:`ClassFolder`, its heads and mixed labels get the number of classes.
+        data_root: See :class:`ClassFolder`.
+        num_classes: How many classes there should be; by default as many as there are folders.
+
+    Raises:
+        ValueError: if it is no such config, or the folder has another number of classes.
+    """
+    from mmoverlock.datasets.class_folder import class_names  # needs mmpretrain
+
+    head = (cfg.get('model') or {}).get('head')
+    if cfg.get('default_scope') != 'mmpretrain' or not isinstance(head, Mapping):
+        raise ValueError(f"--data-root is for classifiers of mmpretrain, not for '{cfg.filename}'")
+    names = class_names(data_root)
+    if num_classes not in (None, len(names)):
+        raise ValueError(
+            f"--num-classes is {num_classes}, but '{data_root}' has {len(names)} classes: "
+            f'{shown(names)}'
+        )
+    for split in ('train', 'val', 'test'):
+        loader = cfg.get(f'{split}_dataloader')
+        if loader is None:
+            continue
+        pipeline = leaf_dataset(loader.dataset).get('pipeline') or ()
+        if not any('LoadImageFromFile' in str(step.get('type')) for step in pipeline):
+            raise ValueError(f'--data-root: the pipeline of {split}_dataloader reads no files')
+        loader.dataset = dict(
+            type='ClassFolder', data_root=data_root, split=split, pipeline=list(pipeline)
+        )
+    preprocessors = [cfg.model.get('data_preprocessor'), cfg.get('data_preprocessor')]
+    for _, part in walk([head, *preprocessors]):
+        if 'num_classes' in part:
+            part['num_classes'] = len(names)
+    for key in ('val_evaluator', 'test_evaluator'):
+        for metric in as_list(cfg.get(key)):
+            if 'topk' in metric:
+                topk = [metric.topk] if isinstance(metric.topk, int) else metric.topk
+                metric.topk = tuple(k for k in topk if k <= len(names)) or (1,)

@@ -1,0 +1,57 @@
+"""Show what a model finds in pictures: ``mmoverlock infer CONFIG CHECKPOINT IMAGE...``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from mmengine.logging import MMLogger
+
+from mmoverlock.apis import Inferencer, describe
+
+from .command import command
+from .config import load_config
+from .options import ArgumentParser, add_config_options, add_device
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', help='checkpoint file or URL')
+    parser.add_argument('images', nargs='+', metavar='IMAGE', help='file, folder or "pattern*.jpg"')
+    parser.add_argument(
+        '--out', metavar='DIR', help='where pictures go (default: ./work_dirs/<config name>/infer)'
+    )
+    add_device(parser)
+    parser.add_argument(
+        '--topk', type=int, default=5, metavar='N', help='classes a classifier names (default: 5)'
+    )
+    parser.add_argument(
+        '--score-thr', type=float, default=0.3, metavar='S',
+        help='least score of the objects a detector reports (default: 0.3)',
+    )  # fmt: skip
+    parser.add_argument(
+        '--merge', action=argparse.BooleanOptionalAction, default=True,
+        help='merge the large-kernel branches (the default)',
+    )  # fmt: skip
+    add_config_options(parser)
+
+
+@command(add_arguments, 'Show what a model finds in pictures.')
+def main(args: argparse.Namespace) -> None:
+    if not args.debug:
+        MMLogger.get_current_instance().setLevel('WARNING')
+    cfg = load_config(args.config, args.cfg_options)
+    model = Inferencer(
+        cfg, args.checkpoint, args.device, args.topk, args.score_thr, merge=args.merge
+    )
+    good = bad = 0
+    for result in model.run(args.images, args.out or Path(cfg.work_dir, 'infer')):
+        if 'error' in result:
+            bad += 1
+            print(describe(result), file=sys.stderr)
+        else:
+            good += 1
+            print(describe(result))
+    if bad:
+        raise ValueError(f'{bad} of {good + bad} images could not be used')

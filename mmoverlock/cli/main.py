@@ -1,0 +1,38 @@
+"""The console command: ``mmoverlock train|test|infer|benchmark|prepare|draw``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from .command import command
+from .options import ArgumentParser
+
+COMMANDS = {
+    'train': 'train a model',
+    'test': 'evaluate a checkpoint',
+    'infer': 'show what a model finds in pictures',
+    'benchmark': 'measure speed, memory, parameters and multiply-adds of a model',
+    'prepare': 'lay out or verify a data set',
+    'draw': 'draw curves and predictions of a run',
+}
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    commands = parser.add_subparsers(dest='command', required=True, metavar='COMMAND')
+    for name, text in COMMANDS.items():
+        commands.add_parser(name, help=text)
+
+
+@command(add_arguments, 'OverLoCK for the OpenMMLab libraries.')
+def choose(args: argparse.Namespace) -> str:
+    return args.command
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run a command. Each is a module of this package, with a ``main(argv, prog)`` of its own."""
+    argv = sys.argv[1:] if argv is None else list(argv)
+    name = choose(argv[:1], 'mmoverlock')
+    import_module(f'.{name}', __package__).main(argv[1:], f'mmoverlock {name}')

@@ -1,0 +1,145 @@
+"""Train a model: ``mmoverlock train CONFIG``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmengine.logging import print_log
+from mmengine.runner import find_latest_checkpoint
+
+from mmoverlock.checks import preflight
+from mmoverlock.engine.distributed import env_rank, process_group
+from mmoverlock.engine.runner import build_runner
+
+from .command import command
+from .config import load_config
+from .finetune import use_folder
+from .options import ArgumentParser, add_run_options
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument('config', help='config file')
+    add_run_options(parser)
+    parser.add_argument('--amp', action='store_true', help='train in mixed precision')
+    parser.add_argument(
+        '--auto-scale-lr', action='store_true', help='scale the learning rate to the batch size'
+    )
+    parser.add_argument(
+        '--resume', nargs='?', const='auto', metavar='PATH',
+        help='continue from this checkpoint, or from the last one in the work_dir',
+    )  # fmt: skip
+    parser.add_argument(
+        '--overwrite', action='store_true', help='remove the checkpoints of an earlier run'
+    )
+    parser.add_argument(
+        '--data-root', metavar='DIR', help='train a classifier on this folder of class folders'
+    )
+    parser.add_argument(
+        '--num-classes', type=int, metavar='N', help='how many classes that folder should have'
+    )
+    parser.add_argument(
+        '--seed', type=int, metavar='N', help='make the run repeatable, bit by bit, somewhat slower'
+    )
+
+
+@command(add_arguments, 'Train a model.')
+def main(args: argparse.Namespace) -> None:
+    cfg = load_config(args.config, args.cfg_options, args.work_dir, args.launcher)
+    if args.num_classes is not None and args.data_root is None:
+        raise ValueError('--num-classes requires --data-root')
+    if args.data_root is not None:
+        use_folder(cfg, args.data_root, args.num_classes)
+    if args.seed is not None:
+        set_seed(cfg, args.seed)
+    if args.amp:
+        use_amp(cfg)
+    if args.auto_scale_lr:
+        scale_lr(cfg)
+    if args.resume and args.overwrite:
+        raise ValueError('--resume and --overwrite contradict each other')
+    if args.resume:
+        set_resume(cfg, args.resume)
+    preflight(cfg, training=True)
+    clear_work_dir(cfg, args.overwrite)
+    with process_group(cfg):
+        build_runner(cfg, strict=False).train()
+
+
+def use_amp(cfg: Config) -> None:
+    """Train in mixed precision: bfloat16 where the GPU has it, else float16 with loss scaling.
+
+    Raises:
+        ValueError: there is no GPU.
+    """
+    if not torch.cuda.is_available():
+        raise ValueError('--amp needs a GPU, this machine has none')
+    bfloat16 = torch.cuda.is_bf16_supported(including_emulation=False)
+    cfg.optim_wrapper.type = 'AmpOptimWrapper'
+    cfg.optim_wrapper.dtype = 'bfloat16' if bfloat16 else 'float16'
+    cfg.optim_wrapper.loss_scale = 1.0 if bfloat16 else 'dynamic'
+
+
+def scale_lr(cfg: Config) -> None:
+    """Scale the learning rate to the real batch size.
+
+    Raises:
+        ValueError: the config does not say which batch size its learning rate is meant for.
+    """
+    if not (cfg.get('auto_scale_lr') or {}).get('base_batch_size'):
+        raise ValueError('--auto-scale-lr needs auto_scale_lr.base_batch_size in the config')
+    cfg.auto_scale_lr.enable = True
+
+
+def set_resume(cfg: Config, path: str) -> None:
+    """Continue from `path`, or from the last checkpoint in the work_dir when it is 'auto'.
+
+    Raises:
+        ValueError: there is nothing to continue from.
+    """
+    if path == 'auto':
+        latest = find_latest_checkpoint(cfg.work_dir)
+        if latest is None:
+            raise ValueError(f"--resume: no checkpoint in work_dir '{cfg.work_dir}'")
+        # The work_dir may have been moved since.
+        path = latest if Path(latest).is_file() else str(Path(cfg.work_dir, Path(latest).name))
+    elif '://' not in path and not Path(path).is_file():
+        raise ValueError(f"--resume: checkpoint '{path}' does not exist")
+    cfg.resume = True
+    cfg.load_from = path
+
+
+def set_seed(cfg: Config, seed: int) -> None:
+    """Let the run be the same each time on one machine, at the cost of some speed.
+
+    Raises:
+        ValueError: if the seed is not from 0 to 2³² - 1.
+    """
+    if not 0 <= seed < 2**32:
+        raise ValueError(f'--seed {seed}: a number from 0 to {2**32 - 1} is needed')
+    os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')  # cuBLAS asks for it
+    cfg.randomness = dict(seed=seed, deterministic=True)
+
+
+def clear_work_dir(cfg: Config, overwrite: bool) -> None:
+    """Refuse to train over the checkpoints of another run, or remove them when told to.
+
+    Raises:
+        ValueError: there are checkpoints, and neither resuming nor overwriting was asked for.
+    """
+    if env_rank(local=True) or cfg.get('resume'):
+        return
+    folder = Path(cfg.work_dir)
+    old = sorted(folder.glob('*.pth')) + list(folder.glob('last_checkpoint'))
+    if old and not overwrite:
+        raise ValueError(
+            f"work_dir '{cfg.work_dir}' holds the checkpoints of another run ({old[0].name}): "
+            'continue it with --resume, choose another --work-dir, or start over with --overwrite'
+        )
+    if old and env_rank() == 0:
+        for path in old:
+            path.unlink()
+        print_log(f'--overwrite: removed {len(old)} files from {folder}', logger='current')

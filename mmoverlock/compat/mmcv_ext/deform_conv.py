@@ -1,0 +1,164 @@
+"""Deformable convolution (Dai et al., 2017; modulated: Zhu et al., 2019) on torchvision's.
+
+The numbers of groups follow from the shapes of weight and offset. ``columns``, ``ones`` and
+``im2col_step`` are scratch space of the compiled operators and are not used.
+"""
+
+from torch import Tensor
+from torchvision.ops import deform_conv2d
+
+from mmoverlock.compat.mmcv_ext.numerics import full, gradients
+
+
+def deform_conv_forward(
+    input: Tensor,
+    weight: Tensor,
+    offset: Tensor,
+    output: Tensor,
+    columns: Tensor,
+    ones: Tensor,
+    kW: int,
+    kH: int,
+    dW: int,
+    dH: int,
+    padW: int,
+    padH: int,
+    dilationW: int,
+    dilationH: int,
+    group: int,
+    deformable_group: int,
+    im2col_step: int,
+) -> None:
+    """Fills ``output`` (B, C_out, H_out, W_out); there is no bias."""
+    geometry = ((dH, dW), (padH, padW), (dilationH, dilationW))
+    output.copy_(deform_conv2d(full(input), full(offset), full(weight), None, *geometry))
+
+
+def deform_conv_backward_input(
+    input: Tensor,
+    offset: Tensor,
+    gradOutput: Tensor,
+    gradInput: Tensor,
+    gradOffset: Tensor,
+    weight: Tensor,
+    columns: Tensor,
+    kW: int,
+    kH: int,
+    dW: int,
+    dH: int,
+    padW: int,
+    padH: int,
+    dilationW: int,
+    dilationH: int,
+    group: int,
+    deformable_group: int,
+    im2col_step: int,
+) -> None:
+    """Fills ``gradInput`` and ``gradOffset``."""
+    geometry = ((dH, dW), (padH, padW), (dilationH, dilationW))
+
+    def convolve(x: Tensor, shift: Tensor) -> Tensor:
+        return deform_conv2d(x, shift, full(weight), None, *geometry)
+
+    grad_input, grad_offset = gradients(convolve, [input, offset], gradOutput)
+    gradInput.copy_(grad_input)
+    gradOffset.copy_(grad_offset)
+
+
+def deform_conv_backward_parameters(
+    input: Tensor,
+    offset: Tensor,
+    gradOutput: Tensor,
+    gradWeight: Tensor,
+    columns: Tensor,
+    ones: Tensor,
+    kW: int,
+    kH: int,
+    dW: int,
+    dH: int,
+    padW: int,
+    padH: int,
+    dilationW: int,
+    dilationH: int,
+    group: int,
+    deformable_group: int,
+    scale: float,
+    im2col_step: int,
+) -> None:
+    """Fills ``gradWeight`` with ``scale`` times the gradient."""
+    geometry = ((dH, dW), (padH, padW), (dilationH, dilationW))
+
+    def convolve(kernel: Tensor) -> Tensor:
+        return deform_conv2d(full(input), full(offset), kernel, None, *geometry)
+
+    (grad,) = gradients(convolve, [gradWeight], gradOutput)  # linear: any kernel will do
+    gradWeight.copy_(scale * grad)
+
+
+def modulated_deform_conv_forward(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    ones: Tensor,
+    offset: Tensor,
+    mask: Tensor,
+    output: Tensor,
+    columns: Tensor,
+    kernel_h: int,
+    kernel_w: int,
+    stride_h: int,
+    stride_w: int,
+    pad_h: int,
+    pad_w: int,
+    dilation_h: int,
+    dilation_w: int,
+    group: int,
+    deformable_group: int,
+    with_bias: bool,
+) -> None:
+    """Fills ``output`` (B, C_out, H_out, W_out)."""
+    geometry = ((stride_h, stride_w), (pad_h, pad_w), (dilation_h, dilation_w))
+    tensors = [full(x) for x in (input, offset, weight)]
+    bias = full(bias) if with_bias else None
+    output.copy_(deform_conv2d(*tensors, bias, *geometry, mask=full(mask)))
+
+
+def modulated_deform_conv_backward(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    ones: Tensor,
+    offset: Tensor,
+    mask: Tensor,
+    columns: Tensor,
+    grad_input: Tensor,
+    grad_weight: Tensor,
+    grad_bias: Tensor,
+    grad_offset: Tensor,
+    grad_mask: Tensor,
+    grad_output: Tensor,
+    kernel_h: int,
+    kernel_w: int,
+    stride_h: int,
+    stride_w: int,
+    pad_h: int,
+    pad_w: int,
+    dilation_h: int,
+    dilation_w: int,
+    group: int,
+    deformable_group: int,
+    with_bias: bool,
+) -> None:
+    """Fills the five gradients, that of the bias only ``with_bias``."""
+    geometry = ((stride_h, stride_w), (pad_h, pad_w), (dilation_h, dilation_w))
+
+    def convolve(x: Tensor, shift: Tensor, kernel: Tensor, factor: Tensor) -> Tensor:
+        return deform_conv2d(x, shift, kernel, None, *geometry, mask=factor)
+
+    results = gradients(convolve, [input, offset, weight, mask], grad_output)
+    for target, grad in zip(
+        (grad_input, grad_offset, grad_weight, grad_mask), results, strict=True
+    ):
+        target.copy_(grad)
+    if with_bias:
+        grad_bias.copy_(full(grad_output).sum((0, 2, 3)))

@@ -1,0 +1,73 @@
+"""What ``mmcv._ext`` offers when it was not compiled, on torchvision.ops and PyTorch.
+
+This file is imported under the name ``mmcv._ext`` (see ``__init__.py``). Names, argument order
+and in-place outputs are those of the compiled extension of mmcv 2.x, whose wrappers in
+``mmcv.ops`` call it. Operators that are not here exist too, but raise when called.
+"""
+
+from collections.abc import Callable
+
+from mmoverlock.compat.mmcv_ext.boxes import nms, softnms
+from mmoverlock.compat.mmcv_ext.deform_conv import (
+    deform_conv_backward_input,
+    deform_conv_backward_parameters,
+    deform_conv_forward,
+    modulated_deform_conv_backward,
+    modulated_deform_conv_forward,
+)
+from mmoverlock.compat.mmcv_ext.focal_loss import (
+    sigmoid_focal_loss_backward,
+    sigmoid_focal_loss_forward,
+    softmax_focal_loss_backward,
+    softmax_focal_loss_forward,
+)
+from mmoverlock.compat.mmcv_ext.regions import (
+    roi_align_backward,
+    roi_align_forward,
+    roi_pool_backward,
+    roi_pool_forward,
+)
+
+__all__ = [
+    'deform_conv_backward_input',
+    'deform_conv_backward_parameters',
+    'deform_conv_forward',
+    'get_compiler_version',
+    'get_compiling_cuda_version',
+    'modulated_deform_conv_backward',
+    'modulated_deform_conv_forward',
+    'nms',
+    'roi_align_backward',
+    'roi_align_forward',
+    'roi_pool_backward',
+    'roi_pool_forward',
+    'sigmoid_focal_loss_backward',
+    'sigmoid_focal_loss_forward',
+    'softmax_focal_loss_backward',
+    'softmax_focal_loss_forward',
+    'softnms',
+]
+
+
+def get_compiler_version() -> str:
+    """Asked for by ``mmcv.utils.collect_env``."""
+    return 'n/a'
+
+
+def get_compiling_cuda_version() -> str:
+    """Asked for by ``mmcv.utils.collect_env``."""
+    return 'n/a'
+
+
+def __getattr__(name: str) -> Callable:
+    if name.startswith('_'):
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+
+    def missing(*args, **kwargs):
+        raise NotImplementedError(
+            f"mmcv operator '{name}' needs mmcv with compiled operators: pip install "
+            "'setuptools>=80,<82' wheel ninja && pip install --no-build-isolation --no-cache-dir "
+            '--force-reinstall --no-deps --no-binary onedl-mmcv onedl-mmcv'
+        )
+
+    return missing

@@ -1,0 +1,123 @@
+"""Checks of classification data sets: annotation files, CIFAR's files, labels."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mmengine.registry import DATASETS
+
+from mmoverlock.utils.datasets import leaf_configs
+from mmoverlock.utils.errors import shown
+from mmoverlock.utils.registry import find_class
+
+_PROBES = 10  # listed images that are looked for; all of ImageNet would take minutes
+
+
+def unserialized(cfg: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of a data set's config whose samples stay readable at once: faster to check."""
+    cfg = copy.deepcopy(dict(cfg))
+    for leaf, _ in leaf_configs(cfg):
+        if hasattr(find_class(DATASETS, leaf), 'get_gt_labels'):  # mmpretrain's
+            leaf['serialize_data'] = False
+    return cfg
+
+
+def check_files(cfg: Mapping[str, Any], key: str) -> None:
+    """Check the files of a classification data set that would fail without saying why.
+
+    Raises:
+        ValueError: a line of the annotation file is not ``name label``; a file of CIFAR is missing
+            or damaged.
+    """
+    kind = find_class(DATASETS, cfg)
+    if not hasattr(kind, 'get_gt_labels') or cfg.get('backend_args'):
+        return
+    if hasattr(kind, '_find_samples'):  # CustomDataset, ImageNet
+        _check_annotations(cfg, key)
+    elif hasattr(kind, '_check_integrity') and not cfg.get('download', True):  # CIFAR
+        try:
+            check_cifar(kind, cfg.get('data_root') or cfg.get('data_prefix') or '')
+        except ValueError as error:
+            raise ValueError(f'{key}: {error}') from error
+
+
+def _check_annotations(cfg: Mapping[str, Any], key: str) -> None:
+    path, split = cfg.get('ann_file'), cfg.get('split')
+    if not path and split:  # mmpretrain's ImageNet looks there
+        path = f'meta/{split}.txt'
+        if not Path(cfg.get('data_root') or '', path).is_file():
+            return
+    if not path or not cfg.get('with_label', True) or split == 'test':
+        return
+    path = Path(cfg.get('data_root') or '', path)
+    try:
+        lines = path.read_text(encoding='utf-8').splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{key}.ann_file: '{path}' is not a text file") from error
+    for number, line in enumerate(lines, 1):
+        name, _, label = line.strip().rpartition(' ')
+        if not name or not label.lstrip('-').isdecimal():
+            raise ValueError(
+                f"{key}.ann_file: '{path}', line {number}: '{line}' is not 'name label'"
+            )
+
+
+def check_cifar(kind: Any, root: str | Path) -> None:
+    """Check the unpacked files of mmpretrain's CIFAR10 or CIFAR100.
+
+    Raises:
+        ValueError: one is missing, or its MD5 sum is not the published one.
+    """
+    from mmpretrain.datasets.utils import calculate_md5
+
+    folder = Path(root).expanduser() / kind.base_folder
+    for name, expected in [*kind.train_list, *kind.test_list]:
+        path = folder / name
+        if not path.is_file():
+            raise ValueError(f"'{path}' does not exist, unpack {kind.filename} ({kind.url}) there")
+        found = calculate_md5(str(path))
+        if expected and found != expected:
+            raise ValueError(
+                f"'{path}' is damaged: its MD5 sum is {found}, not {expected}; "
+                f'unpack {kind.filename} ({kind.url}) again'
+            )
+
+
+def check_labels(dataset: Any, key: str, number: int | None) -> None:
+    """Check the labels of a classification data set; others are let pass.
+
+    Args:
+        dataset: The data set, without its wrappers.
+        key: Its place in the config.
+        number: How many classes there are, if known.
+
+    Raises:
+        ValueError: a class folder is empty, a label is out of range, listed images do not exist.
+    """
+    if not hasattr(dataset, 'get_gt_labels'):
+        return
+    samples = dataset.data_list or [dataset.get_data_info(i) for i in range(len(dataset))]
+    labels = {label for s in samples if isinstance(label := s.get('gt_label'), int)}
+    if not labels:
+        return  # several labels an image, or none
+    folders = getattr(dataset, 'folder_to_idx', {}) if dataset._indices is None else {}
+    empty = [name for name, label in folders.items() if label not in labels]
+    if empty:
+        raise ValueError(
+            f"{key}: {len(empty)} of the {len(folders)} class folders in '{dataset.img_prefix}' "
+            f'hold no image: {shown(empty)}'
+        )
+    wrong = sorted(label for label in labels if label < 0 or (number and label >= number))
+    if wrong:
+        sample = next(s for s in samples if s['gt_label'] == wrong[-1])
+        name = f" of '{sample['img_path']}'" if 'img_path' in sample else ''
+        allowed = f'0 to {number - 1}' if number else 'at least 0'
+        raise ValueError(f'{key}: label {wrong[-1]}{name} is out of range: {allowed} is allowed')
+    if dataset.ann_file:
+        for sample in samples[:: max(1, len(samples) // _PROBES)]:
+            path = sample.get('img_path', '')
+            if path and '://' not in path and not Path(path).is_file():
+                raise ValueError(f"{key}: '{path}', listed in '{dataset.ann_file}', does not exist")

@@ -1,0 +1,112 @@
+"""A hook that keeps a table of a run's epochs, and the reader of such a table."""
+
+from __future__ import annotations
+
+import csv
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.dist import all_reduce, master_only
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+from mmengine.runner import Runner
+
+COLUMNS = (
+    'epoch', 'train_loss', 'train_loss_aux', 'epoch_time', 'val_loss', 'acc_top1', 'acc_top5',
+)  # fmt: skip
+# Column: the name of what the training step reports, and its end for what the evaluation does.
+TRAINED = dict(train_loss='loss', train_loss_aux='loss_aux')
+EVALUATED = dict(val_loss='val/cross_entropy', acc_top1='/top1', acc_top5='/top5')
+
+
+@HOOKS.register_module()
+class EpochTable(Hook):
+    """Writes ``epochs.csv`` into the work_dir, a row for each epoch.
+
+    Its columns: ``epoch``, from 1; ``train_loss`` and ``train_loss_aux``, the log's ``loss`` (of
+    :class:`OverLoCKHead`: of the main logits) and ``loss_aux`` (weighted), means over the epoch's
+    iterations and over the processes; ``epoch_time``, the seconds of training, without validation;
+    ``val_loss`` (by :class:`ValLoss`), ``acc_top1`` and ``acc_top5`` (percent; by mmpretrain's
+    Accuracy). What an epoch does not have stays empty.
+
+    A run that is resumed keeps the rows up to the epoch where it goes on; a new run
+    begins a new table.
+    """
+
+    priority = 'LOW'  # after the hooks that evaluate
+
+    def __init__(self) -> None:
+        self.rows: dict[int, dict[str, Any]] = {}
+
+    def before_train(self, runner: Runner) -> None:
+        self.path = Path(runner.work_dir, 'epochs.csv')
+        rows = read_epochs(self.path) if self.path.is_file() else []
+        self.rows = {row['epoch']: row for row in rows if row['epoch'] <= runner.epoch}
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        self.start = time.perf_counter()
+        self.sums: dict[str, torch.Tensor] = {}
+        self.count = 0
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict | None = None
+    ) -> None:
+        self.count += 1
+        for column, name in TRAINED.items():
+            if name in (outputs or {}):
+                value = torch.as_tensor(outputs[name]).detach().double()
+                self.sums[column] = self.sums.get(column, 0) + value
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        row = dict(epoch=runner.epoch + 1)
+        for column, total in self.sums.items():
+            mean = total / self.count
+            all_reduce(mean, 'mean')
+            row[column] = mean.item()
+        row['epoch_time'] = time.perf_counter() - self.start
+        self.rows[row['epoch']] = row
+        self._write()
+
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        row = self.rows.get(runner.epoch)
+        if row is None:  # an evaluation without training
+            return
+        for column, end in EVALUATED.items():
+            for name, value in (metrics or {}).items():
+                if name.endswith(end):
+                    row[column] = float(value)
+        self._write()
+
+    @master_only
+    def _write(self) -> None:
+        unfinished = self.path.with_suffix('.tmp')
+        with unfinished.open('w', newline='') as file:
+            table = csv.DictWriter(file, COLUMNS, restval='')
+            table.writeheader()
+            for _, row in sorted(self.rows.items()):
+                table.writerow({key: _text(value) for key, value in row.items()})
+        os.replace(unfinished, self.path)  # at every moment a whole table
+
+
+def _text(value: Any) -> str:
+    return str(value) if isinstance(value, (int, str)) else f'{value:.6g}'
+
+
+def read_epochs(path: str | os.PathLike) -> list[dict[str, Any]]:
+    """The rows of an ``epochs.csv``: numbers, without the columns that are empty.
+
+    Raises:
+        ValueError: if the file is no such table.
+    """
+    with open(path, newline='') as file:
+        table = csv.DictReader(file)
+        if tuple(table.fieldnames or ()) != COLUMNS:
+            raise ValueError(f"'{path}' is no table of epochs: its columns are {table.fieldnames}")
+        try:
+            rows = [{name: float(text) for name, text in row.items() if text} for row in table]
+            return [{**row, 'epoch': int(row['epoch'])} for row in rows]
+        except (TypeError, ValueError, KeyError) as error:
+            raise ValueError(f"'{path}', line {table.line_num}: not a row of numbers") from error

@@ -1,0 +1,26 @@
+"""The Runner of a config, with the guards that every run should have."""
+
+from __future__ import annotations
+
+from mmengine.config import Config
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+from mmoverlock.utils.config import as_list
+
+
+def build_runner(cfg: Config, strict: bool) -> Runner:
+    """Build the Runner, or what ``runner_type`` names.
+
+    The config's hooks get a :class:`CheckpointGuard` and, if there is none, an :class:`ImageGuard`.
+
+    Args:
+        cfg: Of a run; changed in place.
+        strict: Whether a checkpoint must hold all of the model's tensors.
+    """
+    guard = dict(type='CheckpointGuard', strict=strict)
+    hooks = [hook for hook in as_list(cfg.get('custom_hooks')) if hook.get('type') != guard['type']]
+    if not any(hook.get('type') == 'ImageGuard' for hook in hooks):
+        hooks.append(dict(type='ImageGuard'))
+    cfg.custom_hooks = [*hooks, guard]
+    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)

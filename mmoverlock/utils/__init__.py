@@ -1,0 +1,1 @@
+"""Helpers that several rooms share; they import nothing else of mmoverlock."""

@@ -1,0 +1,141 @@
+"""Checkpoint files, read without ever running what is in them.
+
+A torch file is a pickle, and a pickle may call any function while it is read. PyTorch's restricted
+reader (``weights_only=True``) builds tensors and plain data alone; MMEngine falls back to the
+unrestricted one when that refuses. Here nothing falls back: a file either is data or is refused.
+What genuine MMEngine checkpoints hold beyond tensors is listed by name in :func:`_safe_globals`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pickle
+import re
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import torch
+from mmengine.logging.history_buffer import HistoryBuffer
+from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
+
+_ZIP = b'PK\x03\x04'
+_LEGACY = b'\x80\x02\x8a\x0a'  # torch.save before 1.6: a pickled magic number comes first
+_METHODS = {
+    HistoryBuffer: ('min', 'max', 'mean', 'current'),
+    OneCycleParamScheduler: ('_annealing_cos', '_annealing_linear'),
+}
+
+
+def _method(owner: type, name: str) -> Any:
+    """Stands for `getattr`, which MMEngine's files use to name a few harmless methods."""
+    if not isinstance(owner, type) or name not in _METHODS.get(owner, ()):
+        raise pickle.UnpicklingError('GLOBAL getattr was not allowed')
+    return getattr(owner, name)
+
+
+def _safe_globals() -> list:
+    """What a file may name: data types, numpy's rebuilders, and :func:`_method` for `getattr`."""
+    core = np._core if hasattr(np, '_core') else np.core
+    names = [
+        (_method, 'builtins.getattr'),
+        (OneCycleParamScheduler, 'mmengine.optim.scheduler.param_scheduler.OneCycleParamScheduler'),
+        (HistoryBuffer, 'mmengine.logging.history_buffer.HistoryBuffer'),
+        (argparse.Namespace, 'argparse.Namespace'),
+        (np.ndarray, 'numpy.ndarray'),
+        (np.dtype, 'numpy.dtype'),
+    ]
+    for module in ('numpy.core.multiarray', 'numpy._core.multiarray'):  # numpy 1 and 2
+        names.append((core.multiarray._reconstruct, f'{module}._reconstruct'))
+        names.append((core.multiarray.scalar, f'{module}.scalar'))
+    dtypes = {type(np.dtype(code)) for code in np.typecodes['All']}
+    return names + [(dtype, f'numpy.dtypes.{dtype.__name__}') for dtype in dtypes]
+
+
+def read_checkpoint(
+    filename: str | os.PathLike, map_location: str | torch.device | None = 'cpu'
+) -> dict[str, Any]:
+    """Read a checkpoint file without running code from it.
+
+    Args:
+        filename: A file written by ``torch.save``, in today's or the legacy format.
+        map_location: Where the tensors go.
+
+    Returns:
+        The dict that was saved: a state dict, or a training checkpoint around one.
+
+    Raises:
+        FileNotFoundError, IsADirectoryError: there is no such file.
+        ValueError: the file is empty, damaged, of another kind, without tensors, or would have to
+            run code to be read. The message is one line and names the file.
+    """
+    path = Path(filename).expanduser()
+    if path.is_dir():
+        raise IsADirectoryError(f"checkpoint '{path}' is a directory, not a file")
+    if not path.is_file():
+        raise FileNotFoundError(f"checkpoint '{path}' does not exist")
+    _check_kind(path)
+    return load_safely(path, str(path), map_location)
+
+
+def _check_kind(path: Path) -> None:
+    with path.open('rb') as file:
+        head = file.read(512)
+    if not head:
+        raise ValueError(f"checkpoint '{path}' is empty (0 bytes)")
+    if head.startswith(_LEGACY):
+        return
+    if head.startswith(_ZIP):
+        try:
+            names = zipfile.ZipFile(path).namelist()
+        except (zipfile.BadZipFile, OSError):
+            raise ValueError(f"checkpoint '{path}' is damaged: the file is cut short") from None
+        if any(name.endswith('/constants.pkl') for name in names):
+            raise ValueError(f"checkpoint '{path}' is a TorchScript program, not a state dict")
+        if any(name.endswith('/data.pkl') for name in names):
+            return
+    kind = 'a text file' if _is_text(head) else 'a file of another kind'
+    raise ValueError(f"checkpoint '{path}' is {kind}, not one written by torch.save")
+
+
+def _is_text(head: bytes) -> bool:
+    return not any(byte < 9 or 13 < byte < 32 or byte > 126 for byte in head)
+
+
+def load_safely(source: Path | IO[bytes], name: str, map_location: Any = 'cpu') -> dict[str, Any]:
+    """:func:`read_checkpoint` for a file that may be open already, called `name` in messages."""
+    try:
+        with torch.serialization.safe_globals(_safe_globals()):
+            checkpoint = torch.load(source, map_location=map_location or 'cpu', weights_only=True)
+    except pickle.UnpicklingError as error:
+        code = re.search(r'GLOBAL (\S+)|function (<.+>)', str(error))
+        if code is None and 'Can only' not in str(error):
+            raise ValueError(f"checkpoint '{name}' is damaged: not a whole torch file") from error
+        what = f' ({code[1] or code[2]})' if code else ''
+        raise ValueError(
+            f"checkpoint '{name}' refused: it carries code{what}, which reading it would run; "
+            'only tensors and plain data are read'
+        ) from error
+    except Exception as error:  # a damaged file may fail anywhere in the reader
+        reason = str(error).partition('\n')[0] or type(error).__name__
+        raise ValueError(f"checkpoint '{name}' cannot be read, is it damaged? {reason}") from error
+    if not isinstance(checkpoint, dict):
+        kind = type(checkpoint).__name__
+        raise ValueError(f"checkpoint '{name}' holds a {kind}, not a dict of tensors")
+    if not any(isinstance(value, torch.Tensor) for value in state_dict_of(checkpoint).values()):
+        raise ValueError(f"checkpoint '{name}' holds no tensors")
+    if isinstance(checkpoint.get('meta'), dict):
+        # The config's text in files of MMCV's time: MMEngine's resume would run it as Python.
+        checkpoint['meta'].pop('config', None)
+    return checkpoint
+
+
+def state_dict_of(checkpoint: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The state dict inside a checkpoint: its ``state_dict``, its ``model``, or all of it."""
+    for key in ('state_dict', 'model'):
+        if isinstance(checkpoint.get(key), Mapping):
+            return checkpoint[key]
+    return checkpoint

@@ -1,0 +1,76 @@
+"""Reading config files, and going through configs."""
+
+from __future__ import annotations
+
+import ast
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+SCOPE = 'mmoverlock'  # of what a config inherits by ``mmoverlock::``
+SUFFIXES = ('.py', '.json', '.yaml', '.yml')
+
+
+def read_config(path: str | os.PathLike) -> Config:
+    """Read a config file.
+
+    Raises:
+        ValueError: the file is missing, is no config, or fails; the message is one line.
+    """
+    path = str(path)
+    if not Path(path).is_file():
+        raise ValueError(f"config '{path}' does not exist")
+    if Path(path).suffix not in SUFFIXES:
+        raise ValueError(f"config '{path}' is not one of {', '.join(SUFFIXES)}")
+    try:
+        if path.endswith('.py'):
+            ast.parse(Path(path).read_text(encoding='utf-8'))
+    except (SyntaxError, ValueError) as error:
+        line = getattr(error, 'lineno', None)
+        where = f', line {line}' if line else ''
+        raise ValueError(f"config '{path}'{where}: {getattr(error, 'msg', error)}") from error
+    try:
+        cfg = Config.fromfile(path)
+    except FileNotFoundError as error:  # of a base
+        raise ValueError(f"config '{path}': '{error.filename}' does not exist") from error
+    except Exception as error:  # a config is a program: anything may fail in it or in its bases
+        reason = str(error).strip("'").partition('\n')[0]
+        raise ValueError(f"config '{path}': {type(error).__name__}: {reason}") from error
+    for _, part in walk(cfg._cfg_dict):  # MMEngine would pass our scope on to collate functions
+        if part.get('_scope_') == SCOPE:
+            del part['_scope_']
+    return cfg
+
+
+def require(cfg: Config, *keys: str) -> None:
+    """Raise ValueError if the config lacks one of `keys`."""
+    for key in keys:
+        if cfg.get(key) is None:
+            raise ValueError(f"config '{cfg.filename}' has no {key}")
+
+
+def walk(part: Any, key: str = '') -> Iterator[tuple[str, Any]]:
+    """Every dict in a config with its dotted key, the outer ones first; they may be changed."""
+    if isinstance(part, Mapping):
+        yield key, part
+        inside = list(part.items())
+    else:
+        inside = enumerate(part) if isinstance(part, (list, tuple)) else ()
+    for name, value in inside:
+        yield from walk(value, f'{key}.{name}' if key else str(name))
+
+
+def as_list(value: Any) -> list:
+    """What may be None, one dict or several dicts (evaluators, hooks, ...) as a list."""
+    if isinstance(value, Mapping):
+        return [value]
+    return list(value) if isinstance(value, (list, tuple)) else []
+
+
+def each(value: Any, key: str) -> list[tuple[str, Any]]:
+    """The dicts of :func:`as_list` with their dotted keys, where `value` stands under `key`."""
+    one = isinstance(value, Mapping)
+    return [(key if one else f'{key}.{i}', part) for i, part in enumerate(as_list(value))]

@@ -1,0 +1,28 @@
+"""The words of error messages: one line, a few names, the nearest known one."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+def one_line(error: BaseException) -> str:
+    """The error's message in one line; for a DataLoader worker's traceback, its last line."""
+    message = error.args[0] if isinstance(error, KeyError) and error.args else error
+    text = str(message).strip() or type(error).__name__
+    if 'Traceback' in text:
+        text = text.splitlines()[-1]
+    return ' '.join(text.split())
+
+
+def shown(names: Iterable[str], limit: int = 6) -> str:
+    """A few names in quotes: "'a', 'b', ..."."""
+    names = list(names)
+    return ', '.join(f"'{name}'" for name in names[:limit]) + (', ...' if names[limit:] else '')
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """', did you mean ...?' for a name close to a known one, else ''."""
+    lower = {other.lower(): other for other in known}
+    close = difflib.get_close_matches(name.lower(), lower, n=1)
+    return f", did you mean '{lower[close[0]]}'?" if close else ''

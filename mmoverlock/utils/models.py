@@ -1,0 +1,40 @@
+"""The model of a config, and the library it belongs to."""
+
+from __future__ import annotations
+
+from mmengine.config import Config
+from mmengine.registry import MODELS
+from torch import nn
+
+from .registry import build
+
+_BASES = {'BaseDetector': 'mmdet', 'BaseSegmentor': 'mmseg', 'BaseClassifier': 'mmpretrain'}
+
+
+def build_model(cfg: Config) -> nn.Module:
+    """Build the config's model with its preprocessor, as the Runner does; no weights are loaded.
+
+    Call it in the config's default scope.
+
+    Raises:
+        ValueError: see :func:`mmoverlock.utils.registry.build`.
+    """
+    preprocessor = cfg.get('data_preprocessor')
+    defaults = {'data_preprocessor': preprocessor} if preprocessor else {}
+    return build(MODELS, {**defaults, **cfg.model}, 'model')
+
+
+def library_of(model: nn.Module) -> str:
+    """'mmdet', 'mmseg' or 'mmpretrain', by the base of the model's class.
+
+    Raises:
+        ValueError: if it derives from none.
+    """
+    for base in type(model).__mro__:
+        library = _BASES.get(base.__name__)
+        if library and base.__module__.startswith(library):
+            return library
+    raise ValueError(
+        f"model.type: '{type(model).__name__}' is no detector of mmdet, segmentor of mmseg or "
+        'classifier of mmpretrain'
+    )

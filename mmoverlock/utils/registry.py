@@ -1,0 +1,73 @@
+"""Building what a config names, with errors that give the config's key in one line."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from mmengine.registry import Registry
+
+from .config import walk
+from .errors import did_you_mean, one_line
+
+_OWN_KEYS = ('type', '_scope_', 'priority', 'constructor', 'paramwise_cfg')  # MMEngine's own
+_UNKNOWN = re.compile(r'(\S+) is not in the \S+?::(.+?) registry')
+
+
+def build(registry: Registry, cfg: Mapping[str, Any], key: str) -> Any:
+    """Build a copy of `cfg`, which the config holds under `key`.
+
+    Raises:
+        ValueError: in one line, what is wrong and where: an unknown type, with the nearest known
+            one; a wrong argument; whatever the class itself says.
+    """
+    try:
+        return registry.build(copy.deepcopy(cfg))
+    except Exception as error:  # built from the user's words: the cause is in the message
+        message = one_line(error)
+        unknown = _UNKNOWN.search(message)
+        if unknown and isinstance(error, KeyError):
+            name = unknown[1].strip("'")
+            places = (place for place, part in walk(cfg, key) if part.get('type') == name)
+            raise ValueError(unknown_type(registry, name, next(places, key))) from error
+        if not isinstance(error, (ValueError, OSError, AssertionError)):
+            message = f'{type(error).__name__}: {message}'
+        raise ValueError(f'{key}: {message}') from error
+
+
+def find_class(registry: Registry, cfg: Any) -> Any:
+    """The class that `cfg` names, or None."""
+    kind = cfg.get('type') if isinstance(cfg, Mapping) else None
+    if not isinstance(kind, str):
+        return kind
+    with registry.switch_scope_and_registry(cfg.get('_scope_')) as scoped:
+        return scoped.get(kind)
+
+
+def check_type(registry: Registry, cfg: Any, key: str) -> None:
+    """Raise ValueError if `cfg`, built later, names a type or an argument that does not exist."""
+    kind = cfg.get('type') if isinstance(cfg, Mapping) else None
+    if kind is None:
+        return
+    found = find_class(registry, cfg)
+    if found is None:
+        raise ValueError(unknown_type(registry, kind, key))
+    parameters = inspect.signature(found).parameters
+    if any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values()):
+        return
+    for name in cfg:
+        if name not in {*parameters, *_OWN_KEYS}:
+            hint = did_you_mean(name, parameters)
+            raise ValueError(f"{key}: {kind} has no argument '{name}'{hint}")
+
+
+def unknown_type(registry: Registry, name: str, key: str) -> str:
+    """The message for a type that no registry of this kind knows."""
+    root = registry if registry.parent is None else registry.parent
+    known = {*root.module_dict}
+    for child in root.children.values():
+        known.update(child.module_dict)
+    return f"{key}.type: unknown type '{name}'{did_you_mean(name.rpartition('.')[2], known)}"

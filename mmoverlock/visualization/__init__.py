@@ -1,0 +1,1 @@
+"""Pictures: boxes, masks and labels on images, curves of a run, grids of predictions."""

@@ -1,0 +1,139 @@
+"""Pictures with what was found in them: bars below, or boxes, masks and captions inside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from matplotlib import colormaps, font_manager
+from PIL import Image, ImageDraw, ImageFont
+
+Colour = tuple[int, int, int]
+
+SMALLEST = 360  # pixels; smaller pictures are enlarged, for the text's sake
+INK: Colour = (33, 37, 41)
+BAR: Colour = (66, 133, 244)
+PAPER: Colour = (255, 255, 255)
+TRACK: Colour = (233, 236, 239)
+MASK_OPACITY = 0.45
+
+
+class Bar(NamedTuple):
+    """A line below the picture; `value` from 0 to 1."""
+
+    name: str
+    value: float
+    colour: Colour = BAR
+
+
+class Found(NamedTuple):
+    """An object: box (x1, y1, x2, y2) in pixels and, if known, its mask (H, W) of booleans."""
+
+    caption: str
+    box: Sequence[float]
+    colour: Colour
+    mask: np.ndarray | None = None
+
+
+def usual_colours(number: int) -> list[Colour]:
+    """As many colours (RGB, 0 to 255), the first ones easy to tell apart."""
+    table = [colour for name in ('tab10', 'Set2', 'Dark2') for colour in colormaps[name].colors]
+    rounded = [tuple(round(255 * part) for part in colour) for colour in table]
+    return [rounded[index % len(rounded)] for index in range(number)]
+
+
+def scale_of(picture: np.ndarray) -> int:
+    """By which whole number a picture (H, W, 3) is enlarged: 1, except for tiny ones."""
+    return -(-SMALLEST // min(max(picture.shape[:2]), SMALLEST))
+
+
+def draw_bars(picture: np.ndarray, bars: Sequence[Bar]) -> np.ndarray:
+    """Put names, bars and numbers below a picture, on a white strip.
+
+    Args:
+        picture: (H, W, 3) uint8, RGB; tiny ones are enlarged.
+        bars: From top to bottom.
+
+    Returns:
+        (H', W', 3) uint8, RGB.
+    """
+    factor = scale_of(picture)
+    picture = picture.repeat(factor, 0).repeat(factor, 1)
+    height, width = picture.shape[:2]
+    full_width = max(width, SMALLEST)
+    font = _font(full_width)
+    row, margin = round(1.7 * font.size), round(font.size)
+    canvas = Image.new('RGB', (full_width, height + row * len(bars) + margin), PAPER)
+    canvas.paste(Image.fromarray(np.ascontiguousarray(picture)), ((full_width - width) // 2, 0))
+    draw = ImageDraw.Draw(canvas)
+
+    name_width = full_width // 2
+    left = margin + name_width + margin // 2
+    right = full_width - 2 * margin - round(draw.textlength('100.0%', font))
+    for index, (name, value, colour) in enumerate(bars):
+        middle = height + margin // 2 + row * index + row // 2
+        draw.text((margin, middle), _shortened(name, font, name_width), INK, font, anchor='lm')
+        top, bottom = middle - font.size // 3, middle + font.size // 3
+        draw.rectangle((left, top, right, bottom), TRACK)
+        draw.rectangle((left, top, left + round(value * (right - left)), bottom), colour)
+        draw.text((full_width - margin, middle), f'{value:.1%}', INK, font, anchor='rm')
+    return np.asarray(canvas)
+
+
+def draw_objects(picture: np.ndarray, objects: Sequence[Found]) -> np.ndarray:
+    """Draw masks, then boxes, then captions; of two that overlap, the first comes on top.
+
+    Args:
+        picture: (H, W, 3) uint8, RGB; tiny ones are enlarged.
+        objects: The most important first.
+
+    Returns:
+        (H', W', 3) uint8, RGB.
+    """
+    factor = scale_of(picture)
+    canvas = np.ascontiguousarray(picture.repeat(factor, 0).repeat(factor, 1))
+    font = _font(canvas.shape[1])
+    line = max(2, font.size // 8)
+    for found in reversed(objects):
+        if found.mask is not None:
+            mask = found.mask.astype(np.uint8).repeat(factor, 0).repeat(factor, 1)
+            paint(canvas, mask.astype(bool), found.colour)
+            contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+            cv2.drawContours(canvas, contours, -1, found.colour, line // 2, cv2.LINE_AA)
+    image = Image.fromarray(canvas)
+    draw = ImageDraw.Draw(image)
+    boxes = [[factor * side for side in found.box] for found in objects]
+    for found, box in zip(reversed(objects), reversed(boxes), strict=True):
+        draw.rectangle(box, outline=found.colour, width=line)
+    for found, (x1, y1, *_) in zip(reversed(objects), reversed(boxes), strict=True):
+        width, height = draw.textlength(found.caption, font) + font.size // 2, 1.3 * font.size
+        x = min(max(x1, 0), image.width - width)
+        y = min(max(y1 - height, 0), image.height - height)
+        draw.rectangle((x, y, x + width, y + height), found.colour)
+        bright = np.dot(found.colour, (0.299, 0.587, 0.114)) > 150
+        place = (x + font.size // 4, y + height / 2)
+        draw.text(place, found.caption, INK if bright else PAPER, font, anchor='lm')
+    return np.asarray(image)
+
+
+def paint(
+    picture: np.ndarray, mask: np.ndarray, colour: Colour, opacity: float = MASK_OPACITY
+) -> None:
+    """Lay a colour over the pixels (H, W) of `mask`, in place."""
+    picture[mask] = ((1 - opacity) * picture[mask] + opacity * np.array(colour)).astype(np.uint8)
+
+
+def _font(width: int) -> ImageFont.FreeTypeFont:
+    """A font that is legible in a picture of this width."""
+    return ImageFont.truetype(font_manager.findfont('DejaVu Sans'), min(max(width // 36, 13), 40))
+
+
+def _shortened(text: str, font: ImageFont.FreeTypeFont, room: int) -> str:
+    """The text, its end replaced by '…' if it is wider than `room` pixels."""
+    if font.getlength(text) <= room:
+        return text
+    while text and font.getlength(f'{text}…') > room:
+        text = text[:-1]
+    return f'{text}…'

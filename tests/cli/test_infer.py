@@ -1,0 +1,198 @@
+"""tools/infer.py: classifiers, detectors and segmentors on pictures, good and bad."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import sklearn.datasets
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope
+
+from mmoverlock.apis import Inferencer, infer
+
+from ..user import ROOT
+
+PHOTOS = Path(sklearn.datasets.__file__).parent / 'images'
+SCENES = 'data/digits_scenes/val'
+
+
+@pytest.fixture(scope='module')
+def lively(home, tmp_path_factory) -> Path:
+    """A classifier's checkpoint with random weights: its scores tell pictures apart."""
+    state = torch.load(home / 'cls.pth', weights_only=True)['state_dict']
+    generator = torch.Generator().manual_seed(0)
+    for name, value in state.items():
+        if value.ndim > 1:
+            drawn = torch.randn(value.shape, generator=generator)
+            state[name] = drawn / value[0].numel() ** 0.5
+    path = tmp_path_factory.mktemp('lively') / 'cls.pth'
+    torch.save(state, path)
+    return path
+
+
+def predictions(out: Path) -> list[dict]:
+    return json.loads((out / 'predictions.json').read_text())
+
+
+def test_classifier(at_home, tool, tmp_path, capsys):
+    """As in the issue: both photographs, the best classes printed, drawn and written."""
+    tool('infer')(['cls.py', 'cls.pth', str(PHOTOS), '--out', str(tmp_path / 'new/out')])
+    china, flower = predictions(tmp_path / 'new/out')
+    assert [Path(one['image']).name for one in (china, flower)] == ['china.jpg', 'flower.jpg']
+    assert len(china['top']) == 2  # of two classes
+    assert sum(one['score'] for one in china['top']) == pytest.approx(1)
+    assert china['top'][0]['score'] >= china['top'][1]['score']
+    printed = capsys.readouterr().out
+    assert f'{flower["top"][0]["score"]:.3f} {flower["top"][0]["name"]}' in printed
+    photo, drawn = cv2.imread(str(PHOTOS / 'china.jpg')), cv2.imread(china['picture'])
+    assert drawn.shape[1] == photo.shape[1] and len(drawn) > len(photo)
+    assert np.abs(drawn[: len(photo)].astype(int) - photo).mean() < 3  # colours and all
+
+
+def test_scores_are_those_of_the_test_pipeline(at_home, lively):
+    cfg = Config.fromfile('cls.py')
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        model = MODELS.build({'data_preprocessor': cfg.data_preprocessor, **cfg.model}).eval()
+    model.load_state_dict(torch.load(lively, weights_only=True))
+    photo = cv2.imread(str(PHOTOS / 'china.jpg'))
+    batch = dict(inputs=torch.from_numpy(photo).permute(2, 0, 1)[None])
+    with torch.no_grad():
+        expected = model(model.data_preprocessor(batch)['inputs'], mode='tensor').softmax(1)[0]
+    for merge in (True, False):
+        (result,) = infer('cls.py', lively, PHOTOS / 'china.jpg', merge=merge)
+        for one in result['top']:
+            assert one['score'] == pytest.approx(expected[one['label']].item(), abs=1e-4)
+
+
+def test_arrays_of_a_data_set_that_reads_no_files_are_rgb(at_home, lively):
+    """CIFAR's and the digits' pipelines begin with RGB arrays: files must be turned to RGB, too."""
+    files, arrays, swapped = (Config.fromfile('cls.py') for _ in range(3))
+    files.data_preprocessor.to_rgb = True
+    arrays.test_dataloader.dataset.pipeline = [dict(type='PackInputs')]
+    photo = PHOTOS / 'flower.jpg'
+    found = [infer(cfg, lively, photo)[0]['top'] for cfg in (files, arrays, swapped)]
+    rgb, same, bgr = ({one['label']: one['score'] for one in top} for top in found)
+    assert same == pytest.approx(rgb, abs=1e-5)
+    assert bgr != pytest.approx(rgb, abs=1e-3)
+
+
+def test_detector(at_home, tool, tmp_path):
+    tool('infer')(['det.py', 'det.pth', SCENES, '--out', str(tmp_path), '--score-thr', '0'])
+    results = predictions(tmp_path)
+    assert [Path(one['picture']).name for one in results] == ['000000.png', '000001.png']
+    found = [one for result in results for one in result['objects']]
+    assert found and {one['name'] for one in found} <= set('0123456789')
+    assert found[0].keys() == {'name', 'label', 'score', 'box', 'mask'}
+    assert found[0]['mask']['size'] == [64, 64]
+    drawn = cv2.imread(results[0]['picture'])
+    assert drawn.shape == (384, 384, 3)  # 64 pixels are too few for text
+    (sure, _) = infer('det.py', 'det.pth', SCENES, score_thr=1.0)
+    assert sure['objects'] == []
+
+
+def test_segmentor(at_home, tool, tmp_path):
+    tool('infer')(['seg.py', 'seg.pth', f'{SCENES}/000000.png', '--out', str(tmp_path)])
+    (result,) = predictions(tmp_path)
+    labels = cv2.imread(result['label_map'], cv2.IMREAD_UNCHANGED)
+    assert labels.shape == (64, 64)
+    for one in result['classes']:
+        assert one['name'] == '_0123456789'[one['label']]
+        assert one['share'] == pytest.approx((labels == one['label']).mean())
+    (again,) = infer('seg.py', 'seg.pth', f'{SCENES}/000000.png')
+    assert np.array_equal(again['labels'], labels) and 'picture' not in again
+
+
+def test_class_names_come_from_the_checkpoint(at_home, tmp_path):
+    state = torch.load('cls.pth', weights_only=True)
+    for names, expected in [(('cat', 'dog'), {'cat', 'dog'}), (('a',) * 3, {'class 0', 'class 1'})]:
+        torch.save({**state, 'meta': dict(dataset_meta=dict(classes=names))}, tmp_path / 'a.pth')
+        model = Inferencer('cls.py', tmp_path / 'a.pth')
+        result = model.predict(np.zeros((64, 64, 3), np.uint8))
+        assert {one['name'] for one in result['top']} == expected == set(model.classes)
+
+
+def test_nothing_is_overwritten(at_home, tool, tmp_path):
+    """Two pictures of one name, and two runs into one folder."""
+    picture = (at_home / 'data/classes/dark/dark.png').read_bytes()
+    for folder in ('in/one', 'in/two'):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / 'a.png').write_bytes(picture)
+    out = tmp_path / 'out'
+    for _ in range(2):
+        before = {path: path.read_bytes() for path in out.glob('*')}
+        tool('infer')(['cls.py', 'cls.pth', f'{tmp_path}/in/*/a.png', '--out', str(out)])
+        assert all(path.read_bytes() == data for path, data in before.items())
+    written = ['a.png', 'a_1.png', 'a_2.png', 'a_3.png', 'predictions.json', 'predictions_1.json']
+    assert sorted(path.name for path in out.iterdir()) == written
+
+
+def test_unreadable_images_are_named_and_the_rest_goes_on(at_home, tool, tmp_path, capsys):
+    small = tmp_path / 'small.png'
+    cv2.imwrite(str(small), np.zeros((8, 8, 3), np.uint8))
+    (tmp_path / 'text.png').write_text('no picture')
+    bad = [str(tmp_path / 'text.png'), 'gone.png', str(small)]
+    good = 'data/classes/dark/dark.png'
+    with pytest.raises(SystemExit) as stop:
+        tool('infer')(['cls.py', 'cls.pth', *bad, good, '--out', str(tmp_path / 'out')])
+    assert stop.value.code == 2
+    errors = capsys.readouterr().err.splitlines()
+    lines = [line for line in errors if line.startswith(('image', 'error'))]
+    assert len(lines) == 4
+    for line, name in zip(lines, [*bad, '3 of 4 images could not be used'], strict=True):
+        assert name in line
+    assert [path.name for path in (tmp_path / 'out').glob('*.png')] == ['dark.png']
+    assert [set(one) for one in predictions(tmp_path / 'out')[:3]] == [{'image', 'error'}] * 3
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['cls.py', 'det.pth', SCENES], "checkpoint 'det.pth' lacks "),
+        (['det.py', 'cls.pth', SCENES], "checkpoint 'cls.pth' "),
+        (['det.py', 'det.py', SCENES], "checkpoint 'det.py' is a text file"),
+        (['det.py', 'none.pth', SCENES], "checkpoint 'none.pth' does not exist"),
+        (['none.py', 'det.pth', SCENES], "config 'none.py' does not exist"),
+        (['det.py', 'det.pth', 'data'], "folder 'data' holds no picture"),
+        (['det.py', 'det.pth', '*.jpg'], "pattern '*.jpg' matches no picture"),
+        (['det.py', 'det.pth', SCENES, '--device', 'abacus'], '--device abacus: allowed are cpu'),
+        (
+            ['det.py', 'det.pth', SCENES, '--score-thr', '30'],
+            '--score-thr 30.0: a score from 0 to 1',
+        ),
+        (['cls.py', 'cls.pth', SCENES, '--topk', '0'], '--topk 0: at least 1 is needed'),
+        (['det.py', 'det.pth'], 'the following arguments are required: IMAGE'),
+    ],
+)
+def test_mistakes(at_home, tool, tmp_path, capsys, arguments, message):
+    with pytest.raises(SystemExit) as stop:
+        tool('infer')([*arguments, '--out', str(tmp_path / 'out')])
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err.splitlines()[-1]
+    assert not (tmp_path / 'out').exists()
+
+
+def test_photograph_from_a_cold_start(home, tmp_path):
+    """A made-up ImageNet classifier in a process of its own; nothing is downloaded."""
+    text = f"_base_ = '{ROOT}/configs/overlock/overlock-xxt_finetune.py'\n"
+    (tmp_path / 'mine.py').write_text(
+        text + "test_dataloader = dict(dataset=dict(type='ImageNet'))"
+    )
+    cfg = Config.fromfile(tmp_path / 'mine.py')
+    cfg.test_dataloader.dataset.pop('split')
+    cfg.dump(tmp_path / 'mine.py')
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        torch.save(MODELS.build(cfg.model).state_dict(), tmp_path / 'mine.pth')
+    command = [sys.executable, str(ROOT / 'tools/infer.py'), 'mine.py', 'mine.pth']
+    done = subprocess.run(
+        [*command, str(PHOTOS / 'china.jpg')], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    (result,) = predictions(tmp_path / 'work_dirs/mine/infer')
+    assert len(result['top']) == 5
+    assert all(one['name'] in done.stdout for one in result['top'])
+    assert not any(one['name'].startswith('class ') for one in result['top'])

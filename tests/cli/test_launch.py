@@ -1,0 +1,39 @@
+"""The launcher's mistakes; test_tools.py and test_two_processes.py run it."""
+
+import socket
+
+import pytest
+
+from mmoverlock.cli.launch import main
+
+
+@pytest.mark.parametrize(
+    ('gpus', 'env', 'message'),
+    [
+        ('two', {}, "GPUS must be a number of at least 1, got 'two'"),
+        ('0', {}, "GPUS must be a number of at least 1, got '0'"),
+        ('1', dict(PORT='high'), "PORT must be a number from 1 to 65535, got 'high'"),
+        ('1', dict(PORT='in use'), 'cannot be used (Address already in use)'),
+        ('1', dict(NNODES='2'), 'NNODES=2 needs MASTER_ADDR'),
+        ('1', dict(NNODES='2', NODE_RANK='2'), "NODE_RANK must be a number from 0 to 1, got '2'"),
+    ],
+)
+def test_launcher(gpus, env, message, monkeypatch, capsys):
+    with socket.socket() as taken:
+        taken.bind(('', 0))
+        taken.listen()
+        for name, value in env.items():
+            port = str(taken.getsockname()[1])
+            monkeypatch.setenv(name, port if value == 'in use' else value)
+        monkeypatch.setattr('torch.cuda.device_count', lambda: 0)
+        with pytest.raises(SystemExit) as stop:
+            main([gpus, 'script.py'])
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_launcher_knows_the_number_of_gpus(monkeypatch, capsys):
+    monkeypatch.setattr('torch.cuda.device_count', lambda: 2)
+    with pytest.raises(SystemExit):
+        main(['8', 'script.py'])
+    assert capsys.readouterr().err == "error: GPUS must be a number from 1 to 2, got '8'\n"

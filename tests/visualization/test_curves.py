@@ -1,0 +1,59 @@
+"""Curves, from files as a run leaves them."""
+
+from __future__ import annotations
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from mmoverlock.visualization.curves import draw_curves, read_points, read_scalars
+
+
+@pytest.fixture
+def work_dir(tmp_path):
+    rows = [dict(loss=5.0 / step, loss_cls=2.0 / step, lr=1e-3, step=step) for step in (1, 2, 3, 4)]
+    rows.insert(2, {'coco/bbox_mAP': 0.2, 'coco/segm_mAP': 0.1, 'step': 0})
+    rows.append({'coco/bbox_mAP': 0.6, 'coco/segm_mAP': 0.5, 'step': 4})
+    for number, part in enumerate((rows[:3], rows[3:])):  # a resumed run goes on in a new file
+        folder = tmp_path / f'2026_{number}' / 'vis_data'
+        folder.mkdir(parents=True)
+        (folder / 'scalars.json').write_text('\n'.join(map(json.dumps, part)) + '\n')
+    return tmp_path
+
+
+def ink(path) -> np.ndarray:
+    """Which pixels of a picture are not white."""
+    return (cv2.imread(str(path)) < 250).any(axis=2)
+
+
+def test_curves(work_dir):
+    assert len(read_scalars(work_dir)) == 6
+    draw_curves(work_dir, work_dir / 'curves.png')
+    height, width = (drawn := ink(work_dir / 'curves.png')).shape
+    for half in (drawn[:, : width // 2], drawn[:, width // 2 :]):
+        assert 0.01 < half.mean() < 0.5
+
+
+def test_points_of_a_classifier(tmp_path):
+    """Step 2 is trained twice: the run was killed in it and resumed."""
+    rows = [dict(loss=3.0, loss_aux=1.0, step=1), {'accuracy/top1': 10.0, 'step': 1}]
+    rows += [dict(loss=9.0, step=2), dict(loss=2.0, loss_aux=0.5, step=2)]
+    rows.append({'accuracy/top1': 60.0, 'accuracy/top5': 90.0, 'val/cross_entropy': 1.5, 'step': 2})
+    (tmp_path / 'a/vis_data').mkdir(parents=True)
+    (tmp_path / 'a/vis_data/scalars.json').write_text('\n'.join(map(json.dumps, rows)))
+    trained, evaluated = read_points(tmp_path)
+    assert trained == dict(loss={1: 3.0, 2: 2.0}, loss_aux={1: 1.0, 2: 0.5})
+    assert evaluated == {
+        'accuracy/top1': {1: 10.0, 2: 60.0},
+        'accuracy/top5': {2: 90.0},
+        'val/cross_entropy': {2: 1.5},
+    }
+    draw_curves(tmp_path, tmp_path / 'curves.png')
+    assert 0.01 < ink(tmp_path / 'curves.png').mean() < 0.5
+
+
+def test_curves_of_nothing(tmp_path):
+    with pytest.raises(ValueError, match='holds no'):
+        draw_curves(tmp_path, tmp_path / 'curves.png')

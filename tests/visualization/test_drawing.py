@@ -1,0 +1,38 @@
+"""Bars below a picture, boxes and masks inside."""
+
+import numpy as np
+import pytest
+
+from mmoverlock.visualization.drawing import Bar, Found, draw_bars, draw_objects
+
+
+@pytest.mark.parametrize(('size', 'factor'), [((400, 500), 1), ((8, 8), 45), ((100, 300), 2)])
+def test_bars_stand_below_the_picture(size, factor):
+    picture = np.random.default_rng(0).integers(0, 255, (*size, 3), np.uint8)
+    colour = (10, 200, 30)
+    drawn = draw_bars(picture, [Bar('all of it', 1.0, colour), Bar('a name' * 50, 0.0, colour)])
+    height, width = factor * size[0], factor * size[1]
+    left = (drawn.shape[1] - width) // 2
+    inside = drawn[:height, left : left + width]
+    assert np.array_equal(inside[::factor, ::factor], picture)
+    strip = drawn[height:]
+    middle = len(strip) // 2
+    assert (strip[:middle] == colour).all(2).sum() > 500
+    assert (strip[middle:] == colour).all(2).sum() < 60  # the empty bar's first column
+
+
+def test_objects_are_drawn_where_they_are():
+    grey = np.full((400, 400, 3), 128, np.uint8)
+    mask = np.zeros((400, 400), bool)
+    mask[100:200, 100:200] = True
+    objects = [
+        Found('first', (100, 100, 200, 200), (255, 0, 0), mask),
+        Found('at the edge', (350, 0, 399, 60), (0, 0, 255)),
+    ]
+    drawn = draw_objects(grey, objects)
+    assert drawn.shape == grey.shape and (grey == 128).all()
+    assert tuple(drawn[150, 150]) == (185, 70, 70)  # 45 percent red
+    assert tuple(drawn[150, 100]) == (255, 0, 0)  # the box
+    assert tuple(drawn[300, 300]) == (128, 128, 128)
+    blue = (drawn == (0, 0, 255)).all(2)
+    assert blue[:, :340].any()  # the caption was pushed into the picture

@@ -1,0 +1,54 @@
+"""The grid of predictions, from a file as a test run leaves it."""
+
+from __future__ import annotations
+
+import cv2
+import mmengine
+import numpy as np
+import pytest
+import torch
+from pycocotools import mask as coco_mask
+
+from mmoverlock.visualization.predictions import draw_predictions
+
+
+@pytest.fixture
+def predictions(tmp_path):
+    """Two grey pictures, one with an object of score 0.9 and one of 0.1."""
+    samples = []
+    for i in range(2):
+        path = tmp_path / f'{i}.png'
+        cv2.imwrite(str(path), np.full((40, 60, 3), 128, np.uint8))
+        mask = np.zeros((40, 60), np.uint8, order='F')
+        mask[10:30, 20:40] = 1
+        found = dict(
+            bboxes=torch.tensor([[20.0, 10.0, 40.0, 30.0]] * 2),
+            scores=torch.tensor([0.9, 0.1]) if i == 0 else torch.tensor([0.1, 0.1]),
+            labels=torch.tensor([1, 0]),
+            masks=[coco_mask.encode(mask)] * 2,
+        )
+        samples.append(dict(img_path=str(path), pred_instances=found))
+    file = tmp_path / 'predictions.pkl'
+    mmengine.dump(samples, file)
+    return file
+
+
+def test_predictions_shows_pictures_and_what_is_sure(predictions, tmp_path):
+    draw_predictions(predictions, ['cat', 'dog'], tmp_path / 'sheet.png')
+    sheet = cv2.imread(str(tmp_path / 'sheet.png')).astype(int)
+    grey = (abs(sheet - 128) <= 2).all(axis=2)
+    left, right = np.array_split(grey, 2, axis=1)
+    assert right.mean() > 0.3  # the picture itself
+    assert 0.2 < left.mean() < 0.95 * right.mean()  # something is drawn on the first alone
+
+
+def test_predictions_of_a_missing_picture(predictions, tmp_path):
+    (tmp_path / '0.png').unlink()
+    with pytest.raises(ValueError, match=r"0.png' of .* does not exist"):
+        draw_predictions(predictions, ['cat', 'dog'], tmp_path / 'sheet.png')
+
+
+def test_predictions_of_another_kind(tmp_path):
+    mmengine.dump([dict(pred_label=1)], tmp_path / 'labels.pkl')
+    with pytest.raises(ValueError, match='holds no detections'):
+        draw_predictions(tmp_path / 'labels.pkl', ['cat'], tmp_path / 'sheet.png')
