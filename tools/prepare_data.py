@@ -1,17 +1,14 @@
 """Lay out or verify a data set: python tools/prepare_data.py NAME [--root ROOT] [--check]."""
 
-import inspect
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))  # a clone that is not installed
 
-from mmoverlock.datasets import make_digits_scenes  # noqa: E402
-from mmoverlock.datasets.prepare import PREPARERS  # noqa: E402
+from mmoverlock.datasets.catalog import CATALOG  # noqa: E402
+from mmoverlock.datasets.prepare import prepare  # noqa: E402
 from mmoverlock.engine.cli import ArgumentParser, command  # noqa: E402
-
-ROOTS = {'imagenet100': 'data/imagenet'}  # where not data/NAME
 
 
 def parse_args(argv: Sequence[str]) -> dict:
@@ -19,7 +16,7 @@ def parse_args(argv: Sequence[str]) -> dict:
         description='Lay out or verify a data set. Nothing is downloaded, deleted or overwritten: '
         'archives that lie in the folder are unpacked there.'
     )
-    parser.add_argument('name', choices=PREPARERS, help='the data set')
+    parser.add_argument('name', choices=CATALOG, help='the data set')
     parser.add_argument(
         '--root', type=Path, help='its folder (default: data/NAME; imagenet100: data/imagenet)'
     )
@@ -40,16 +37,13 @@ def parse_args(argv: Sequence[str]) -> dict:
 @command
 def main(argv: Sequence[str]) -> None:
     options = parse_args(argv)
-    name = options.pop('name')
-    allowed = {*inspect.signature(PREPARERS[name]).parameters}
-    if name == 'digits_scenes' and not options['check']:
-        allowed |= {*inspect.signature(make_digits_scenes).parameters}
+    row = CATALOG[options['name']]
+    allowed = {'name', 'check', *row.allowed(options['check'])} | ({'root'} if row.root else set())
     given = {key: value for key, value in options.items() if value is not None}
     for key in given.keys() - allowed:
-        raise ValueError(f'--{key.replace("_", "-")} is no option of {name} (see --help)')
-    if 'root' in allowed:
-        given.setdefault('root', Path(ROOTS.get(name, f'data/{name}')))
-    PREPARERS[name](**given)
+        flag = key.replace('_', '-')
+        raise ValueError(f'--{flag} is no option of {options["name"]} (see --help)')
+    prepare(**given)
 
 
 if __name__ == '__main__':
