@@ -1,0 +1,5 @@
+"""The tools, as in tests/tools."""
+
+from ..tools.conftest import tool
+
+__all__ = ['tool']
