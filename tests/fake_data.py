@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from mmengine.registry import DATASETS, DefaultScope
+from mmengine.registry import DATASETS
 from PIL import Image
 
 from mmoverlock.datasets.catalog import CATALOG
@@ -154,6 +154,6 @@ def lay_out(kind: str, root: Path, monkeypatch) -> Path | None:
         ]
         return [dict(img_path=path, img=image, gt_label=label) for path, image, label in samples]
 
-    with DefaultScope.overwrite_default_scope('mmpretrain'):
-        monkeypatch.setattr(DATASETS.get(kind), 'load_data_list', load_data_list)
+    with DATASETS.switch_scope_and_registry('mmpretrain') as registry:
+        monkeypatch.setattr(registry.get(kind), 'load_data_list', load_data_list)
     return root

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 
 import pytest
-from mmengine.registry import DATASETS, DefaultScope
+from mmengine.registry import DATASETS
 
 import mmoverlock  # noqa: F401
 from mmoverlock.datasets.catalog import CATALOG, remedy
@@ -19,8 +19,8 @@ def test_row(name):
         assert row.check and {*row.options} <= {*parameters}
         assert row.allowed(check=True) == set()
         return
-    with DefaultScope.overwrite_default_scope('mmpretrain'):
-        kind = DATASETS.get(row.config['type'])
+    with DATASETS.switch_scope_and_registry('mmpretrain') as registry:
+        kind = registry.get(row.config['type'])
     assert kind is not None
     parameters = inspect.signature(kind.__init__).parameters
     assert {*row.options, *row.config} - {'type'} <= {*parameters}
