@@ -1,6 +1,9 @@
 _base_ = [
-    '../_base_/models/mask_rcnn_overlock_s_fpn.py',
+    '../_base_/models/mask-rcnn_overlock_fpn.py',
+    '../_base_/models/overlock/overlock-s_dense.py',
     '../_base_/datasets/coco_instance_3x.py',
     '../_base_/schedules/adamw_3x.py',
     '../_base_/runtimes/mmdet.py',
 ]
+
+model = dict(backbone=_base_.pop('backbone'), neck=dict(in_channels=_base_.pop('channels')))

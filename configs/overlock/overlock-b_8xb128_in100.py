@@ -1,12 +1,10 @@
 _base_ = [
-    '../_base_/models/overlock_b.py',
+    '../_base_/models/overlock/overlock-b_cls.py',
     '../_base_/datasets/imagenet100.py',
     '../_base_/schedules/adamw_300e_bs1024.py',
     '../_base_/runtimes/mmpretrain_ema.py',
 ]
 
 model = dict(head=dict(num_classes=100))
-
-# Test crop 0.975.
-_base_.val_dataloader.dataset.pipeline[1].scale = 229
-_base_.test_dataloader.dataset.pipeline[1].scale = 229
+val_dataloader = dict(dataset=dict(pipeline=_base_.test_pipelines.crop_975))
+test_dataloader = val_dataloader

@@ -1,6 +1,6 @@
 # "Max" for two GPUs of 24 GB, with gradient checkpointing.
 _base_ = [
-    '../_base_/models/overlock_fpn_cbam_l.py',
+    '../_base_/models/overlock/overlock-fpn-cbam-l_cls.py',
     '../_base_/datasets/imagenet100.py',
     '../_base_/schedules/adamw_100e.py',
     '../_base_/runtimes/mmpretrain.py',
@@ -14,6 +14,8 @@ optim_wrapper = dict(
     optimizer=dict(lr=4e-3),
     clip_grad=dict(max_norm=0.3),
 )
-_base_.param_scheduler[0].end = 8
-_base_.param_scheduler[1].begin = 8
+param_scheduler = [
+    dict(type='LinearLR', start_factor=1e-3, by_epoch=True, end=8, convert_to_iter_based=True),
+    dict(type='CosineAnnealingLR', eta_min=1e-5, by_epoch=True, begin=8, end=100),
+]
 auto_scale_lr = dict(base_batch_size=48)

@@ -1,6 +1,6 @@
 # "Optimal" for two GPUs of 24 GB. The number of epochs is ours.
 _base_ = [
-    '../_base_/models/overlock_fpn_cbam_m.py',
+    '../_base_/models/overlock/overlock-fpn-cbam-m_cls.py',
     '../_base_/datasets/imagenet100.py',
     '../_base_/schedules/adamw_100e.py',
     '../_base_/runtimes/mmpretrain.py',

@@ -1,5 +1,5 @@
 _base_ = [
-    '../_base_/models/overlock_t.py',
+    '../_base_/models/overlock/overlock-t_cls.py',
     '../_base_/datasets/imagenet100.py',
     '../_base_/schedules/adamw_300e_bs1024.py',
     '../_base_/runtimes/mmpretrain_ema.py',

@@ -1,6 +1,6 @@
 # Rate and number of epochs are ours: 1e-3 per 1024 images, as on ImageNet.
 _base_ = [
-    '../_base_/models/overlock_xt.py',
+    '../_base_/models/overlock/overlock-xt_cls.py',
     '../_base_/datasets/cifar10.py',
     '../_base_/schedules/adamw_100e.py',
     '../_base_/runtimes/mmpretrain.py',

@@ -1,6 +1,7 @@
 # Trains from random weights on two CPU cores in about three minutes.
 _base_ = [
-    '../_base_/models/mask_rcnn_overlock_fpn.py',
+    '../_base_/models/mask-rcnn_overlock_fpn.py',
+    '../_base_/models/overlock/overlock-xxt_dense.py',
     '../_base_/datasets/digits_scenes.py',
     '../_base_/schedules/adamw_1x.py',
     '../_base_/runtimes/mmdet.py',
@@ -9,8 +10,8 @@ _base_ = [
 # The COCO model at a quarter of its width, with fewer proposals and one sample per RoIAlign bin; boxes
 # and masks are refined alike for all classes, which a thousand pictures teach better.
 model = dict(
-    backbone=dict(arch='xxt', init_cfg=None),
-    neck=dict(in_channels=[24, 48, 128, 160], out_channels=64),
+    backbone=_base_.pop('backbone'),
+    neck=dict(in_channels=_base_.pop('channels'), out_channels=64),
     rpn_head=dict(in_channels=64, feat_channels=64),
     roi_head=dict(
         bbox_roi_extractor=dict(out_channels=64, roi_layer=dict(sampling_ratio=1)),

@@ -17,8 +17,10 @@ model = dict(
 train_dataloader = dict(batch_size=32)
 optim_wrapper = dict(optimizer=dict(lr=1.5e-3))
 train_cfg = dict(max_epochs=14)
-_base_.param_scheduler[0].end = 1
-_base_.param_scheduler[1].update(begin=1, end=14)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=1e-3, by_epoch=True, end=1, convert_to_iter_based=True),
+    dict(type='CosineAnnealingLR', eta_min=1e-5, by_epoch=True, begin=1, end=14),
+]
 auto_scale_lr = dict(base_batch_size=32)
 default_hooks = dict(logger=dict(interval=10))
 randomness = dict(seed=0)

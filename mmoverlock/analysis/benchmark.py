@@ -20,6 +20,9 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmoverlock.models.overlock.reparam import DilatedReparam
+from mmoverlock.ops import backend
+from mmoverlock.ops.dispatch import recording
+from mmoverlock.ops.explain import Explanation
 from mmoverlock.utils.config import require
 from mmoverlock.utils.device import pick_device
 from mmoverlock.utils.errors import one_line
@@ -113,8 +116,11 @@ def benchmark(
         # What a detector does with its detections depends on the weights.
         mode = 'tensor' if library == 'mmdet' else 'predict'
         macs = _part_multiply_adds(model, parts, make_batch(model, library, size, 1), mode)
+        with recording() as records:
+            step()
+        explanation = Explanation(tuple(records))
         notes = _notes(model, library, step)
-        situation = Situation(model, place, train, bool(half), memory)
+        situation = Situation(model, place, train, bool(half), memory, explanation)
 
     parameters = _part_parameters(model, parts, train)
     on_gpu = place.type == 'cuda'
@@ -135,6 +141,7 @@ def benchmark(
         - sum(parameters.values()),
         multiply_adds=int(sum(macs.values())),
         parts=_rows(parts, parameters, macs, times, 1e3 * statistics.median(seconds)),
+        operators=str(explanation).splitlines(),
         notes=notes,
         slow=slow_paths(situation),
     )
@@ -239,22 +246,10 @@ def _part_multiply_adds(
     counter = FlopCounterMode(display=False)
     meter = Meter(lambda: counter.get_total_flops() / 2)
     model.eval()
-    with torch.no_grad(), _reference_backend(), counter, attributed(meter, parts):
+    with torch.no_grad(), backend('reference'), counter, attributed(meter, parts):
         model(**model.data_preprocessor(batch, False), mode=mode)
     model.train(training)
     return meter.amounts
-
-
-@contextlib.contextmanager
-def _reference_backend() -> Iterator[None]:
-    name = 'MMOVERLOCK_BACKEND'
-    before = {key: value for key, value in os.environ.items() if key == name}
-    os.environ[name] = 'reference'
-    try:
-        yield
-    finally:
-        del os.environ[name]
-        os.environ.update(before)
 
 
 def _part_parameters(model: nn.Module, parts: dict[str, nn.Module], train: bool) -> dict[str, int]:

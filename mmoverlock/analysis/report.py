@@ -38,6 +38,7 @@ class Report:
     training_only_parameters: int
     multiply_adds: int
     parts: list[Part]
+    operators: list[str]  # their backends, and why none of the others
     notes: list[str]
     slow: list[str]
 
@@ -60,7 +61,7 @@ class Report:
             f'({_operations(2 * self.multiply_adds)}FLOPs)',
         }
         lines = [f'{name:<14} {fact}' for name, fact in facts.items()]
-        lines += ['', *self._table(), '']
+        lines += ['', *self._table(), '', 'operators', *self.operators, '']
         lines += [f'note: {note}' for note in self.notes] + [f'slow: {one}' for one in self.slow]
         return '\n'.join(lines).rstrip()
 

@@ -10,39 +10,46 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from mmoverlock import environment
-from mmoverlock.models.overlock.contmix import ContMixBase
-from mmoverlock.models.overlock.layers import MAPPED_ANEW
 from mmoverlock.models.overlock.reparam import DilatedReparam
 from mmoverlock.ops import available_backends
+from mmoverlock.ops.conv_mlp import MMAP_THRESHOLD
+from mmoverlock.ops.explain import Explanation
+
+# Why fused operators run layer by layer although nothing can be done, or need be.
+EXPECTED = 'the map is large', 'torch.compile', 'numba runs on the CPU', 'evaluation mode'
 
 
 @dataclass(frozen=True)
 class Situation:
-    """A model about to run on `device`, in mixed precision if `half`, in `peak` bytes of memory."""
+    """A model that ran on `device`, in mixed precision if `half`, in `peak` bytes of memory."""
 
     model: nn.Module
     device: torch.device
     train: bool
     half: bool
     peak: int | None = None
+    explanation: Explanation = Explanation(())  # of the operators' backends
 
 
-def contmix_backend(now: Situation) -> str | None:
-    if not any(isinstance(module, ContMixBase) for module in now.model.modules()):
+def unfolded_contmix(now: Situation) -> str | None:
+    if 'reference' not in now.explanation.backends('contmix'):
         return None
-    fastest = available_backends(now.device)[0]
-    if (environment.backend() or fastest) != 'reference':
-        return None
-    if fastest != 'reference':
-        return f'ContMix unfolds its maps: unset MMOVERLOCK_BACKEND to run {fastest}'
+    able = available_backends(now.device)
+    if able[0] != 'reference':
+        return f'ContMix unfolds its maps: unset MMOVERLOCK_BACKEND to run {able[0]}'
     package = 'numba' if now.device.type == 'cpu' else 'triton'
-    reasons = '; '.join(
-        str(module.unavailable(now.device))
-        for name, module in BACKENDS.items()
-        if name != 'reference' and hasattr(module, 'contmix')
-    )
-    return f'ContMix unfolds its maps, for {reasons}: pip install {package}'
+    (reason,) = now.explanation.reasons('contmix', package)
+    return f'ContMix unfolds its maps: {reason}'
+
+
+def layer_by_layer(now: Situation) -> str | None:
+    for operator in ('dilated_branches', 'conv_mlp'):
+        for reason in sorted(now.explanation.reasons(operator, 'numba')):
+            expected = any(text in reason for text in EXPECTED)
+            asked = reason.endswith('asked for')  # the line on ContMix says how to change that
+            if 'reference' in now.explanation.backends(operator) and not (expected or asked):
+                return f'{operator} runs layer by layer: {reason}'
+    return None
 
 
 def unmerged_branches(now: Situation) -> str | None:
@@ -88,7 +95,7 @@ def mapped_memory(now: Situation) -> str | None:
     tunable = 'MALLOC_MMAP_THRESHOLD_'
     if now.device.type != 'cpu' or platform.libc_ver()[0] != 'glibc' or tunable in os.environ:
         return None
-    small = now.peak is not None and now.peak < MAPPED_ANEW
+    small = now.peak is not None and now.peak < MMAP_THRESHOLD
     if small or 'malloc' in os.environ.get('LD_PRELOAD', ''):
         return None
     return (
@@ -98,7 +105,8 @@ def mapped_memory(now: Situation) -> str | None:
 
 
 CHECKS: tuple[Callable[[Situation], str | None], ...] = (
-    contmix_backend,
+    unfolded_contmix,
+    layer_by_layer,
     unmerged_branches,
     full_precision,
     gradient_checkpointing,

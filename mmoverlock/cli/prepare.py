@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import inspect
 from pathlib import Path
 
-from mmoverlock.datasets import make_digits_scenes
-from mmoverlock.datasets.prepare import PREPARERS
+from mmoverlock.datasets.catalog import CATALOG
+from mmoverlock.datasets.prepare import prepare
 
 from .command import command
 from .options import ArgumentParser, add_debug
 
-ROOTS = {'imagenet100': 'data/imagenet'}  # where not data/NAME
 DESCRIPTION = (
     'Lay out or verify a data set. Nothing is downloaded, deleted or overwritten: '
     'archives that lie in the folder are unpacked there.'
@@ -20,7 +18,7 @@ DESCRIPTION = (
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument('name', choices=PREPARERS, help='the data set')
+    parser.add_argument('name', choices=CATALOG, help='the data set')
     parser.add_argument(
         '--root', type=Path, help='its folder (default: data/NAME; imagenet100: data/imagenet)'
     )
@@ -38,13 +36,9 @@ def add_arguments(parser: ArgumentParser) -> None:
 @command(add_arguments, DESCRIPTION)
 def main(args: argparse.Namespace) -> None:
     given = {key: value for key, value in vars(args).items() if value is not None}
-    name = given.pop('name')
     del given['debug']
-    allowed = {*inspect.signature(PREPARERS[name]).parameters}
-    if name == 'digits_scenes' and not args.check:
-        allowed |= {*inspect.signature(make_digits_scenes).parameters}
+    row = CATALOG[args.name]
+    allowed = {'name', 'check', *row.allowed(args.check)} | ({'root'} if row.root else set())
     for key in given.keys() - allowed:
-        raise ValueError(f'--{key.replace("_", "-")} is no option of {name} (see --help)')
-    if 'root' in allowed:
-        given.setdefault('root', Path(ROOTS.get(name, f'data/{name}')))
-    PREPARERS[name](**given)
+        raise ValueError(f'--{key.replace("_", "-")} is no option of {args.name} (see --help)')
+    prepare(**given)

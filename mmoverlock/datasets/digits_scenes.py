@@ -8,7 +8,9 @@ and over clutter; see compose.py.
 
 import json
 import tempfile
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,6 +18,7 @@ from mmengine.logging import print_log
 from mmengine.utils import track_iter_progress
 
 from .compose import Digit, compose_scene
+from .folders import read_lines
 
 DIGITS_SCENES_METAINFO = dict(
     classes=('0', '1', '2', '3', '4', '5', '6', '7', '8', '9'),
@@ -95,6 +98,33 @@ def make_digits_scenes(
                 raise
     print_log(f'digits scenes: {num_train} + {num_val} pictures in {root}', logger='current')
     return root
+
+
+def check_digits_scenes(root: str | Path) -> None:
+    """Count what a folder of digits scenes holds, log it, and decode every picture.
+
+    Raises:
+        ValueError: naming everything that is wrong.
+    """
+    # Here, because verifying builds on the checks of a run, which look data sets up.
+    from .catalog import Expected
+    from .verify import compare, finish, unreadable_images
+
+    root = Path(root)
+    meta = _read_json(root / 'meta.json')
+    problems = []
+    for split in SPLITS:
+        number, total = meta[f'num_{split}'], meta['instances'][split]
+        content = _read_json(root / 'annotations' / f'instances_{split}.json')
+        names = {one['id']: one['name'] for one in content['categories']}
+        counts = Counter(names[one['category_id']] for one in content['annotations'])
+        problems += compare(f'{split} digits', counts, Expected(10, 1, total, total))
+        for folder in (root / split, root / 'semantic' / split):
+            paths = [str(folder / one['file_name']) for one in content['images']]
+            if len(paths) != number:
+                problems.append(f'{split}: {len(paths)} images listed, expected {number}')
+            problems += unreadable_images(paths, str(folder))
+    finish(problems)
 
 
 def _at_least(name: str, value: int, low: int) -> int:
@@ -216,3 +246,11 @@ def _save_png(path: Path, picture: np.ndarray) -> None:
 
 def _save_json(path: Path, content: dict) -> None:
     path.write_text(json.dumps(content, separators=(',', ':')) + '\n')
+
+
+def _read_json(path: Path) -> Any:
+    text = '\n'.join(read_lines(path, 'file'))
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"'{path}' is not JSON: {error}") from error

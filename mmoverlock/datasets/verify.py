@@ -4,7 +4,6 @@ import os
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from multiprocessing import Pool
 from typing import Any
@@ -19,18 +18,10 @@ from mmoverlock.utils.registry import build
 
 from .labels import check_files, check_labels, unserialized
 
+from .catalog import Expected
+
 _COLUMNS = 6
 log = partial(print_log, logger='current')
-
-
-@dataclass(frozen=True)
-class Expected:
-    """What a split must hold: classes, images per class from `low` to `high`, images in all."""
-
-    classes: int
-    low: int
-    high: int
-    images: int | None = None
 
 
 def verify(splits: Mapping[str, tuple[Mapping[str, Any], Expected]], decode: bool) -> None:
@@ -57,6 +48,8 @@ def verify(splits: Mapping[str, tuple[Mapping[str, Any], Expected]], decode: boo
         paths = [sample['img_path'] for sample in samples if 'img_path' in sample]
         if decode and paths:
             problems += [f'{split}: {text}' for text in unreadable_images(paths, split)]
+        elif paths:
+            log(f'{split}: the images were counted; a check decodes each as well')
     finish(problems)
 
 
@@ -88,7 +81,7 @@ def compare(split: str, counts: Mapping[str, int], expected: Expected) -> list[s
     if odd:
         found = ', '.join(f"'{name}' {count}" for name, count in list(odd.items())[:_COLUMNS])
         found += ', ...' if len(odd) > _COLUMNS else ''
-        problems.append(f'{split}: {len(odd)} classes have not {allowed} images each: {found}')
+        problems.append(f'{split}: {len(odd)} classes do not have {allowed} images each: {found}')
     return problems
 
 

@@ -10,6 +10,7 @@ from torch import nn
 from mmoverlock.analysis.profiling import OTHER, Meter, attributed, in_turns, peak_memory
 from mmoverlock.analysis.slow_paths import Situation, slow_paths
 from mmoverlock.models import ContMixBlock
+from mmoverlock.ops import _numba, backend, explain
 
 
 class Clock:
@@ -101,21 +102,28 @@ def test_slow_paths(monkeypatch):
     monkeypatch.setenv('MALLOC_MMAP_THRESHOLD_', '4294967296')
     monkeypatch.delenv('TRITON_INTERPRET', raising=False)
     block = ContMixBlock(16, kernel_size=5, num_heads=2)
-    here = dict(model=block, device=torch.device('cpu'), train=True, half=False)
+    cpu = torch.device('cpu')
+    here = dict(model=block, device=cpu, train=True, half=False)
+
+    def seen(model=block, image=torch.zeros(2, 16, 8, 8)):
+        return Situation(**here, explanation=explain(model, image))
+
     assert slow_paths(Situation(**here)) == []
     (merge,) = slow_paths(Situation(**{**here, 'train': False}))
     assert 'not merged' in merge
 
-    monkeypatch.setenv('MMOVERLOCK_BACKEND', 'reference')
-    (unfold,) = slow_paths(Situation(**here))
+    assert slow_paths(seen()) == []
+    with backend('reference'):
+        (unfold,) = slow_paths(seen())
     assert unfold.endswith('unset MMOVERLOCK_BACKEND to run numba')
-    assert slow_paths(Situation(**{**here, 'model': nn.Linear(2, 2)})) == []
-    monkeypatch.delenv('MMOVERLOCK_BACKEND')
-    monkeypatch.setattr(
-        'mmoverlock.ops.dynamic_conv.numba_cpu.unavailable', lambda device: 'numba is missing'
-    )
-    (missing,) = slow_paths(Situation(**here))
-    assert 'numba is missing' in missing and missing.endswith('pip install numba')
+    hook = block.mlp[1].register_forward_hook(lambda *args: None)
+    assert slow_paths(seen()) == ['conv_mlp runs layer by layer: a layer has hooks']
+    hook.remove()
+    with monkeypatch.context() as patch:
+        patch.setattr(_numba, '_missing', lambda: 'numba is not installed: pip install numba')
+        missing = slow_paths(seen())
+    assert missing[0].endswith('numba is not installed: pip install numba')
+    assert slow_paths(seen()) == []
 
     monkeypatch.setattr('os.sched_getaffinity', lambda _: {0, 1}, raising=False)
     monkeypatch.setattr('torch.get_num_threads', lambda: 1)

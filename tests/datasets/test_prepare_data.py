@@ -1,18 +1,21 @@
 """tools/prepare_data.py, run as a user would: one clear line when something is wrong."""
 
+import hashlib
 import io
 import runpy
 import subprocess
 import sys
 import tarfile
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mmoverlock.datasets import make_digits_scenes, prepare, verify
-from mmoverlock.datasets.verify import Expected
+from mmoverlock.datasets import make_digits_scenes, verify
+from mmoverlock.datasets.catalog import CATALOG, Expected
+from mmoverlock.datasets.prepare import prepare
 
 from .. import fake_data
 
@@ -65,10 +68,12 @@ def test_bad_input_ends_in_one_line(tmp_path, monkeypatch, capsys, args, message
     assert [p.name for p in tmp_path.iterdir()] == ['thesis.txt']
 
 
-def expect(monkeypatch, classes: int, low: int, high: int = 0, images: int | None = None) -> None:
-    """Let every data set be as small as the made-up ones."""
-    expected = Expected(classes, low, high or low, images)
-    monkeypatch.setattr(prepare, 'Expected', lambda *args: expected)
+def expect(
+    monkeypatch, name: str, classes: int, low: int, high: int = 0, images: int | None = None
+) -> None:
+    """Let a data set of the catalogue be as small as the made-up one."""
+    row, expected = CATALOG[name], Expected(classes, low, high or low, images)
+    monkeypatch.setitem(CATALOG, name, replace(row, splits=dict.fromkeys(row.splits, expected)))
 
 
 def files(root: Path) -> dict[str, bytes]:
@@ -96,30 +101,31 @@ def told(monkeypatch) -> list[str]:
 
 
 def test_digits(told):
-    prepare.prepare_digits()
+    prepare('digits')
     output = '\n'.join(told)
     assert 'train: 10 classes, 1437 images' in output and 'val: 10 classes, 360 images' in output
 
 
 def test_tiny_imagenet_from_its_archive(tmp_path, monkeypatch):
-    expect(monkeypatch, 6, 2)
+    expect(monkeypatch, 'tiny-imagenet', 6, 2)
     source = fake_data.tiny_imagenet(tmp_path / 'source', classes=6, images=2)
     root = tmp_path / 'root'
     root.mkdir()
     zipped(source, root / 'tiny-imagenet-200.zip', 'tiny-imagenet-200/')
     (root / 'words.txt').write_text("the user's own")
-    prepare.prepare_tiny_imagenet(root)
+    prepare('tiny-imagenet', root)
     kept = {'words.txt': b"the user's own"}
     archive = {'tiny-imagenet-200.zip': (root / 'tiny-imagenet-200.zip').read_bytes()}
     assert files(root) == {**files(source), **kept, **archive}
-    prepare.prepare_tiny_imagenet(root, check=True)
+    prepare('tiny-imagenet', root, check=True)
 
 
 def test_imagenet_from_its_archives(tmp_path, monkeypatch):
     """A tar of tars to train on, a flat one to validate, the labels in the development kit."""
     from scipy.io import savemat
+    from torchvision.datasets.imagenet import ARCHIVE_META
 
-    expect(monkeypatch, 1000, 1)
+    expect(monkeypatch, 'imagenet', 1000, 1)
     ids = fake_data.wnids(1000)
     source, root = tmp_path / 'source', tmp_path / 'root'
     fake_data.imagenet(source, size=(4, 4))
@@ -136,14 +142,21 @@ def test_imagenet_from_its_archives(tmp_path, monkeypatch):
         picture = source / 'val' / one / f'{one}_0.JPEG'
         (flat / f'ILSVRC2012_val_{i:08d}.JPEG').write_bytes(picture.read_bytes())
     tarred(flat, root / 'ILSVRC2012_img_val.tar')
-    kind = [('ILSVRC2012_ID', float), ('WNID', object)]
-    savemat(data / 'meta.mat', dict(synsets=np.array([(number[o], o) for o in ids], kind)))
+    columns = ('ILSVRC2012_ID', 'WNID', 'words', 'gloss', 'num_children')
+    rows = [(number[one], one, 'a thing', '', 0) for one in ids] + [(1001, 'n0', 'all', '', 1000)]
+    kind = [(column, object) for column in columns]
+    savemat(data / 'meta.mat', dict(synsets=np.array(rows, kind)))
     truth = ''.join(f'{number[one]}\n' for one in order)
     (data / 'ILSVRC2012_validation_ground_truth.txt').write_text(truth)
     with pytest.raises(ValueError, match='need labels: download ILSVRC2012_devkit_t12.tar.gz'):
-        prepare.prepare_imagenet(root)
-    tarred(data, root / 'ILSVRC2012_devkit_t12.tar.gz', 'ILSVRC2012_devkit_t12/data/')
-    prepare.prepare_imagenet(root)
+        prepare('imagenet', root)
+    devkit = root / 'ILSVRC2012_devkit_t12.tar.gz'
+    tarred(data, devkit, 'ILSVRC2012_devkit_t12/data/')
+    with pytest.raises(ValueError, match=f"archive '{devkit}' is damaged, download it again"):
+        prepare('imagenet', root)  # its MD5 sum is not the published one
+    md5 = hashlib.md5(devkit.read_bytes()).hexdigest()
+    monkeypatch.setitem(ARCHIVE_META, 'devkit', (devkit.name, md5))
+    prepare('imagenet', root)
     assert files(root / 'train') == files(source / 'train')
     for i, one in enumerate(order, 1):
         unpacked = root / 'val' / one / f'ILSVRC2012_val_{i:08d}.JPEG'
@@ -152,37 +165,36 @@ def test_imagenet_from_its_archives(tmp_path, monkeypatch):
 
 
 def test_imagenet100_packaging_and_list(tmp_path, monkeypatch):
-    expect(monkeypatch, 8, 1)
+    expect(monkeypatch, 'imagenet100', 8, 1)
     source = fake_data.imagenet100(tmp_path / 'source', classes=8)
     root = tmp_path / 'root'
     root.mkdir()
     zipped(source, root / 'imagenet100.zip')
-    prepare.prepare_imagenet100(root)
-    prepare.prepare_imagenet100(root, check=True)
-    expect(monkeypatch, 3, 1)
+    prepare('imagenet100', root)
+    prepare('imagenet100', root, check=True)
     (tmp_path / 'list.txt').write_text('\n'.join(fake_data.wnids(3)))
-    prepare.prepare_imagenet100(root, class_list=str(tmp_path / 'list.txt'))
+    prepare('imagenet100', root, class_list=str(tmp_path / 'list.txt'))
 
 
 @pytest.mark.parametrize('classes', [10, 100])
 def test_cifar_from_its_archive(tmp_path, monkeypatch, classes):
-    expect(monkeypatch, classes, 1, high=5)
+    name = f'cifar{classes}'
+    expect(monkeypatch, name, classes, 1, high=5)
     source = fake_data.cifar(tmp_path / 'source', classes, classes, monkeypatch)
     root = tmp_path / 'root'
     root.mkdir()
     tarred(source, root / f'cifar-{classes}-python.tar.gz')
-    prepare_it = getattr(prepare, f'prepare_cifar{classes}')
-    prepare_it(root)
+    prepare(name, root)
     assert len(files(root)) == len(files(source)) + 1
     (damaged,) = list(root.glob('*/test*'))
     damaged.write_bytes(damaged.read_bytes()[:-1])
     with pytest.raises(ValueError, match=f"'{damaged}' is damaged: its MD5 sum is"):
-        prepare_it(root)
+        prepare(name, root)
     assert damaged.read_bytes() != files(source)[str(damaged.relative_to(root))]  # left alone
 
 
 def test_everything_wrong_is_told(tmp_path, monkeypatch, told):
-    expect(monkeypatch, 5, 3, images=15)
+    expect(monkeypatch, 'tiny-imagenet', 5, 3, images=15)
     root = fake_data.tiny_imagenet(tmp_path, classes=4, images=3)
     folder = root / 'train/n00000002/images'
     (folder / 'n00000002_0.JPEG').write_bytes(b'')
@@ -192,10 +204,10 @@ def test_everything_wrong_is_told(tmp_path, monkeypatch, told):
     (root / 'val/images/val_0.JPEG').write_bytes(b'no picture')
     before = files(root)
     with pytest.raises(ValueError, match='train: 4 classes, expected 5; and 7 more, see above'):
-        prepare.prepare_tiny_imagenet(root, check=True)
+        prepare('tiny-imagenet', root, check=True)
     output = '\n'.join(told)
     assert 'train: 11 images, expected 15' in output
-    assert "train: 1 classes have not 3 images each: 'n00000003' 2" in output
+    assert "train: 1 classes do not have 3 images each: 'n00000003' 2" in output
     assert f"train: '{folder}/n00000002_0.JPEG': it is empty (0 bytes)" in output
     assert f"train: '{picture}': it is cut short" in output
     assert f"val: '{root}/val/images/val_0.JPEG': it is damaged, or no image" in output
@@ -209,15 +221,12 @@ def test_damaged_archive(tmp_path, keep):
     root.mkdir()
     zipped(source, root / 'tiny-imagenet-200.zip', 'tiny-imagenet-200/')
     tarred(source, root / 'cifar-10-python.tar.gz')
-    for name, prepare_it in {
-        'tiny-imagenet-200.zip': prepare.prepare_tiny_imagenet,
-        'cifar-10-python.tar.gz': prepare.prepare_cifar10,
-    }.items():
-        archive = root / name
+    for name in ('tiny-imagenet', 'cifar10'):
+        archive = root / CATALOG[name].archives[0].name
         whole = archive.read_bytes()
         archive.write_bytes(whole[: int(keep * len(whole))])
         with pytest.raises(ValueError, match=f"archive '{archive}' is damaged, download it again"):
-            prepare_it(root)
+            prepare(name, root)
     whole = files(source)
     for name, content in files(root).items():
         if not name.startswith(('tiny', 'cifar')):
@@ -231,14 +240,14 @@ def test_archive_may_not_leave_the_folder(tmp_path, name):
     with tarfile.open(root / 'cifar-10-python.tar.gz', 'w:gz') as archive:
         archive.addfile(tarfile.TarInfo(name), io.BytesIO())
     with pytest.raises(ValueError, match=f"names '{name}', outside of the folder"):
-        prepare.prepare_cifar10(root)
+        prepare('cifar10', root)
     assert not list(tmp_path.rglob('evil.txt'))
 
 
 def test_digits_scenes_checked(tmp_path):
     root = make_digits_scenes(tmp_path / 'data', num_train=12, num_val=8, image_size=64)
-    prepare.prepare_digits_scenes(root, check=True)
+    prepare('digits_scenes', root, check=True)
     (root / 'val/000001.png').write_bytes(b'')
     (root / 'semantic/train/000002.png').unlink()
     with pytest.raises(ValueError, match="000002.png': it does not exist; and 1 more, see above"):
-        prepare.prepare_digits_scenes(root, check=True)
+        prepare('digits_scenes', root, check=True)

@@ -18,13 +18,13 @@ from mmoverlock.models.overlock import get_arch
 
 FOLDER = Path(__file__).parents[2] / 'configs/_base_/models'
 PARAMETERS = {  # in training, the auxiliary head and unmerged branches included
-    'overlock_xxt': 1_591_616,
-    'overlock_xt': 17_307_272,
-    'overlock_t': 34_990_472,
-    'overlock_s': 58_309_772,
-    'overlock_b': 98_012_968,
-    'overlock_fpn_cbam_m': 64_789_032,
-    'overlock_fpn_cbam_l': 144_353_676,
+    'overlock/overlock-xxt_cls': 1_591_616,
+    'overlock/overlock-xt_cls': 17_307_272,
+    'overlock/overlock-t_cls': 34_990_472,
+    'overlock/overlock-s_cls': 58_309_772,
+    'overlock/overlock-b_cls': 98_012_968,
+    'overlock/overlock-fpn-cbam-m_cls': 64_789_032,
+    'overlock/overlock-fpn-cbam-l_cls': 144_353_676,
     'volo_flat': 4_565_308,
     'volo_pyramid': 8_354_816,
 }
@@ -52,7 +52,7 @@ def test_parameter_counts(name):
     ('arch', 'drop_path'), [('xt', 0.1), ('t', 0.15), ('s', 0.4), ('b', 0.5)], ids=str
 )
 def test_imagenet_recipe(arch, drop_path):
-    part = model_part(f'overlock_{arch}')
+    part = model_part(f'overlock/overlock-{arch}_cls')
     assert part.backbone == dict(type='OverLoCK', arch=arch, drop_path_rate=drop_path)
     assert part.head == dict(
         type='OverLoCKHead',
@@ -72,7 +72,7 @@ def test_imagenet_recipe(arch, drop_path):
     ('size', 'channels', 'reduction'), [('m', 384, 48), ('l', 512, 64)], ids=str
 )
 def test_fpn_cbam_recipe(size, channels, reduction):
-    part = model_part(f'overlock_fpn_cbam_{size}')
+    part = model_part(f'overlock/overlock-fpn-cbam-{size}_cls')
     neck = part.neck[0]
     assert (neck.out_channels, neck.reduction) == (channels, reduction)
     assert tuple(neck.in_channels) == get_arch(part.backbone.arch).out_channels
@@ -96,7 +96,7 @@ def shrunk(name: str) -> dict:
 
 
 @pytest.mark.parametrize(
-    'name', [name for name in PARAMETERS if name not in ('overlock_xt', 'overlock_s', 'overlock_b')]
+    'name', [name for name in PARAMETERS if name not in ('overlock/overlock-xt_cls', 'overlock/overlock-s_cls', 'overlock/overlock-b_cls')]
 )
 def test_training_step_and_prediction(name):
     model = build(shrunk(name), shrunk(name).head.num_classes)
@@ -118,7 +118,7 @@ def test_training_step_and_prediction(name):
 
 
 def test_published_classification_weights_start_the_fpn_classifier(golden):
-    model = build(shrunk('overlock_fpn_cbam_m'), 100)
+    model = build(shrunk('overlock/overlock-fpn-cbam-m_cls'), 100)
     report = load_official(model, golden.state_dict('cls/xxt'))
     new = {'.'.join(name.split('.')[:2]) for name in report.missing if name.startswith('backbone')}
     assert new == {'backbone.extra_norm', 'backbone.h_proj'}

@@ -1,7 +1,7 @@
 # ImageNet-1K at 224², 256 images per GPU, with the recipe's augmentations. --cfg-options data_root=PATH
-# moves every loader. The test crop is 0.95 of the short side (t, s); a leaf of another arch writes
-#     _base_.val_dataloader.dataset.pipeline[1].scale = 242  # 0.925, xt; 229 for 0.975, b
-# and the same for test_dataloader.
+# moves every loader. The test crop is 0.95 of the short side; a leaf takes another one by
+#     val_dataloader = dict(dataset=dict(pipeline=_base_.test_pipelines.crop_975))  # or crop_925
+#     test_dataloader = val_dataloader
 dataset_type = 'ImageNet'
 data_root = 'data/imagenet'
 num_classes = 1000
@@ -39,12 +39,16 @@ train_pipeline = [
     ),
     dict(type='PackInputs'),
 ]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='ResizeEdge', scale=235, edge='short', **_bicubic),
-    dict(type='CenterCrop', crop_size=224),
-    dict(type='PackInputs'),
-]
+test_pipelines = {
+    f'crop_{1000 * crop:.0f}': [
+        dict(type='LoadImageFromFile'),
+        dict(type='ResizeEdge', scale=int(224 / crop), edge='short', **_bicubic),
+        dict(type='CenterCrop', crop_size=224),
+        dict(type='PackInputs'),
+    ]
+    for crop in (0.925, 0.95, 0.975)
+}
+test_pipeline = test_pipelines['crop_950']
 train_dataloader = dict(
     batch_size=256,
     num_workers=8,

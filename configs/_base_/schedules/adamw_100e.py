@@ -2,4 +2,7 @@
 _base_ = './adamw_300e_bs1024.py'
 
 train_cfg = dict(max_epochs=100)
-_base_.param_scheduler[1].end = 100
+param_scheduler = [
+    dict(type='LinearLR', start_factor=1e-3, by_epoch=True, end=5, convert_to_iter_based=True),
+    dict(type='CosineAnnealingLR', eta_min=1e-5, by_epoch=True, begin=5, end=100),
+]

@@ -7,5 +7,8 @@ optim_wrapper = dict(
     type='AmpOptimWrapper',
     paramwise_cfg=dict(custom_keys=dict(pos_embed=_no_decay, cls_token=_no_decay)),
 )
-_base_.param_scheduler[1].end = 130
+param_scheduler = [
+    dict(type='LinearLR', start_factor=1e-3, by_epoch=True, end=5, convert_to_iter_based=True),
+    dict(type='CosineAnnealingLR', eta_min=1e-5, by_epoch=True, begin=5, end=130),
+]
 auto_scale_lr = dict(base_batch_size=256)

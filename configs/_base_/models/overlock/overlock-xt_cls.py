@@ -1,3 +1,3 @@
-_base_ = './overlock.py'
+_base_ = '../classifier_overlock.py'
 
 model = dict(backbone=dict(arch='xt', drop_path_rate=0.1), head=dict(arch='xt'))

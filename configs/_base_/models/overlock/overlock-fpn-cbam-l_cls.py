@@ -1,6 +1,6 @@
 # ImageNet-100 on workstations, "max": 144.35 M parameters, with gradient checkpointing. No published arch
 # is so large: this one is b at 1.17 times its width, so there are no weights to start from.
-_base_ = './overlock_fpn_cbam_m.py'
+_base_ = './overlock-fpn-cbam-m_cls.py'
 
 model = dict(
     backbone=dict(

@@ -1,5 +1,5 @@
 # The small arch, for experiments: hard labels, no drop path.
-_base_ = './overlock.py'
+_base_ = '../classifier_overlock.py'
 
 model = dict(
     backbone=dict(arch='xxt'),

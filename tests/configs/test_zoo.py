@@ -1,0 +1,95 @@
+"""READMEs and metafiles say the same of each config, and what they say can be counted."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+
+from .leaves import CONFIGS, LEAVES, ROOT
+
+FOLDERS = sorted({path.parent for path in LEAVES})
+READMES = [folder / 'README.md' for folder in FOLDERS if (folder / 'README.md').is_file()]
+METAFILES = sorted(CONFIGS.glob('*/metafile.yml'))
+ENTRIES = [
+    pytest.param(path, entry, id=entry['Name'])
+    for path in METAFILES
+    for entry in yaml.safe_load(path.read_text())['Models']
+]
+
+
+def row_of(readme: Path, config: str) -> str:
+    """The row of a README's table that links a config."""
+    (row,) = (line for line in readme.read_text().splitlines() if f'| [config]({config})' in line)
+    return row
+
+
+def test_model_index_imports_every_metafile():
+    index = yaml.safe_load((ROOT / 'model-index.yml').read_text())['Import']
+    assert sorted(index) == [path.relative_to(ROOT).as_posix() for path in METAFILES]
+
+
+@pytest.mark.parametrize('path', METAFILES, ids=lambda path: path.parent.name)
+def test_collections(path):
+    content = yaml.safe_load(path.read_text())
+    names = [collection['Name'] for collection in content['Collections']]
+    assert {entry['In Collection'] for entry in content['Models']} == {*names}
+    for collection in content['Collections']:
+        assert (ROOT / collection['README']).parent == path.parent
+        assert collection['Paper'].keys() == {'Title', 'URL'}
+        readme = (ROOT / collection['README']).read_text()
+        assert collection['Paper']['Title'] in readme and collection['Paper']['URL'] in readme
+
+
+@pytest.mark.parametrize('metafile, entry', ENTRIES)
+def test_entry(metafile, entry):
+    """The README's row has the metafile's figures and weights; parameters are those of the config.
+
+    They are counted merged and without the auxiliary head, as in inference.
+    """
+    config, metadata = ROOT / entry['Config'], entry['Metadata']
+    assert config in LEAVES and entry['Name'] == config.stem
+    cfg = Config.fromfile(config)
+    assert metadata['Epochs'] == cfg.train_cfg.max_epochs
+
+    row = row_of(metafile.with_name('README.md'), config.name)
+    figures = [f'{metadata["Parameters"] / 1e6:.2f}', f'{metadata["FLOPs"] / 1e9:.2f}']
+    for result in entry.get('Results', []):
+        assert result['Source'] in ('published', 'reproduced')
+        figures += map(str, result['Metrics'].values())
+    cells = re.split(r'[|/\s]+', row)
+    assert [figure for figure in figures if figure not in cells] == []
+    assert ('](http' in row) == ('Weights' in entry)
+    if 'Weights' in entry:
+        assert f'({entry["Weights"]})' in row
+
+    init_default_scope(cfg.default_scope)
+    if cfg.model.get('backbone', {}).get('type') == 'OverLoCK':
+        cfg.model.backbone.update(deploy=True, init_cfg=None)
+    if cfg.model.get('head', {}).get('type') == 'OverLoCKHead':
+        cfg.model.head.aux_weight = 0
+    with torch.device('meta'):
+        model = MODELS.build(dict(cfg.model, data_preprocessor=cfg.get('data_preprocessor')))
+    assert sum(p.numel() for p in model.parameters()) == metadata['Parameters']
+
+
+@pytest.mark.parametrize('path', READMES, ids=lambda path: path.parent.name)
+def test_readme_links(path):
+    """Links to files lead somewhere, and every config of the folder that is linked exists."""
+    links = re.findall(r'\]\(([^)#]+)', path.read_text())
+    assert links
+    broken = [
+        link for link in links if '://' not in link and not (path.parent / link).resolve().exists()
+    ]
+    assert broken == []
+
+
+@pytest.mark.parametrize('path', READMES, ids=lambda path: path.parent.name)
+def test_readme_commands_name_configs(path):
+    named = set(re.findall(r'configs/[\w./-]+\.py', path.read_text()))
+    assert named and all((ROOT / name).is_file() for name in named)
