@@ -1,4 +1,4 @@
-"""Docstrings are written in Sphinx's markup; MkDocs reads Markdown. This griffe extension translates."""
+"""Docstrings have Sphinx's markup, MkDocs reads Markdown: this griffe extension translates."""
 
 from __future__ import annotations
 

@@ -23,6 +23,6 @@ setup_env
 cd "$REPO"
 echo '==> build the documentation'
 # Material advertises on every build otherwise.
-NO_MKDOCS_2_WARNING=1 "$PYTHON" -m mkdocs build --strict --clean --quiet "$@" ||
+NO_MKDOCS_2_WARNING=1 "$PYTHON" -m mkdocs build --strict --clean "$@" ||
     fail 'the documentation cannot be built'
 echo "==> open $REPO/work_dirs/site/index.html"
