@@ -1,4 +1,4 @@
-# Published weights, turned to your own pictures (docs/guides/finetune.md):
+# Published weights, turned to your own pictures (docs/finetune.md):
 #   python tools/train.py configs/overlock/overlock-xt_finetune.py --data-root DIR --num-classes N
 _base_ = [
     '../_base_/datasets/class_folder.py',
