@@ -60,7 +60,7 @@ def read_requirements(name: str) -> list[str]:
 
 extras = {name: read_requirements(name) for name in ('det', 'cls', 'seg', 'data')}
 extras['all'] = sorted({line for lines in extras.values() for line in lines})
-extras['tests'] = read_requirements('tests')
+extras |= {name: read_requirements(name) for name in ('tests', 'docs')}
 
 setup(
     name='mmoverlock',

@@ -1,4 +1,4 @@
-"""Depthwise convolution, forward and backward: every implementation and the measured choice.
+"""Depthwise convolution, forward and backward: every backend and the measured choice.
 
     python benchmarks/depthwise.py [--shapes B,C,H,W,K,dilation ...]
 
@@ -12,8 +12,7 @@ import torch
 from common import Bench, agree, parser
 from torch import Tensor
 
-from mmoverlock.ops import choice, depthwise
-from mmoverlock.ops.depthwise import depthwise_conv2d
+from mmoverlock.ops import autotune, available_backends, depthwise_conv2d
 
 # Of OverLoCK-T: stages 1 to 3 of an 800×1344 image; 56², 28², 14², 7² with their small branches.
 SHAPES = [
@@ -38,30 +37,26 @@ def compare(bench: Bench, shape: str, channels_last: bool) -> None:
     x, weight, grad = x.requires_grad_(), weight.requires_grad_(), torch.randn_like(x)
 
     def run(name: str, backward: bool) -> list[Tensor]:
-        """One implementation, or whichever was measured to be the fastest."""
+        """One backend, or whichever was measured to be the fastest."""
         x.grad = weight.grad = None
         with torch.set_grad_enabled(backward):
             chosen = None if name == 'chosen' else name
-            out = depthwise_conv2d(x, weight, dilation=dilation, implementation=chosen)
+            out = depthwise_conv2d(x, weight, dilation=dilation, backend=chosen)
         if not backward:
             return [out]
         out.backward(grad)
         return [out, x.grad, weight.grad]
 
-    names = [
-        n
-        for n, module in depthwise.IMPLEMENTATIONS.items()
-        if module.unavailable(bench.device) is None
-    ]
+    names = available_backends(bench.device, 'depthwise_conv2d')
     work = 2 * x.numel() * size**2
     layout = 'channels_last' if channels_last else 'contiguous'
     for title, backward in (('forward', False), ('forward + backward', True)):
-        choice.forget()
+        autotune.clear()
         rivals = {n: lambda n=n, back=backward: run(n, back) for n in (*names, 'chosen')}
-        agree(rivals, 'torch', bench.dtype)
+        agree(rivals, 'reference', bench.dtype)
         factor = 3 if backward else 1
         bench.case(
-            f'{shape} {layout}, {title}', rivals, 'torch', factor * work, factor * 2 * x.nbytes
+            f'{shape} {layout}, {title}', rivals, 'reference', factor * work, factor * 2 * x.nbytes
         )
 
 

@@ -1,4 +1,4 @@
-# Fine-tunes the published weights on your own pictures (docs/finetune.md):
+# Fine-tunes the published weights on your own pictures (docs/guides/finetune.md):
 #   python tools/train.py configs/overlock/overlock-xt_finetune.py --data-root DIR --num-classes N
 _base_ = [
     '../_base_/models/overlock/overlock-xt_cls.py',

@@ -59,7 +59,7 @@ def dilated_branches(
     norms: Sequence[nn.Module],
     backend: str | None = None,
 ) -> Tensor:
-    """Σ_k norms[k](convs[k](x)), as the layers compute it in their mode.
+    """``Σ_k norms[k](convs[k](x))``, as the layers compute it in their mode.
 
     In training the batch norms' running statistics move as they do in the layers.
 

@@ -1,0 +1,50 @@
+"""What the documentation names is there, and what is there is documented."""
+
+from __future__ import annotations
+
+import re
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from mmoverlock.cli.main import COMMANDS
+from mmoverlock.ops.dispatch import OPERATORS
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *sorted((ROOT / 'docs').rglob('*.md'))]
+FOLDERS = 'benchmarks|configs|docs|mmoverlock|tests|tools'
+PATH = re.compile(rf'(?<![\w/.(-])(?:{FOLDERS})/[\w./-]*\.(?:py|sh|md|yml)\b')
+
+
+def path_of(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize('page', PAGES, ids=path_of)
+def test_files_that_a_page_names_exist(page):
+    """Links are checked when the site is built. A file yet to be added is named without its folder."""
+    names = set(PATH.findall(page.read_text(encoding='utf-8')))
+    assert sorted(name for name in names if not (ROOT / name).exists()) == []
+
+
+@pytest.mark.parametrize('command', COMMANDS)
+def test_every_option_is_documented(command, capsys):
+    with pytest.raises(SystemExit):
+        import_module(f'mmoverlock.cli.{command}').main(['--help'], command)
+    options = set(re.findall(r'(?<![\w-])--[\w-]+', capsys.readouterr().out))
+    pages = (ROOT / 'docs/reference/cli.md').read_text(encoding='utf-8')
+    assert sorted(option for option in options if f'`{option}' not in pages) == []
+
+
+def test_every_operator_is_documented():
+    page = (ROOT / 'docs/concepts/operators.md').read_text(encoding='utf-8')
+    names = {name.removesuffix('_backward') for name in OPERATORS}
+    assert sorted(name for name in names if f'| `{name}` |' not in page) == []
+
+
+def test_every_environment_variable_is_documented():
+    source = (ROOT / 'mmoverlock/environment.py').read_text(encoding='utf-8')
+    page = (ROOT / 'docs/reference/environment.md').read_text(encoding='utf-8')
+    names = set(re.findall(r"'([A-Z][A-Z0-9]*_[A-Z0-9_]+)'", source))
+    assert names and sorted(name for name in names if f'`{name}`' not in page) == []
