@@ -1,12 +1,17 @@
 """mmoverlock: OverLoCK for the OpenMMLab libraries.
 
 Importing the package registers its models, hooks and data sets. What it changes in other libraries
-is listed in :func:`mmoverlock.compat.install`.
+is listed in :func:`mmoverlock.compat.install`, and how idle threads wait in
+:func:`mmoverlock.environment.limit_spinning`.
 """
 
 __version__ = '0.1.0'
 
-from mmoverlock import compat
+from mmoverlock import environment
+
+environment.limit_spinning()  # before anything loads PyTorch
+
+from mmoverlock import compat  # noqa: E402
 
 compat.install()  # before anything imports mmcv.ops
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import os
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import torch

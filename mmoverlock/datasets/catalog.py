@@ -12,19 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from .digits_scenes import check_digits_scenes, make_digits_scenes
+from .verify import Expected
 
 IMAGENET_URL = 'https://image-net.org/download-images.php'
 DEVKIT = 'ILSVRC2012_devkit_t12.tar.gz'
-
-
-@dataclass(frozen=True)
-class Expected:
-    """What a split must hold: classes, images per class from `low` to `high`, images in all."""
-
-    classes: int
-    low: int
-    high: int
-    images: int | None = None
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from mmengine.utils import track_iter_progress
 
 from .compose import Digit, compose_scene
 from .folders import read_lines
+from .verify import Expected, compare, finish, unreadable_images
 
 DIGITS_SCENES_METAINFO = dict(
     classes=('0', '1', '2', '3', '4', '5', '6', '7', '8', '9'),
@@ -107,8 +108,6 @@ def check_digits_scenes(root: str | Path) -> None:
         ValueError: naming everything that is wrong.
     """
     # Here, because verifying builds on the checks of a run, which look data sets up.
-    from .catalog import Expected
-    from .verify import compare, finish, unreadable_images
 
     root = Path(root)
     meta = _read_json(root / 'meta.json')

@@ -4,6 +4,7 @@ import os
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from multiprocessing import Pool
 from typing import Any
@@ -18,10 +19,18 @@ from mmoverlock.utils.registry import build
 
 from .labels import check_files, check_labels, unserialized
 
-from .catalog import Expected
-
 _COLUMNS = 6
 log = partial(print_log, logger='current')
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a split must hold: classes, images per class from `low` to `high`, images in all."""
+
+    classes: int
+    low: int
+    high: int
+    images: int | None = None
 
 
 def verify(splits: Mapping[str, tuple[Mapping[str, Any], Expected]], decode: bool) -> None:

@@ -105,8 +105,9 @@ def test_slow_paths(monkeypatch):
     cpu = torch.device('cpu')
     here = dict(model=block, device=cpu, train=True, half=False)
 
-    def seen(model=block, image=torch.zeros(2, 16, 8, 8)):
-        return Situation(**here, explanation=explain(model, image))
+    def seen(model=block, **changes):
+        told = explain(model, torch.zeros(2, 16, 8, 8))
+        return Situation(**{**here, **changes}, explanation=told)
 
     assert slow_paths(Situation(**here)) == []
     (merge,) = slow_paths(Situation(**{**here, 'train': False}))

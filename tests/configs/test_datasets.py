@@ -7,8 +7,8 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
 
 import mmoverlock  # noqa: F401
-from mmoverlock.datasets.catalog import CATALOG
 from mmoverlock.cli.config import load_config
+from mmoverlock.datasets.catalog import CATALOG
 from mmoverlock.utils.datasets import leaf_dataset
 
 from .. import fake_data

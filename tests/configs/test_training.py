@@ -10,8 +10,8 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import load_checkpoint
 
-from mmoverlock.utils.datasets import leaf_dataset
 from mmoverlock.engine.hooks.epoch_table import read_epochs
+from mmoverlock.utils.datasets import leaf_dataset
 
 from .. import fake_data
 from .leaves import LEAVES, SCOPES, identity

@@ -96,7 +96,13 @@ def shrunk(name: str) -> dict:
 
 
 @pytest.mark.parametrize(
-    'name', [name for name in PARAMETERS if name not in ('overlock/overlock-xt_cls', 'overlock/overlock-s_cls', 'overlock/overlock-b_cls')]
+    'name',
+    [
+        name
+        for name in PARAMETERS
+        if name
+        not in ('overlock/overlock-xt_cls', 'overlock/overlock-s_cls', 'overlock/overlock-b_cls')
+    ],
 )
 def test_training_step_and_prediction(name):
     model = build(shrunk(name), shrunk(name).head.num_classes)

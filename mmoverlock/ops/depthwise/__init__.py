@@ -6,7 +6,8 @@ with p' = p - K//2, q' = q - K//2, dilation d, and zeros outside the map.
 
 No backend is fastest everywhere: on the CPU, oneDNN is good at small kernels and, with channels
 innermost, at large ones in the forward pass; the loops here are faster in the backward pass
-(docs/benchmarks/results.md). So the fastest is measured, for each direction, on the first input of a kind.
+(docs/benchmarks/results.md). So the fastest is measured, for each direction, on the first input of
+a kind.
 """
 
 from __future__ import annotations
