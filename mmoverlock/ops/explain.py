@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from .dispatch import Record, recording
 
@@ -76,17 +76,8 @@ def explain(
 
 
 def _backward(model: nn.Module, outputs: object) -> None:
-    loss = sum(out.float().mean() for out in _tensors(outputs) if out.requires_grad)
+    tensors = [out for out in tree_leaves(outputs) if isinstance(out, Tensor) and out.requires_grad]
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    if isinstance(loss, Tensor) and parameters:
+    if tensors and parameters:
+        loss = sum(tensor.float().mean() for tensor in tensors)
         torch.autograd.grad(loss, parameters, allow_unused=True)
-
-
-def _tensors(value: object) -> Iterable[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, dict):
-        yield from _tensors(list(value.values()))
-    elif isinstance(value, (list, tuple)):
-        for one in value:
-            yield from _tensors(one)

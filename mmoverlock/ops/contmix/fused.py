@@ -31,8 +31,13 @@ def accumulator(dtype: torch.dtype) -> torch.dtype:
     return torch.promote_types(dtype, torch.float32)
 
 
-def register(name: str, forward: Callable, backward: Callable) -> Callable:
-    """Register a fused backend with PyTorch, so that autograd and torch.compile know it.
+def register(
+    name: str, forward: Callable, backward: Callable, half_precision: bool = True
+) -> Callable:
+    """Make a backend of :func:`mmoverlock.ops.contmix` from two functions of folded keys.
+
+    Keys, biases and logits are in float32 at least, under autocast too: a folded key sums 49
+    products, which float16 may not hold.
 
     Args:
         name: The operator's name, in the namespace `mmoverlock`.
@@ -40,9 +45,7 @@ def register(name: str, forward: Callable, backward: Callable) -> Callable:
             and those of backward give PyTorch the schemas.
         backward: (grad_out, out, log_sum, query, keys, bias, rpb_small, rpb_large, value) → the
             gradients of the last six, each in the dtype and shape of its tensor.
-
-    Returns:
-        The operator, with the signature of `forward`.
+        half_precision: Whether query and value may be in a half precision.
     """
 
     def fake_forward(query, keys, bias, rpb_small, rpb_large, value):
@@ -57,33 +60,18 @@ def register(name: str, forward: Callable, backward: Callable) -> Callable:
     def save(inputs, outputs):
         return (*outputs, *inputs), ()
 
-    return differentiable(name, forward, fake_forward, backward, fake_backward, save)
+    op = differentiable(name, forward, fake_forward, backward, fake_backward, save)
 
+    def contmix(query, key, value, proj_weight, proj_bias, rpb_small, rpb_large, *sizes) -> Tensor:
+        device, dtype = value.device.type, value.dtype
+        if torch.is_autocast_enabled(device):
+            dtype = torch.get_autocast_dtype(device)
+        work = accumulator(dtype)
+        maps = dtype if half_precision else work
+        with torch.autocast(device, enabled=False):
+            keys = key.to(work) @ proj_weight.to(work).t()  # (B, G, c, T)
+            biases = (x.to(work) for x in (proj_bias, rpb_small, rpb_large))
+            out, _ = op(query.to(maps), keys, *biases, value.to(maps))
+        return out.flatten(1, 3).to(dtype)
 
-def contmix(
-    op: Callable,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    proj_weight: Tensor,
-    proj_bias: Tensor,
-    rpb_small: Tensor,
-    rpb_large: Tensor,
-    half_precision: bool = True,
-) -> Tensor:
-    """:func:`mmoverlock.ops.contmix` by the fused operator `op`.
-
-    Keys, biases and logits are in float32 at least, under autocast too: a folded key sums 49
-    products, which float16 may not hold. With `half_precision` False so are query and value.
-    """
-    device = value.device.type
-    dtype = value.dtype
-    if torch.is_autocast_enabled(device):
-        dtype = torch.get_autocast_dtype(device)
-    work = accumulator(dtype)
-    maps = dtype if half_precision else work
-    with torch.autocast(device, enabled=False):
-        keys = key.to(work) @ proj_weight.to(work).t()  # (B, G, c, T)
-        biases = (x.to(work) for x in (proj_bias, rpb_small, rpb_large))
-        out, _ = op(query.to(maps), keys, *biases, value.to(maps))
-    return out.flatten(1, 3).to(dtype)
+    return contmix

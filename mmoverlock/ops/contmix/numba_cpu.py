@@ -87,20 +87,4 @@ def _backward(
     return grads
 
 
-contmix_op = fused.register('contmix_numba', _forward, _backward)
-
-
-def contmix(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    proj_weight: Tensor,
-    proj_bias: Tensor,
-    rpb_small: Tensor,
-    rpb_large: Tensor,
-    small_kernel: int,
-    large_kernel: int,
-) -> Tensor:
-    """See :func:`mmoverlock.ops.contmix`."""
-    tensors = (query, key, value, proj_weight, proj_bias, rpb_small, rpb_large)
-    return fused.contmix(contmix_op, *tensors, half_precision=False)
+contmix = fused.register('contmix_numba', _forward, _backward, half_precision=False)

@@ -90,20 +90,4 @@ def _backward(
     )
 
 
-_contmix = fused.register('contmix_triton', _forward, _backward)
-
-
-def contmix(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    proj_weight: Tensor,
-    proj_bias: Tensor,
-    rpb_small: Tensor,
-    rpb_large: Tensor,
-    small_kernel: int,
-    large_kernel: int,
-) -> Tensor:
-    """See :func:`mmoverlock.ops.contmix`."""
-    query, value = query.contiguous(), value.contiguous()
-    return fused.contmix(_contmix, query, key, value, proj_weight, proj_bias, rpb_small, rpb_large)
+contmix = fused.register('contmix_triton', _forward, _backward)

@@ -27,11 +27,6 @@ def _on_cpu(device: torch.device) -> str | None:
     return None if device.type == 'cpu' else f'for the CPU, not for {device.type}'
 
 
-def _with_onednn(device: torch.device) -> str | None:
-    available = torch.backends.mkldnn.is_available()
-    return _on_cpu(device) or (None if available else 'this PyTorch has no oneDNN')
-
-
 def _few_pixels(x: Tensor, *args: Tensor | None) -> str | None:
     pixels = x.numel() // x.shape[1]
     return None if 0 < pixels <= FEW_PIXELS else f'not 1 to {FEW_PIXELS} pixels'
@@ -40,8 +35,8 @@ def _few_pixels(x: Tensor, *args: Tensor | None) -> str | None:
 def _for_onednn(x: Tensor, *args: Tensor | None) -> str | None:
     if x.dtype != torch.float32 or torch.is_autocast_enabled('cpu'):
         return 'float32 is needed'
-    if torch.is_grad_enabled() or not is_eager(x):
-        return 'only in eager inference'
+    if torch.is_grad_enabled() or not is_eager(x) or not torch.backends.mkldnn.is_available():
+        return 'only in eager inference, if PyTorch has oneDNN'
     return _few_pixels(x)
 
 
@@ -64,7 +59,7 @@ def _onednn(rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 CONV1X1 = Operator(
     'conv1x1',
     Backend('blas', _by_rows(F.linear), _on_cpu, _few_pixels),
-    Backend('onednn', _by_rows(_onednn), _with_onednn, _for_onednn),
+    Backend('onednn', _by_rows(_onednn), _on_cpu, _for_onednn),
     Backend('reference', F.conv2d),
 )
 

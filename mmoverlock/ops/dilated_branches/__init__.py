@@ -16,8 +16,6 @@ from mmoverlock.ops.depthwise import DepthwiseConv2d
 from mmoverlock.ops.dispatch import Backend, Operator
 from mmoverlock.ops.hooks import has_hooks
 
-from . import reference
-
 
 def _unsupported(x: Tensor, convs: Sequence[nn.Module], norms: Sequence[nn.Module]) -> str | None:
     """Why the fused loops do not take these layers, or None."""
@@ -40,6 +38,14 @@ def _unsupported(x: Tensor, convs: Sequence[nn.Module], norms: Sequence[nn.Modul
     return _numba.unsupported(x)
 
 
+def _one_by_one(x: Tensor, convs: Sequence[nn.Module], norms: Sequence[nn.Module]) -> Tensor:
+    (conv, norm), *others = zip(convs, norms, strict=True)
+    y = norm(conv(x))
+    for conv, norm in others:
+        y += norm(conv(x))
+    return y
+
+
 def _run_numba(*args: Tensor | Sequence[nn.Module]) -> Tensor:
     from . import numba_cpu
 
@@ -49,7 +55,7 @@ def _run_numba(*args: Tensor | Sequence[nn.Module]) -> Tensor:
 DILATED_BRANCHES = Operator(
     'dilated_branches',
     Backend('numba', _run_numba, _numba.unavailable, _unsupported),
-    Backend('reference', reference.dilated_branches),
+    Backend('reference', _one_by_one),
 )
 
 
