@@ -76,7 +76,8 @@ def explain(
 
 
 def _backward(model: nn.Module, outputs: object) -> None:
-    tensors = [out for out in tree_leaves(outputs) if isinstance(out, Tensor) and out.requires_grad]
+    # Fake tensors are left out: they have no backward pass where their device is missing.
+    tensors = [out for out in tree_leaves(outputs) if type(out) is Tensor and out.requires_grad]
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if tensors and parameters:
         loss = sum(tensor.float().mean() for tensor in tensors)
