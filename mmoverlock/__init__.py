@@ -5,7 +5,7 @@ is listed in :func:`mmoverlock.compat.install`, and how idle threads wait in
 :func:`mmoverlock.environment.limit_spinning`.
 """
 
-__version__ = '0.1.0'
+__version__ = '0.2.0'
 
 from mmoverlock import environment
 

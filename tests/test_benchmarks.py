@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from mmoverlock.ops.dispatch import OPERATORS
+
 BENCHMARKS = Path(__file__).parents[1] / 'benchmarks'
+RIVALS = {
+    'contmix': {'numba'},
+    'depthwise': {'numba', 'chosen'},
+    'model': {'reference + channels_last', 'ours', '+ channels_last'},
+}
 OPTIONS = {
     'contmix': ['--shape', *'1 2 3 4 8 9 7'.split()],
     'depthwise': ['--shapes', '1,5,8,9,5,1'],
@@ -30,12 +38,25 @@ def test_benchmark(name, tmp_path):
     assert done.returncode == 0, done.stderr
     results = json.loads((tmp_path / f'{name}.json').read_text())
     rivals = {row['rival'] for row in results['rows']}
-    assert {'numba'} < rivals
+    assert RIVALS[name] < rivals and 'reference' in rivals
     assert all(row['median_ms'] > 0 and row['peak_mb'] >= 0 for row in results['rows'])
     assert all(row['roofline'] is None or 0 < row['roofline'] < 2 for row in results['rows'])
     assert (tmp_path / f'{name}.png').stat().st_size > 10_000
     for rival in rivals:
         assert rival in done.stdout
+
+
+def test_ablation_adds_and_removes_every_operator(monkeypatch, capsys):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    import model
+
+    model.main(
+        '--ablate --arch xxt --sizes 64,64,1 --train 64,64,2 --rounds 1 --device cpu'.split()
+    )
+    printed = capsys.readouterr().out
+    for name in OPERATORS.keys() - {'dynamic_conv2d', 'depthwise_conv2d_backward'}:
+        for row in (f'+ {name}', f'- {name}'):
+            assert len(re.findall(rf'^{re.escape(row)} ', printed, re.M)) == 2, row
 
 
 def test_what_does_not_agree_is_not_timed(monkeypatch):

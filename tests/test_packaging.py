@@ -116,7 +116,9 @@ def test_wheel_metadata(wheel):
     assert metadata['Version'] == mmoverlock.__version__
     assert metadata['Requires-Python'] == '>=3.10'
     assert 'Apache-2.0' in (metadata['License-Expression'] or metadata['License'])
-    assert set(metadata.get_all('Provides-Extra')) == {'all', 'cls', 'data', 'det', 'seg', 'tests'}
+    assert set(metadata.get_all('Provides-Extra')) == {
+        *('all', 'cls', 'data', 'det', 'seg', 'docs', 'tests')
+    }
     required = metadata.get_all('Requires-Dist')
     assert 'torch>=2.6' in required
     for extra, requirement in {'det': 'onedl-mmdetection', 'seg': 'onedl-mmsegmentation'}.items():
@@ -178,7 +180,7 @@ def test_changelog_and_license():
 def test_constraints_pin_every_requirement():
     def names(path: Path) -> set[str]:
         lines = (line.partition('#')[0].strip() for line in path.read_text().splitlines())
-        return {re.split(r'[=<>; ]', line)[0] for line in lines if line}
+        return {re.split(r'[=<>;\[ ]', line)[0] for line in lines if line}
 
     folder = ROOT / 'requirements'
     pinned = names(folder / 'constraints.txt')

@@ -108,8 +108,10 @@ class Operator:
         Raises:
             ValueError: if a backend that was asked for is unknown or cannot run.
         """
-        name, refusals = self._refusals(args, device, backend)
-        able = [key for key, reason in refusals.items() if reason is None]
+        name = self._asked_for(backend, args, device)
+        if kind is None and _records is None:  # as the others need not be asked
+            return self.backends[next(self._able(name, args, device))]
+        able = list(self._able(name, args, device))
         chosen, why = able[0], f'{able[0]} is preferred'
         if chosen == name:
             why = f'{chosen} was asked for'
@@ -118,30 +120,28 @@ class Operator:
             chosen = fastest((self.name, device, *kind), runs, device)
             why = 'slower, as measured'
         if _records is not None:
-            reasons = {key: reason or why for key, reason in refusals.items() if key != chosen}
+            reasons = {key: self._refusal(key, name, args, device) or why for key in self.backends}
+            del reasons[chosen]
             _records.append(Record(self.name, chosen, reasons))
         return self.backends[chosen]
 
     def able(self, args: tuple, device: torch.device, backend: str | None = None) -> list[str]:
         """Names of the backends that may run this call; arguments as in :meth:`select`."""
-        name, refusals = self._refusals(args, device, backend)
-        able = [key for key, reason in refusals.items() if reason is None]
+        name = self._asked_for(backend, args, device)
+        able = list(self._able(name, args, device))
         return able[:1] if able[0] == name else able
 
-    def _refusals(
-        self, args: tuple, device: torch.device, backend: str | None
-    ) -> tuple[str | None, dict[str, str | None]]:
-        """The backend that was asked for, if any, and why backends do not run this call, or None.
+    def _able(self, name: str | None, args: tuple, device: torch.device) -> Iterator[str]:
+        """The backends that can run a call: what was asked for, then in the order of preference."""
+        for key in self.backends if name is None else {name: None} | self.backends:
+            if self._refusal(key, name, args, device) is None:
+                yield key
 
-        The one that was asked for comes first, the others in the order of preference.
-        """
-        name = self._asked_for(backend, args, device)
-        if name is None and exporting():
-            return None, {key: None if key == 'reference' else EXPORT for key in self.backends}
-        order = self.backends if name is None else {name: None} | self.backends
-        return name, {
-            key: self.backends[key].refuses(args, device, asked=key == name) for key in order
-        }
+    def _refusal(self, key: str, name: str | None, args: tuple, device: torch.device) -> str | None:
+        """Why a backend does not run a call for which `name` was asked, or None."""
+        if name is None and key != 'reference' and exporting():
+            return EXPORT
+        return self.backends[key].refuses(args, device, asked=key == name)
 
     def _asked_for(self, backend: str | None, args: tuple, device: torch.device) -> str | None:
         """The name of the backend that was asked for, by argument or for the process, if any.

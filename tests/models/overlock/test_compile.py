@@ -27,7 +27,7 @@ def test_the_graph_holds_our_operators(image, training):
 
     with torch.set_grad_enabled(training):
         torch.compile(model, fullgraph=True, backend=backend)(image)
-    ours = {'depthwise_batch_norm', 'gelu_depthwise_grn'} if training else {'depthwise_conv2d'}
+    ours = {'dilated_branches', 'gelu_conv_grn'} if training else {'depthwise_conv2d'}
     assert {target for target in targets if target.startswith('mmoverlock')} == {
         f'mmoverlock.{name}.default' for name in ours | {'contmix_numba'}
     }

@@ -64,7 +64,10 @@ def reference(op, inputs, grad, *sizes, dtype=torch.float64):
 
 
 def assert_close(actual, expected, tolerance, dtype):
-    testing.assert_close(actual, expected, tolerance, dtype=dtype, floor=0.2)
+    for index, (a, e) in enumerate(zip(actual, expected, strict=True)):
+        # What is zero but for rounding, as the gradient of one tap's softmax, adds up many pixels.
+        floor = 0.2 if e.abs().max() > 1e-9 else 1.0
+        testing.assert_close(a, e, tolerance, f'result {index}', dtype=dtype, floor=floor)
 
 
 def tolerance(dtype):
