@@ -44,7 +44,7 @@ class ClassFolder(CustomDataset):
     Args:
         data_root: The folder.
         split: 'train', 'val' or 'test'.
-        hold_out: Every how manyth picture is held out of undivided folders.
+        hold_out: Of undivided folders, hold out every n-th picture of each class.
         pipeline: MMEngine's.
         **kwargs: Of mmpretrain's CustomDataset.
 
