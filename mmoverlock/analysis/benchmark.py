@@ -89,7 +89,8 @@ def benchmark(
         source = 'given'
         if size is None:
             size, source = image_size(cfg, library)
-        batch_size = batch_size or (_training_batch_size(cfg) if train else 1)
+        of_config = (cfg.get('train_dataloader') or {}).get('batch_size') or 2
+        batch_size = batch_size or (of_config if train else 1)
         batch = make_batch(model, library, size, batch_size)
         height, width = model.data_preprocessor(batch, train)['inputs'].shape[-2:]  # padded
 
@@ -161,10 +162,6 @@ def _autocast(device: torch.device, amp: str | None) -> contextlib.AbstractConte
 def _synchronize(device: torch.device) -> None:
     if device.type == 'cuda':
         torch.cuda.synchronize(device)
-
-
-def _training_batch_size(cfg: Config) -> int:
-    return (cfg.get('train_dataloader') or {}).get('batch_size') or 2
 
 
 def _optimizer(cfg: Config, model: nn.Module, amp: str | None) -> Any:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import bisect
 import contextlib
 import ctypes
-import functools
 import gc
-import os
 import platform
-import threading
+import re
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +20,10 @@ from torch import Tensor
 
 Run = Callable[[], object]
 
-STATM = Path('/proc/self/statm')
 OTHER = 'other'
 # What a part of a model in mmdet, mmseg or mmpretrain is entered by.
-ENTRANCES = (
-    'forward',
-    'loss',
-    'predict',
-    'loss_and_predict',
-    'loss_and_target',
-    'loss_by_feat',
-    'predict_by_feat',
-)
+ENTRANCES = ('forward', 'loss', 'predict', 'loss_and_predict', 'loss_and_target')
+ENTRANCES += ('loss_by_feat', 'predict_by_feat')
 
 
 def in_turns(rivals: dict[str, Run], rounds: int) -> dict[str, list[float]]:
@@ -48,49 +39,33 @@ def in_turns(rivals: dict[str, Run], rounds: int) -> dict[str, list[float]]:
     return seconds
 
 
-def resident_bytes() -> int:
-    """Memory that this process holds (Linux)."""
-    return int(STATM.read_text().split()[1]) * os.sysconf('SC_PAGE_SIZE')
-
-
 def peak_memory(run: Run, device: torch.device | str = 'cpu') -> int | None:
     """Most bytes held while `run` runs; None if this system does not tell.
 
     On a GPU, what PyTorch has allocated, weights included. On the CPU, the rise of resident memory
-    above what it was before, looked at every half millisecond.
+    above what it was before.
     """
     if torch.device(device).type == 'cuda':
         torch.cuda.reset_peak_memory_stats(device)
         run()
         return torch.cuda.max_memory_allocated(device)
-    if not STATM.exists():
-        return None
-    highest, done = 0, threading.Event()
-
-    def watch() -> None:
-        nonlocal highest
-        while not done.is_set():
-            highest = max(highest, resident_bytes())
-            time.sleep(0.0005)
-
-    _release_memory()
-    before = resident_bytes()
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        run()
-    finally:
-        done.set()
-        watcher.join()
-    return max(highest - before, 0)
-
-
-def _release_memory() -> None:
-    """Give free memory back to the system: what earlier runs left would hide the next one's."""
+    # Give free memory back to the system: what earlier runs left would hide this one's.
     gc.collect()
     trim = getattr(ctypes.CDLL(None), 'malloc_trim', None)  # glibc's
     if trim is not None:
         trim(0)
+    try:
+        Path('/proc/self/clear_refs').write_text('5')  # the peak is now what the process holds
+    except OSError:  # not Linux
+        return None
+    before = _peak_resident()
+    run()
+    return _peak_resident() - before
+
+
+def _peak_resident() -> int:
+    (line,) = re.findall(r'^VmHWM:\s+(\d+) kB', Path('/proc/self/status').read_text(), re.M)
+    return int(line) * 1024
 
 
 def machine(device: torch.device | str = 'cpu') -> str:
@@ -133,6 +108,15 @@ class Meter:
             self.starts.append((torch.autograd._get_sequence_nr(), part))
         return previous
 
+    @contextlib.contextmanager
+    def counting(self, part: str) -> Iterator[None]:
+        """Count for `part` while it lasts; as a decorator, during each call."""
+        outer = self.switch(part)
+        try:
+            yield
+        finally:
+            self.switch(outer)
+
     def watch_backward(self, loss: Tensor, prefix: str) -> None:
         """Have the backward pass of `loss` count for `prefix` and the part that made the node."""
         numbers = [number for number, _ in self.starts]
@@ -158,30 +142,10 @@ def attributed(
         objects: Such as modules, by name.
         entrances: Names of the methods.
     """
-
-    def metered(part: str, method: Callable) -> Callable:
-        @functools.wraps(method)
-        def run(*args: Any, **kwargs: Any) -> Any:
-            outer = meter.switch(part)
-            try:
-                return method(*args, **kwargs)
-            finally:
-                meter.switch(outer)
-
-        return run
-
-    wrapped = [
-        (one, name, metered(part, getattr(one, name)))
-        for part, one in objects.items()
-        for name in entrances
-        if hasattr(one, name)
-    ]
-    for one, name, method in wrapped:
-        setattr(one, name, method)
-    outer = meter.switch(OTHER)
-    try:
-        yield
-    finally:
-        meter.switch(outer)
-        for one, name, _ in wrapped:
-            delattr(one, name)
+    with contextlib.ExitStack() as stack:
+        for part, one in objects.items():
+            for name in filter(partial(hasattr, one), entrances):
+                setattr(one, name, meter.counting(part)(getattr(one, name)))
+                stack.callback(delattr, one, name)
+        with meter.counting(OTHER):
+            yield

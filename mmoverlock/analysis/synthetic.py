@@ -44,12 +44,11 @@ def make_batch(
         for name, module in model.named_modules()
         if isinstance(getattr(module, 'num_classes', None), int) and 'rpn' not in name
     ]
-    make = dict(mmdet=_detection, mmseg=_segmentation, mmpretrain=_classification)[library]
     batch: dict[str, list] = dict(inputs=[], data_samples=[])
     for index in range(batch_size):
         rng = np.random.default_rng(index)
         batch['inputs'].append(_integers(rng, 256, (3, *size)).to(torch.uint8))
-        sample = make(rng, size, min(counts, default=1), model.data_preprocessor)
+        sample = _labelled(library, rng, size, min(counts, default=1), model.data_preprocessor)
         meta = dict(img_shape=size, ori_shape=size, pad_shape=size, scale_factor=(1.0, 1.0))
         sample.set_metainfo(dict(meta, img_id=index, img_path=''))
         batch['data_samples'].append(sample)
@@ -60,25 +59,18 @@ def _integers(rng: np.random.Generator, end: int, shape: tuple[int, ...]) -> Ten
     return torch.from_numpy(rng.integers(end, size=shape))
 
 
-def _classification(
-    rng: np.random.Generator, size: tuple[int, int], classes: int, preprocessor: Any
+def _labelled(
+    library: str, rng: np.random.Generator, size: tuple[int, int], classes: int, preprocessor: Any
 ) -> BaseDataElement:
-    from mmpretrain.structures import DataSample
+    """The library's data sample with random labels."""
+    if library == 'mmpretrain':
+        from mmpretrain.structures import DataSample
 
-    return DataSample().set_gt_label(_integers(rng, classes, (1,)))
+        return DataSample().set_gt_label(_integers(rng, classes, (1,)))
+    if library == 'mmseg':
+        from mmseg.structures import SegDataSample
 
-
-def _segmentation(
-    rng: np.random.Generator, size: tuple[int, int], classes: int, preprocessor: Any
-) -> BaseDataElement:
-    from mmseg.structures import SegDataSample
-
-    return SegDataSample(gt_sem_seg=PixelData(data=_integers(rng, classes, (1, *size))))
-
-
-def _detection(
-    rng: np.random.Generator, size: tuple[int, int], classes: int, preprocessor: Any
-) -> BaseDataElement:
+        return SegDataSample(gt_sem_seg=PixelData(data=_integers(rng, classes, (1, *size))))
     from mmdet.structures import DetDataSample
     from mmdet.structures.mask import BitmapMasks
 

@@ -15,6 +15,9 @@ from .digits_scenes import check_digits_scenes, make_digits_scenes
 from .verify import Expected
 
 IMAGENET_URL = 'https://image-net.org/download-images.php'
+IMAGENET100_URL = 'https://www.kaggle.com/datasets/ambityga/imagenet100'
+TINY_URL = 'http://cs231n.stanford.edu/tiny-imagenet-200.zip'
+CIFAR_URL = 'https://www.cs.toronto.edu/~kriz/'
 DEVKIT = 'ILSVRC2012_devkit_t12.tar.gz'
 
 
@@ -106,6 +109,16 @@ def _imagenet_val(root: Path) -> Callable[[str], str]:
     return lambda name: f'val/{class_ids[int(Path(name).stem.rpartition("_")[2]) - 1]}/{name}'
 
 
+def _cifar(classes: int, folder: str) -> DataSet:
+    name, train, test = f'cifar-{classes}-python.tar.gz', 50_000 // classes, 10_000 // classes
+    return DataSet(
+        dict(type=f'CIFAR{classes}', download=False),
+        dict(train=Expected(classes, train, train), test=Expected(classes, test, test)),
+        root=f'data/cifar{classes}',
+        archives=(Archive(name, CIFAR_URL + name, folder),),
+    )
+
+
 CATALOG = {
     'imagenet': DataSet(
         dict(type='ImageNet'),
@@ -121,54 +134,18 @@ CATALOG = {
         dict(type='ImageNet100'),
         dict(train=Expected(100, 732, 1300), val=Expected(100, 50, 50)),
         root='data/imagenet',
-        archives=(
-            Archive(
-                'imagenet100.zip',
-                'https://www.kaggle.com/datasets/ambityga/imagenet100',
-                'train.X1',
-                unless='train',
-            ),
-        ),
+        archives=(Archive('imagenet100.zip', IMAGENET100_URL, 'train.X1', unless='train'),),
         options=('class_list',),
     ),
     'tiny-imagenet': DataSet(
         dict(type='TinyImageNet'),
         dict(train=Expected(200, 500, 500), val=Expected(200, 50, 50)),
         root='data/tiny-imagenet',
-        archives=(
-            Archive(
-                'tiny-imagenet-200.zip',
-                'http://cs231n.stanford.edu/tiny-imagenet-200.zip',
-                'train',
-                _without_top,
-            ),
-        ),
+        archives=(Archive('tiny-imagenet-200.zip', TINY_URL, 'train', _without_top),),
         options=('num_classes',),
     ),
-    'cifar10': DataSet(
-        dict(type='CIFAR10', download=False),
-        dict(train=Expected(10, 5000, 5000), test=Expected(10, 1000, 1000)),
-        root='data/cifar10',
-        archives=(
-            Archive(
-                'cifar-10-python.tar.gz',
-                'https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz',
-                'cifar-10-batches-py',
-            ),
-        ),
-    ),
-    'cifar100': DataSet(
-        dict(type='CIFAR100', download=False),
-        dict(train=Expected(100, 500, 500), test=Expected(100, 100, 100)),
-        root='data/cifar100',
-        archives=(
-            Archive(
-                'cifar-100-python.tar.gz',
-                'https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz',
-                'cifar-100-python',
-            ),
-        ),
-    ),
+    'cifar10': _cifar(10, 'cifar-10-batches-py'),
+    'cifar100': _cifar(100, 'cifar-100-python'),
     'digits': DataSet(
         dict(type='Digits'),
         dict(train=Expected(10, 139, 146, 1437), val=Expected(10, 35, 37, 360)),

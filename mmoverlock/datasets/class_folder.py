@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -44,7 +43,7 @@ class ClassFolder(CustomDataset):
     Args:
         data_root: The folder.
         split: 'train', 'val' or 'test'.
-        hold_out: Every how manyth picture is held out of undivided folders.
+        hold_out: Of undivided folders, hold out every n-th picture of each class.
         pipeline: MMEngine's.
         **kwargs: Of mmpretrain's CustomDataset.
 
@@ -80,27 +79,22 @@ class ClassFolder(CustomDataset):
                     f"'{root}/train' and '{root}/{folder}' have different classes: {shown(odd)} "
                     'only in one of them'
                 )
-        super().__init__(
-            data_root=data_root,
-            data_prefix=folder,
-            metainfo=dict(classes=tuple(names)),
-            pipeline=pipeline,
-            **kwargs,
-        )
+        metainfo = dict(classes=tuple(names))
+        super().__init__(data_root, folder, metainfo=metainfo, pipeline=pipeline, **kwargs)
 
     def load_data_list(self) -> list[dict]:
-        labels = {name: label for label, name in enumerate(self.metainfo['classes'])}
-        samples, _ = get_samples(self.img_prefix, labels, self.is_valid_file)
-        counts: Counter[int] = Counter()
-        mine = []
-        for path, label in samples:
-            info = dict(img_path=str(Path(self.img_prefix, path)), gt_label=label)
-            held = counts[label] % self.hold_out == self.hold_out - 1
-            counts[label] += 1
-            if self.divided or held == (self.split != 'train'):
-                mine.append(info)
-        left = {info['gt_label'] for info in mine}
-        empty = [name for name, label in labels.items() if label not in left]
+        mine, empty = [], []
+        for label, name in enumerate(self.metainfo['classes']):
+            samples, _ = get_samples(self.img_prefix, {name: label}, self.is_valid_file)
+            held = slice(self.hold_out - 1, None, self.hold_out)
+            if not self.divided and self.split == 'train':
+                del samples[held]
+            elif not self.divided:
+                samples = samples[held]
+            paths = [str(Path(self.img_prefix, path)) for path, _ in samples]
+            mine += [dict(img_path=path, gt_label=label) for path in paths]
+            if not samples:
+                empty.append(name)
         if empty:
             few = '' if self.divided else f' (of fewer than {self.hold_out} pictures none is)'
             raise ValueError(

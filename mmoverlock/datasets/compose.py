@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.random import Generator
 
 # How hard the scenes are: a small detector must learn them from nothing within minutes.
 NUM_DIGITS = (2, 6)
@@ -36,7 +37,7 @@ class Digit:
 
 
 def compose_scene(
-    rng: np.random.Generator, size: int, scans: np.ndarray, labels: np.ndarray, chosen: np.ndarray
+    rng: Generator, size: int, scans: np.ndarray, labels: np.ndarray, chosen: np.ndarray
 ) -> tuple[np.ndarray, list[Digit]]:
     """Compose one picture and tell which digits stand where in it.
 
@@ -55,9 +56,8 @@ def compose_scene(
     """
     canvas = _textured(rng, size, _dark(rng), BACKGROUND_TEXTURE)
     beneath = ['clutter'] * rng.integers(1, 5)
-    above = ['digit'] * rng.integers(NUM_DIGITS[0], NUM_DIGITS[1] + 1) + ['clutter'] * rng.integers(
-        0, 2
-    )
+    above = ['digit'] * rng.integers(NUM_DIGITS[0], NUM_DIGITS[1] + 1)
+    above += ['clutter'] * rng.integers(0, 2)
     digits: list[Digit] = []
     for kind in [*beneath, *rng.permutation(above)]:
         scan = int(rng.choice(chosen))
@@ -80,7 +80,7 @@ def compose_scene(
 
 
 def _lay_over(
-    rng: np.random.Generator, canvas: np.ndarray, alpha: np.ndarray, colour: np.ndarray
+    rng: Generator, canvas: np.ndarray, alpha: np.ndarray, colour: np.ndarray
 ) -> np.ndarray:
     """Paint a layer of opacity ``alpha`` (S, S), at times with a soft shadow, on (S, S, 3)."""
     size = len(canvas)
@@ -92,7 +92,7 @@ def _lay_over(
     return canvas + alpha[..., None] * (paint - canvas)
 
 
-def _photograph(rng: np.random.Generator, canvas: np.ndarray) -> np.ndarray:
+def _photograph(rng: Generator, canvas: np.ndarray) -> np.ndarray:
     """Blur, change contrast and brightness, add noise; (S, S, 3) in 0..1 to uint8."""
     if rng.random() < 0.3:
         canvas = cv2.GaussianBlur(canvas, (0, 0), rng.uniform(0.4, 0.9))
@@ -101,7 +101,7 @@ def _photograph(rng: np.random.Generator, canvas: np.ndarray) -> np.ndarray:
     return np.round(canvas.clip(0, 1) * 255).astype(np.uint8)
 
 
-def _glyph(rng: np.random.Generator, size: int, scan: np.ndarray) -> np.ndarray:
+def _glyph(rng: Generator, size: int, scan: np.ndarray) -> np.ndarray:
     """An 8x8 scan enlarged smoothly, turned, sheared and put somewhere: opacity (S, S) in 0..1."""
     low, high = GLYPH_SIZE
     height = size * low * (high / low) ** rng.random()
@@ -116,12 +116,12 @@ def _glyph(rng: np.random.Generator, size: int, scan: np.ndarray) -> np.ndarray:
     return ((value - 0.45) * height / 16 + 0.5).clip(0, 1)  # about two pixels from 0 to 1
 
 
-def _clutter(rng: np.random.Generator, size: int) -> np.ndarray:
+def _clutter(rng: Generator, size: int) -> np.ndarray:
     """The opacity (S, S) in 0..1 of something that is no digit."""
     return rng.choice([_stroke, _blob, _letter], p=[0.45, 0.35, 0.2])(rng, size)
 
 
-def _letter(rng: np.random.Generator, size: int) -> np.ndarray:
+def _letter(rng: Generator, size: int) -> np.ndarray:
     """A letter scanned like the digits: 8x8, then enlarged."""
     sheet = np.zeros((96, 96), np.uint8)
     font = int(rng.choice([cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_TRIPLEX]))
@@ -131,7 +131,7 @@ def _letter(rng: np.random.Generator, size: int) -> np.ndarray:
     return _glyph(rng, size, cv2.resize(crop, (8, 8), interpolation=cv2.INTER_AREA))
 
 
-def _stroke(rng: np.random.Generator, size: int) -> np.ndarray:
+def _stroke(rng: Generator, size: int) -> np.ndarray:
     """A thin curve through three random points."""
     start, middle, end = rng.uniform(-0.1 * size, 1.1 * size, (3, 2))
     t = np.linspace(0, 1, 24)[:, None]
@@ -141,7 +141,7 @@ def _stroke(rng: np.random.Generator, size: int) -> np.ndarray:
     return _drawn(cv2.polylines, size, points, False, 255, thickness, cv2.LINE_AA)
 
 
-def _blob(rng: np.random.Generator, size: int) -> np.ndarray:
+def _blob(rng: Generator, size: int) -> np.ndarray:
     """A filled ellipse or polygon."""
     centre = rng.uniform(0, size, 2)
     angles = np.sort(rng.uniform(0, 2 * np.pi, rng.choice([3, 4, 5, 24])))
@@ -157,27 +157,20 @@ def _drawn(draw: Callable, size: int, *args) -> np.ndarray:
     return sheet.astype(np.float32) / 255
 
 
-def _dark(rng: np.random.Generator) -> np.ndarray:
+def _dark(rng: Generator) -> np.ndarray:
     """A colour for what is no digit, (3,) in 0..1."""
     return np.float32(colorsys.hsv_to_rgb(rng.random(), rng.uniform(0, 0.8), rng.uniform(0, 0.6)))
 
 
-def _bright(rng: np.random.Generator, unlike: np.ndarray) -> np.ndarray:
+def _bright(rng: Generator, unlike: np.ndarray) -> np.ndarray:
     """A colour for a digit, (3,) in 0..1: of a few, the first that stands out from ``unlike``."""
-    colours = np.array(
-        [
-            colorsys.hsv_to_rgb(rng.random(), rng.uniform(0, 0.6), rng.uniform(0.8, 1))
-            for _ in range(8)
-        ],
-        np.float32,
-    )
+    draws = ((rng.random(), rng.uniform(0, 0.6), rng.uniform(0.8, 1)) for _ in range(8))
+    colours = np.float32([colorsys.hsv_to_rgb(*draw) for draw in draws])
     distance = np.linalg.norm(colours - unlike, axis=1)
     return colours[np.argmax(np.minimum(distance, MIN_CONTRAST))]
 
 
-def _textured(
-    rng: np.random.Generator, size: int, colour: np.ndarray, strength: float
-) -> np.ndarray:
+def _textured(rng: Generator, size: int, colour: np.ndarray, strength: float) -> np.ndarray:
     """A colour varied by a gradient, stripes, checks or clouds: (S, S, 3) around 0..1."""
     x, y = np.meshgrid(*2 * [np.linspace(-1, 1, size, dtype=np.float32)])
     angle, phase = rng.uniform(0, 2 * np.pi, 2)
@@ -192,10 +185,7 @@ def _textured(
         pattern = np.sign(np.sin(frequency * u + phase) * np.sin(frequency * v))
     else:
         cells = int(rng.integers(3, 24))
-        pattern = cv2.resize(
-            rng.uniform(-1, 1, (cells, cells)).astype(np.float32),
-            (size, size),
-            interpolation=cv2.INTER_CUBIC,
-        )
+        coarse = rng.uniform(-1, 1, (cells, cells)).astype(np.float32)
+        pattern = cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC)
     shift = (rng.uniform(-1, 1, 3) * strength).astype(np.float32)
     return (colour + pattern[..., None] * shift).clip(0, 1)

@@ -8,6 +8,7 @@ import numpy as np
 from mmengine.registry import DATASETS
 from mmpretrain.datasets import BaseDataset
 
+from .digits_scenes import load_scans
 from .folders import check_split
 
 VAL_FRACTION = 0.2
@@ -36,16 +37,7 @@ class Digits(BaseDataset):
         super().__init__(ann_file='', **kwargs)
 
     def load_data_list(self) -> list[dict]:
-        from sklearn.datasets import load_digits  # here, because it takes a second to import
-        from sklearn.model_selection import train_test_split
-
-        data = load_digits()
-        train, val = train_test_split(
-            np.arange(len(data.target)),
-            test_size=VAL_FRACTION,
-            random_state=0,
-            stratify=data.target,
-        )
+        data, (train, val) = load_scans(VAL_FRACTION, seed=0)
         chosen = np.sort(train if self.split == 'train' else val)
         scans = np.round(data.images[chosen] * (255 / 16)).astype(np.uint8)  # (N, 8, 8)
         scans = np.repeat(scans[..., None], 3, axis=-1)  # (N, 8, 8, 3)

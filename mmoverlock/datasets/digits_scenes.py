@@ -18,29 +18,23 @@ from mmengine.logging import print_log
 from mmengine.utils import track_iter_progress
 
 from .compose import Digit, compose_scene
-from .folders import read_lines
+from .folders import read_json
 from .verify import Expected, compare, finish, unreadable_images
 
+_COLOURS = 'e6194b 3cb44b ffe119 0082c8 f58230 911eb4 46f0f0 f032e6 d2f53c fabed4'
 DIGITS_SCENES_METAINFO = dict(
-    classes=('0', '1', '2', '3', '4', '5', '6', '7', '8', '9'),
-    palette=[
-        (230, 25, 75),
-        (60, 180, 75),
-        (255, 225, 25),
-        (0, 130, 200),
-        (245, 130, 48),
-        (145, 30, 180),
-        (70, 240, 240),
-        (240, 50, 230),
-        (210, 245, 60),
-        (250, 190, 212),
-    ],
+    classes=tuple('0123456789'),
+    palette=[tuple(bytes.fromhex(colour)) for colour in _COLOURS.split()],
 )
 
 VERSION = 1  # raise when the same settings no longer give the same bytes
 SPLITS = ('train', 'val')
 VAL_FRACTION = 0.25  # of the scans
 MIN_IMAGE_SIZE = 64
+LICENSE = (
+    "CC BY 4.0 (scikit-learn's digits: UCI Optical Recognition of Handwritten Digits, "
+    'E. Alpaydin and C. Kaynak, 1998)'
+)
 
 
 def make_digits_scenes(
@@ -107,14 +101,12 @@ def check_digits_scenes(root: str | Path) -> None:
     Raises:
         ValueError: naming everything that is wrong.
     """
-    # Here, because verifying builds on the checks of a run, which look data sets up.
-
     root = Path(root)
-    meta = _read_json(root / 'meta.json')
+    meta = read_json(root / 'meta.json')
     problems = []
     for split in SPLITS:
         number, total = meta[f'num_{split}'], meta['instances'][split]
-        content = _read_json(root / 'annotations' / f'instances_{split}.json')
+        content = read_json(root / 'annotations' / f'instances_{split}.json')
         names = {one['id']: one['name'] for one in content['categories']}
         counts = Counter(names[one['category_id']] for one in content['annotations'])
         problems += compare(f'{split} digits', counts, Expected(10, 1, total, total))
@@ -142,12 +134,9 @@ def _stands_at(root: Path, settings: dict) -> bool:
         found = {key: meta[key] for key in settings}
     except (OSError, ValueError, KeyError, TypeError):
         raise ValueError(f'{root} exists and is not a digits scenes folder: {advice}') from None
-    different = [
-        f'{key}={found[key]} (asked: {value})'
-        for key, value in settings.items()
-        if found[key] != value
-    ]
-    if different:
+    odd = [key for key, value in settings.items() if found[key] != value]
+    if odd:
+        different = [f'{key}={found[key]} (asked: {settings[key]})' for key in odd]
         raise ValueError(f'{root} was made with {", ".join(different)}: {advice}')
     for split in SPLITS:
         pictures = [root / split, root / 'semantic' / split]
@@ -157,19 +146,20 @@ def _stands_at(root: Path, settings: dict) -> bool:
     return True
 
 
-def _write(root: Path, settings: dict) -> None:
+def load_scans(val_fraction: float, seed: int) -> tuple[Any, list[np.ndarray]]:
+    """scikit-learn's digits, and the indices of the scans of the two splits, stratified."""
     from sklearn.datasets import load_digits  # here, because it takes a second to import
     from sklearn.model_selection import train_test_split
 
     data = load_digits()
+    options = dict(test_size=val_fraction, random_state=seed, stratify=data.target)
+    return data, train_test_split(np.arange(len(data.target)), **options)
+
+
+def _write(root: Path, settings: dict) -> None:
+    data, indices = load_scans(VAL_FRACTION, settings['seed'] % 2**32)
     scans = data.images.astype(np.float32) / 16  # (1797, 8, 8) in 0..1
-    indices = train_test_split(
-        np.arange(len(scans)),
-        test_size=VAL_FRACTION,
-        random_state=settings['seed'] % 2**32,
-        stratify=data.target,
-    )
-    annotations = root / 'annotations'
+    annotations, size = root / 'annotations', settings['image_size']
     annotations.mkdir(parents=True)
     instances = {}
     for number, (split, chosen) in enumerate(zip(SPLITS, indices, strict=True)):
@@ -179,14 +169,17 @@ def _write(root: Path, settings: dict) -> None:
         images, objects = [], []
         for i in track_iter_progress(range(settings[f'num_{split}'])):
             rng = np.random.default_rng((settings['seed'], number, i))
-            picture, digits = compose_scene(rng, settings['image_size'], scans, data.target, chosen)
-            height, width = picture.shape[:2]
-            image = dict(id=i + 1, file_name=f'{i:06d}.png', width=width, height=height, license=1)
-            _save_png(pictures / image['file_name'], picture)
-            _save_png(semantic / image['file_name'], _semantic_map(digits, (height, width)))
+            picture, digits = compose_scene(rng, size, scans, data.target, chosen)
+            image = dict(id=i + 1, file_name=f'{i:06d}.png', width=size, height=size, license=1)
+            labels = np.zeros((size, size), np.uint8)  # the visible masks never overlap
+            for digit in digits:
+                labels[digit.visible] = digit.label + 1
+            for folder, content in ((pictures, picture), (semantic, labels)):
+                encoded = cv2.imencode('.png', content)[1]
+                (folder / image['file_name']).write_bytes(encoded.tobytes())
             images.append(image)
             for digit in digits:
-                objects.append(_annotation(digit, len(objects) + 1, image['id']))
+                objects.append(_annotation(digit, len(objects) + 1, i + 1))
         instances[split] = len(objects)
         _save_json(annotations / f'instances_{split}.json', _coco(images, objects))
     _save_json(root / 'meta.json', {**settings, 'instances': instances})
@@ -195,17 +188,9 @@ def _write(root: Path, settings: dict) -> None:
 def _coco(images: list[dict], annotations: list[dict]) -> dict:
     return dict(
         info=dict(
-            description="Digits scenes, composed from scikit-learn's digits",
-            version=str(VERSION),
+            description="Digits scenes, composed from scikit-learn's digits", version=str(VERSION)
         ),
-        licenses=[
-            dict(
-                id=1,
-                name="CC BY 4.0 (scikit-learn's digits: UCI Optical Recognition of Handwritten "
-                'Digits, E. Alpaydin and C. Kaynak, 1998)',
-                url='https://doi.org/10.24432/C50P49',
-            )
-        ],
+        licenses=[dict(id=1, name=LICENSE, url='https://doi.org/10.24432/C50P49')],
         categories=[
             dict(id=i, name=name, supercategory='digit')
             for i, name in enumerate(DIGITS_SCENES_METAINFO['classes'], start=1)
@@ -231,25 +216,5 @@ def _annotation(digit: Digit, annotation_id: int, image_id: int) -> dict:
     )
 
 
-def _semantic_map(digits: list[Digit], shape: tuple[int, int]) -> np.ndarray:
-    """(H, W) uint8, 0 for background and digit + 1 elsewhere; visible masks never overlap."""
-    labels = np.zeros(shape, np.uint8)
-    for digit in digits:
-        labels[digit.visible] = digit.label + 1
-    return labels
-
-
-def _save_png(path: Path, picture: np.ndarray) -> None:
-    path.write_bytes(cv2.imencode('.png', picture)[1].tobytes())
-
-
 def _save_json(path: Path, content: dict) -> None:
     path.write_text(json.dumps(content, separators=(',', ':')) + '\n')
-
-
-def _read_json(path: Path) -> Any:
-    text = '\n'.join(read_lines(path, 'file'))
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise ValueError(f"'{path}' is not JSON: {error}") from error

@@ -1,8 +1,11 @@
 """What data sets with one folder per class share."""
 
-import os
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+from mmengine.utils import scandir
 
 from mmoverlock.utils.errors import shown
 
@@ -17,7 +20,7 @@ def check_split(split: str) -> str:
     return split
 
 
-def read_lines(path: Path, what: str) -> list[str]:
+def read_lines(path: Path, what: str = 'file') -> list[str]:
     """The lines of a text file that are neither empty nor comments.
 
     Raises:
@@ -35,6 +38,14 @@ def read_lines(path: Path, what: str) -> list[str]:
     return lines
 
 
+def read_json(path: Path) -> Any:
+    """The content of a JSON file; ValueError if there is none."""
+    try:
+        return json.loads('\n'.join(read_lines(path)))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"'{path}' is not JSON: {error}") from error
+
+
 def read_class_ids(path: Path, what: str = 'class list') -> list[str]:
     """The class ids of a file, the first word of each line, in lexical order.
 
@@ -45,26 +56,12 @@ def read_class_ids(path: Path, what: str = 'class list') -> list[str]:
 
 
 def ordered(class_ids: Sequence[str], what: str) -> list[str]:
-    """The class ids in lexical order, that of the labels; ValueError if one stands there twice."""
+    """The class ids in lexical order, that of the labels; ValueError if one is named twice."""
     ids = sorted(class_ids)
     twice = [one for one, next_one in zip(ids, ids[1:], strict=False) if one == next_one]
     if twice:
         raise ValueError(f'{what} names {shown(twice)} twice')
     return ids
-
-
-def subfolders(folder: Path) -> list[str]:
-    """The names of the folders in `folder`, sorted; ValueError if it does not exist."""
-    if not folder.is_dir():
-        raise ValueError(f"folder '{folder}' does not exist")
-    with os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if entry.is_dir())
-
-
-def image_files(folder: Path) -> list[str]:
-    """The names of the image files in `folder`, sorted."""
-    with os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if entry.name.lower().endswith(SUFFIXES))
 
 
 def labelled_images(folders: Mapping[str, Sequence[Path]]) -> list[dict]:
@@ -78,7 +75,8 @@ def labelled_images(folders: Mapping[str, Sequence[Path]]) -> list[dict]:
     """
     samples, empty = [], []
     for label, places in enumerate(folders.values()):
-        found = [str(place / name) for place in places for name in image_files(place)]
+        names = [(one, sorted(scandir(one, SUFFIXES, case_sensitive=False))) for one in places]
+        found = [str(place / name) for place, files in names for name in files]
         samples += [dict(img_path=path, gt_label=label) for path in found]
         if not found:
             empty.append(places[0])
@@ -87,4 +85,25 @@ def labelled_images(folders: Mapping[str, Sequence[Path]]) -> list[dict]:
             f'{len(empty)} of {len(folders)} class folders hold no image '
             f'({" ".join(SUFFIXES)}): {shown(empty)}'
         )
+    return samples
+
+
+def listed_images(
+    listed: Iterable[tuple[str, str]], folder: Path, ids: Sequence[str], path: Path
+) -> list[dict]:
+    """The samples among the file names and class ids that `path` lists; each class must have one.
+
+    Raises:
+        ValueError: a class has no image.
+    """
+    labels = {one: label for label, one in enumerate(ids)}
+    samples = [
+        dict(img_path=str(folder / name), gt_label=labels[one])
+        for name, one in listed
+        if one in labels
+    ]
+    found = {sample['gt_label'] for sample in samples}
+    absent = [one for one, label in labels.items() if label not in found]
+    if absent:
+        raise ValueError(f"'{path}' names no image of {shown(absent)}")
     return samples

@@ -3,23 +3,16 @@
 imagenet100_classes.txt is the usual list (Tian et al., "Contrastive Multiview Coding", 2020).
 """
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mmengine.registry import DATASETS
 from mmpretrain.datasets import BaseDataset
+from mmpretrain.datasets.custom import find_folders
 
 from mmoverlock.utils.errors import shown
 
-from .folders import (
-    check_split,
-    labelled_images,
-    ordered,
-    read_class_ids,
-    read_lines,
-    subfolders,
-)
+from . import folders
 
 STANDARD_LIST = Path(__file__).with_name('imagenet100_classes.txt')
 
@@ -57,7 +50,7 @@ class ImageNet100(BaseDataset):
         class_list: str | Sequence[str] | None = None,
         **kwargs,
     ) -> None:
-        self.split = check_split(split)
+        self.split = folders.check_split(split)
         self.class_list = class_list
         super().__init__(ann_file='', data_root=str(data_root), **kwargs)
 
@@ -71,16 +64,16 @@ class ImageNet100(BaseDataset):
             )
         names = _names_in(root / 'Labels.json')
         ids = self._class_ids(names)
-        folders = {one: [part / one for part in parts if (part / one).is_dir()] for one in ids}
-        present = {one for part in parts for one in subfolders(part)}
+        present = {one for part in parts for one in find_folders(str(part))[0]}
         listed = root / 'meta' / f'{self.split}.txt'
         if not present and listed.is_file():
-            samples = _listed_images(listed, parts[0], ids)
+            samples = folders.listed_images(_listed(listed, ids), parts[0], ids, listed)
         else:
-            where = shown(parts)
-            self._check_folders(ids, present, where, known=names)
-            samples = labelled_images(folders)
-        if not all(one in names for one in ids):
+            self._check_folders(ids, present, shown(parts), known=names)
+            samples = folders.labelled_images(
+                {one: [part / one for part in parts if (part / one).is_dir()] for one in ids}
+            )
+        if not names.keys() >= {*ids}:
             names = {**_imagenet_names(), **names}
         self._metainfo.setdefault('classes', tuple(names.get(one, one) for one in ids))
         self._metainfo['class_ids'] = tuple(ids)
@@ -88,12 +81,12 @@ class ImageNet100(BaseDataset):
 
     def _class_ids(self, names: dict[str, str]) -> list[str]:
         if self.class_list is None:
-            return sorted(names) or read_class_ids(STANDARD_LIST)
+            return sorted(names) or folders.read_class_ids(STANDARD_LIST)
         if isinstance(self.class_list, (str, Path)):
-            return read_class_ids(Path(self.class_list))
+            return folders.read_class_ids(Path(self.class_list))
         if not self.class_list:
             raise ValueError('class_list is empty')
-        return ordered(self.class_list, 'class_list')
+        return folders.ordered(self.class_list, 'class_list')
 
     def _check_folders(self, ids: list[str], present: set[str], where: str, known: dict) -> None:
         absent = [one for one in ids if one not in present]
@@ -112,17 +105,10 @@ def _names_in(path: Path) -> dict[str, str]:
     """Class id -> names, of a packaging's Labels.json; empty where there is none."""
     if not path.is_file():
         return {}
-    try:
-        names = json.loads(path.read_text(encoding='utf-8'))
-    except ValueError as error:
-        raise ValueError(f"'{path}' is not JSON: {error}") from error
-    if not names or not isinstance(names, dict) or not all(map(_is_text, names.values())):
+    names = folders.read_json(path)
+    if not isinstance(names, dict) or {*map(type, names.values())} != {str}:
         raise ValueError(f"'{path}' is not a JSON object of class ids and names")
     return names
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
 
 
 def _imagenet_names() -> dict[str, str]:
@@ -132,23 +118,14 @@ def _imagenet_names() -> dict[str, str]:
     return ImageNetInfo().label_descriptions(as_dict=True)
 
 
-def _listed_images(path: Path, folder: Path, ids: list[str]) -> list[dict]:
-    """The images of `ids` out of an annotation file of ImageNet-1K: lines of ``name label``."""
-    wanted = {one: label for label, one in enumerate(ids)}
+def _listed(path: Path, ids: list[str]) -> Iterator[tuple[str, str]]:
+    """File names and class ids of ImageNet-1K's annotation file: lines of ``name label``."""
     order = list(_imagenet_names())
     unknown = [one for one in ids if one not in order]
     if unknown:
         raise ValueError(f'{shown(unknown)} of the class list are no classes of ImageNet-1K')
-    samples = []
-    for line in read_lines(path, 'annotation file'):
+    for line in folders.read_lines(path, 'annotation file'):
         name, _, label = line.rpartition(' ')
         if not name or not label.isdecimal() or int(label) >= len(order):
             raise ValueError(f"'{path}': '{line}' is not 'name label' with a label of 0 to 999")
-        if order[int(label)] in wanted:
-            image = dict(img_path=str(folder / name), gt_label=wanted[order[int(label)]])
-            samples.append(image)
-    found = {sample['gt_label'] for sample in samples}
-    absent = [one for one, label in wanted.items() if label not in found]
-    if absent:
-        raise ValueError(f"'{path}' lists no image of {len(absent)} classes, such as '{absent[0]}'")
-    return samples
+        yield name, order[int(label)]

@@ -38,10 +38,7 @@ def check_files(cfg: Mapping[str, Any], key: str) -> None:
     if hasattr(kind, '_find_samples'):  # CustomDataset, ImageNet
         _check_annotations(cfg, key)
     elif hasattr(kind, '_check_integrity') and not cfg.get('download', True):  # CIFAR
-        try:
-            check_cifar(kind, cfg.get('data_root') or cfg.get('data_prefix') or '')
-        except ValueError as error:
-            raise ValueError(f'{key}: {error}') from error
+        _check_cifar(kind, cfg.get('data_root') or cfg.get('data_prefix') or '', key)
 
 
 def _check_annotations(cfg: Mapping[str, Any], key: str) -> None:
@@ -65,24 +62,21 @@ def _check_annotations(cfg: Mapping[str, Any], key: str) -> None:
             )
 
 
-def check_cifar(kind: Any, root: str | Path) -> None:
-    """Check the unpacked files of mmpretrain's CIFAR10 or CIFAR100.
-
-    Raises:
-        ValueError: one is missing, or its MD5 sum is not the published one.
-    """
+def _check_cifar(kind: Any, root: str, key: str) -> None:
+    """Check that the unpacked files of mmpretrain's CIFAR10 or CIFAR100 are the published ones."""
     from mmpretrain.datasets.utils import calculate_md5
 
     folder = Path(root).expanduser() / kind.base_folder
+    source = f'{kind.filename} ({kind.url})'
     for name, expected in [*kind.train_list, *kind.test_list]:
         path = folder / name
         if not path.is_file():
-            raise ValueError(f"'{path}' does not exist, unpack {kind.filename} ({kind.url}) there")
+            raise ValueError(f"{key}: '{path}' does not exist, unpack {source} there")
         found = calculate_md5(str(path))
         if expected and found != expected:
             raise ValueError(
-                f"'{path}' is damaged: its MD5 sum is {found}, not {expected}; "
-                f'unpack {kind.filename} ({kind.url}) again'
+                f"{key}: '{path}' is damaged: its MD5 sum is {found}, not {expected}; "
+                f'unpack {source} again'
             )
 
 

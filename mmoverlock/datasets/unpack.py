@@ -5,6 +5,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -13,7 +14,7 @@ from rich.progress import track
 _DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError)
 
 
-def unpack(archive: Path, root: Path, place: Callable[[str], str | None]) -> int:
+def unpack(archive: Path, root: Path, place: Callable[[str], str]) -> int:
     """Unpack the files of a tar (gzipped or not) or zip archive that are not there yet.
 
     A tar in a tar, as ImageNet's, is unpacked into a folder of its name. Each file appears under
@@ -22,7 +23,7 @@ def unpack(archive: Path, root: Path, place: Callable[[str], str | None]) -> int
     Args:
         archive: The archive; it stays.
         root: Folder to unpack into.
-        place: Name in the archive to path below `root`, or None to leave the file out.
+        place: Name in the archive to path below `root`.
 
     Returns:
         The number of files written.
@@ -32,10 +33,7 @@ def unpack(archive: Path, root: Path, place: Callable[[str], str | None]) -> int
     """
     written = 0
     for name, content in track(_files(archive), f'unpack {archive.name}', total=None):
-        target = place(name)
-        if target is None:
-            continue
-        parts = PurePosixPath(target)
+        parts = PurePosixPath(place(name))
         if parts.is_absolute() or '..' in parts.parts:
             raise ValueError(f"archive '{archive}' names '{name}', outside of the folder")
         path = root / parts
@@ -43,7 +41,9 @@ def unpack(archive: Path, root: Path, place: Callable[[str], str | None]) -> int
             continue
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_name(f'.{path.name}.unfinished')
-        unfinished.write_bytes(_read(archive, content))
+        with _reading(archive):
+            data = content.read()
+        unfinished.write_bytes(data)
         os.replace(unfinished, path)
         written += 1
     return written
@@ -51,7 +51,7 @@ def unpack(archive: Path, root: Path, place: Callable[[str], str | None]) -> int
 
 def _files(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
     """The files in an archive, one after the other, with their names."""
-    try:
+    with _reading(archive):
         if archive.suffix == '.zip':
             with zipfile.ZipFile(archive) as whole:
                 for info in whole.infolist():
@@ -61,8 +61,6 @@ def _files(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
         else:
             with tarfile.open(archive) as whole:
                 yield from _tar_files(whole)
-    except _DAMAGED as error:
-        raise _damaged(archive, error) from error
 
 
 def _tar_files(whole: tarfile.TarFile) -> Iterator[tuple[str, IO[bytes]]]:
@@ -79,12 +77,10 @@ def _tar_files(whole: tarfile.TarFile) -> Iterator[tuple[str, IO[bytes]]]:
             yield name, content
 
 
-def _read(archive: Path, content: IO[bytes]) -> bytes:
+@contextmanager
+def _reading(archive: Path) -> Iterator[None]:
+    """Raise ValueError for what happens if the archive is damaged."""
     try:
-        return content.read()
+        yield
     except _DAMAGED as error:
-        raise _damaged(archive, error) from error
-
-
-def _damaged(archive: Path, error: Exception) -> ValueError:
-    return ValueError(f"archive '{archive}' is damaged, download it again ({error})")
+        raise ValueError(f"archive '{archive}' is damaged, download it again ({error})") from error

@@ -52,7 +52,8 @@ def verify(splits: Mapping[str, tuple[Mapping[str, Any], Expected]], decode: boo
         check_labels(dataset, split, len(classes))
         samples = dataset.data_list
         counts = Counter(sample['gt_label'] for sample in samples)
-        ids = dataset.metainfo.get('class_ids', _folders(dataset) or classes)
+        folders = getattr(dataset, 'folder_to_idx', {})
+        ids = dataset.metainfo.get('class_ids', sorted(folders, key=folders.get) or classes)
         problems += compare(split, {one: counts[i] for i, one in enumerate(ids)}, expected)
         paths = [sample['img_path'] for sample in samples if 'img_path' in sample]
         if decode and paths:
@@ -114,8 +115,3 @@ def unreadable(path: str) -> str | None:
         cut = 'truncated' in str(error)
         return 'it is cut short' if cut else why_unreadable(path, error)
     return None
-
-
-def _folders(dataset: Any) -> list[str]:
-    folders: Mapping[str, int] = getattr(dataset, 'folder_to_idx', {})
-    return sorted(folders, key=folders.get)

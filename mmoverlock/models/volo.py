@@ -12,7 +12,8 @@ ImageNet sizes d1 to d5 with their weights, use timm's own VOLO by mmpretrain's 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +22,7 @@ from mmengine.registry import MODELS
 from timm.models.volo import ClassBlock, Downsample, Outlooker, Transformer
 from torch import Tensor, nn
 
+from .overlock.arch import find_arch
 from .overlock.layers import init_weights, resize
 
 POOLINGS = ('mean', 'cls', 'cli')
@@ -80,26 +82,6 @@ VOLO_ARCHS = {
 }
 
 
-def get_volo_arch(arch: str | dict | VOLOArch) -> VOLOArch:
-    """Look up an architecture by name, or make one from a dict of :class:`VOLOArch`'s columns.
-
-    Raises:
-        ValueError: for an unknown name, column or value.
-    """
-    if isinstance(arch, VOLOArch):
-        return arch
-    if isinstance(arch, dict):
-        known = [column.name for column in fields(VOLOArch)]
-        if not set(known[:4]) <= set(arch) <= set(known):
-            raise ValueError(
-                f'arch columns {sorted(arch)}: {known[:4]} are needed, {known[4:]} optional'
-            )
-        return VOLOArch(**arch)
-    if not isinstance(arch, str) or arch not in VOLO_ARCHS:
-        raise ValueError(f'unknown arch {arch!r}: allowed are {sorted(VOLO_ARCHS)}, or a dict')
-    return VOLO_ARCHS[arch]
-
-
 class MapDownsample(Downsample):
     """Strided 2×2 convolution; an odd map is padded by zeros on the right and at the bottom."""
 
@@ -143,12 +125,10 @@ class Pooling(nn.Module):
             self.token_norm = nn.LayerNorm(dim)
         if kind != 'mean':
             self.cls_token = nn.Parameter(nn.init.trunc_normal_(torch.empty(1, 1, dim), std=0.02))
-            self.class_blocks = nn.Sequential(
-                *(
-                    ClassBlock(dim, heads, mlp_ratio=arch.mlp_ratio)
-                    for _ in range(arch.class_blocks)
-                )
+            blocks = (
+                ClassBlock(dim, heads, mlp_ratio=arch.mlp_ratio) for _ in range(arch.class_blocks)
             )
+            self.class_blocks = nn.Sequential(*blocks)
         if kind == 'cli':
             self.alpha = nn.Parameter(torch.full((1,), 0.5))
         self.norm = nn.LayerNorm(dim)
@@ -207,7 +187,7 @@ class VOLO(BaseModule):
         init_cfg: dict | list[dict] | None = None,
     ):
         super().__init__(init_cfg)
-        arch = get_volo_arch(arch)
+        arch = find_arch(arch, VOLOArch, VOLO_ARCHS)
         levels = range(len(arch.dims))
         height, width = (img_size, img_size) if isinstance(img_size, int) else img_size
         if pooling not in POOLINGS:
@@ -253,16 +233,11 @@ class VOLO(BaseModule):
     def _level(self, i: int, rates: Iterator[float]) -> nn.Sequential:
         arch = self.arch
         common = dict(dim=arch.dims[i], num_heads=arch.heads[i], mlp_ratio=arch.mlp_ratio)
-        outlook = dict(
-            kernel_size=arch.kernel_size, padding=arch.kernel_size // 2, stride=arch.stride
-        )
-        blocks = [
-            Outlooker(**common, **outlook, drop_path=next(rates)) for _ in range(arch.outlookers[i])
-        ]
-        blocks += [
-            Transformer(**common, drop_path=next(rates)) for _ in range(arch.transformers[i])
-        ]
-        return nn.Sequential(*blocks)
+        k = arch.kernel_size
+        window = dict(kernel_size=k, padding=k // 2, stride=arch.stride)
+        kinds = [partial(Outlooker, **common, **window)] * arch.outlookers[i]
+        kinds += [partial(Transformer, **common)] * arch.transformers[i]
+        return nn.Sequential(*(kind(drop_path=next(rates)) for kind in kinds))
 
     def embed(self, image: Tensor) -> Tensor:
         """(B, in_channels, H, W) → patches with their positions (B, ⌈H/p⌉, ⌈W/p⌉, C)."""

@@ -5,7 +5,11 @@ An architecture is a row of numbers. Users add their own by passing a dict with 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
+from typing import TypeVar
+
+T = TypeVar('T')
 
 # Branches (size, dilation) beside the k×k convolution (UniRepLKNet, arXiv 2311.15599, table 9).
 DILATED_BRANCHES = {
@@ -97,25 +101,29 @@ ARCHS = {
 }
 
 
-def get_arch(arch: str | dict | Arch) -> Arch:
-    """Look up an architecture by name, or make one from a dict of :class:`Arch`'s columns.
+def find_arch(arch: object, kind: type[T], archs: Mapping[str, T]) -> T:
+    """Look up an architecture by name, or make one from a dict of the columns of `kind`.
 
     Raises:
         ValueError: for an unknown name, column or value.
     """
-    if isinstance(arch, Arch):
+    if isinstance(arch, kind):
         return arch
-    if isinstance(arch, str):
-        if arch not in ARCHS:
-            raise ValueError(f"unknown arch '{arch}': allowed are {sorted(ARCHS)}, or a dict")
-        return ARCHS[arch]
-    if not isinstance(arch, dict):
+    if isinstance(arch, dict):
+        needed = [column.name for column in fields(kind) if column.default is MISSING]
+        optional = [column.name for column in fields(kind) if column.name not in needed]
+        if not {*needed} <= {*arch} <= {*needed, *optional}:
+            raise ValueError(
+                f'arch columns {sorted(arch)}: {needed} are needed, {optional} optional'
+            )
+        return kind(**arch)
+    if not isinstance(arch, str) or arch not in archs:
+        raise ValueError(f'unknown arch {arch!r}: allowed are {sorted(archs)}, or a dict')
+    return archs[arch]
+
+
+def get_arch(arch: str | dict | Arch) -> Arch:
+    """:func:`find_arch` among OverLoCK's."""
+    if not isinstance(arch, (str, dict, Arch)):
         raise ValueError(f'arch={arch!r}: a name ({sorted(ARCHS)}) or a dict of sizes is needed')
-    known = {column.name for column in fields(Arch)}
-    needed = {'depth', 'sub_depth', 'embed_dim', 'kernel_size'}
-    if not needed <= set(arch) <= known:
-        raise ValueError(
-            f'arch columns {sorted(arch)}: {sorted(needed)} are needed, '
-            f'{sorted(known - needed)} optional'
-        )
-    return Arch(**arch)
+    return find_arch(arch, Arch, ARCHS)

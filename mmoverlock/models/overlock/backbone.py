@@ -28,8 +28,6 @@ from .checkpoint import classifier_names, load_official, translate
 from .layers import GELU, Conv1x1, LayerNorm2d, LayerScale, conv3x3_bn, init_weights, resize
 from .reparam import DilatedReparam
 
-LS_INIT = (None, None, 1.0, 1.0)  # LayerScale start of stages 1..4
-
 
 @contextmanager
 def frozen_statistics(module: nn.Module) -> Iterator[None]:
@@ -62,32 +60,14 @@ def run(block: nn.Module, *inputs: Tensor, recompute: bool) -> Tensor:
 
 def rep_blocks(arch: Arch, stage: int, rates: Iterator[float], deploy: bool) -> nn.ModuleList:
     """The RepConvBlocks of stage 0..3; takes their drop-path rates from `rates`."""
-    return nn.ModuleList(
-        RepConvBlock(
-            arch.embed_dim[stage],
-            arch.kernel_size[stage],
-            arch.mlp_ratio[stage],
-            LS_INIT[stage],
-            next(rates),
-            deploy,
-        )
-        for _ in range(arch.depth[stage])
-    )
+    number = arch.depth[stage]
+    return nn.ModuleList(RepConvBlock(arch, stage, next(rates), deploy) for _ in range(number))
 
 
 def dynamic_blocks(arch: Arch, stage: int, rates: Iterator[float], deploy: bool) -> nn.ModuleList:
     """The DynamicBlocks of stage 2 or 3; takes their drop-path rates from `rates`."""
     return nn.ModuleList(
-        DynamicBlock(
-            arch.embed_dim[stage],
-            arch.ctx_dim,
-            arch.kernel_size[stage],
-            arch.sub_num_heads[stage - 2],
-            arch.sub_mlp_ratio[stage - 2],
-            next(rates),
-            deploy,
-            first=stage == 2 and index == 0,
-        )
+        DynamicBlock(arch, stage, next(rates), deploy, first=stage == 2 and index == 0)
         for index in range(arch.sub_depth[stage - 2])
     )
 
@@ -293,14 +273,12 @@ class OverLoCK(BaseModule):
         if min(image.shape[2:]) < 32:
             raise ValueError(f'input of {tuple(image.shape[2:])} pixels: at least 32×32 are needed')
         image = best_layout(image)
-        if self.out_indices is None:
-            _, _, x = self.base_net(image)
-            overview = self.overview_net(x)
-            _, focus = self.focus_net(x, overview)
-            return focus, overview
-        c2, c3, x = self.base_net(image, c3_norm=self.extra_norm['1'])
+        dense = self.out_indices is not None
+        c2, c3, x = self.base_net(image, c3_norm=self.extra_norm['1'] if dense else None)
         overview = self.overview_net(x)
         c4, focus = self.focus_net(x, overview)
+        if not dense:
+            return focus, overview
         maps = {0: c2, 1: c3, 2: c4, 3: focus}
         # c3 comes normed out of Base-Net.
         outs = {

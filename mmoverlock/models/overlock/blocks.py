@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from mmcv.cnn.bricks import DropPath
 from torch import Tensor, nn
 
 from mmoverlock.ops import conv_mlp
 
-from .contmix import ContMixBase, at_least_kernel
+from .arch import Arch
+from .contmix import ContMixBase
 from .layers import (
     GELU,
     GRN,
@@ -19,10 +19,13 @@ from .layers import (
     LayerScale,
     ResDWConv,
     conv1x1_bn,
+    layer_scale,
     mlp_layers,
-    resize,
 )
 from .reparam import DilatedReparam
+
+LS_INIT = (None, None, 1.0, 1.0)  # LayerScale start of stages 1..4
+SMALL_KERNEL = 5  # ContMix's
 
 
 class RepConvBranch(nn.Sequential):
@@ -45,30 +48,15 @@ class RepConvBranch(nn.Sequential):
 
 
 class RepConvBlock(nn.Module):
-    """Static large-kernel block, (B, dim, H, W) in and out (OverLoCK, figure 4b).
+    """Static large-kernel block of stage 0..3, (B, dim, H, W) in and out (OverLoCK, figure 4b)."""
 
-    Args:
-        dim: Channels.
-        kernel_size: Large kernel.
-        mlp_ratio: Hidden over input channels.
-        ls_init_value: Start of the LayerScale on the residual stream; None leaves it out.
-        drop_path: Probability of dropping the branch.
-        deploy: Build the merged form.
-    """
-
-    def __init__(
-        self,
-        dim: int,
-        kernel_size: int,
-        mlp_ratio: float,
-        ls_init_value: float | None,
-        drop_path: float,
-        deploy: bool,
-    ):
+    def __init__(self, arch: Arch, stage: int, drop_path: float, deploy: bool):
         super().__init__()
+        dim = arch.embed_dim[stage]
+        hidden = int(dim * arch.mlp_ratio[stage])
         self.dwconv = ResDWConv(dim)
-        self.proj = RepConvBranch(dim, int(dim * mlp_ratio), kernel_size, drop_path, deploy)
-        self.ls = nn.Identity() if ls_init_value is None else LayerScale(dim, ls_init_value)
+        self.proj = RepConvBranch(dim, hidden, arch.kernel_size[stage], drop_path, deploy)
+        self.ls = layer_scale(dim, LS_INIT[stage])  # on the residual stream
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.dwconv(x)
@@ -79,42 +67,29 @@ class DynamicBlock(ContMixBase):
     """Block of Focus-Net: features and context prior flow together through ContMix (figure 4c).
 
     Args:
-        dim: Channels of the features, a multiple of 4·num_heads.
-        ctx_dim: Channels of the context prior.
-        kernel_size: Large kernel.
-        num_heads: Heads.
-        mlp_ratio: Hidden channels of the MLP over `dim`.
+        arch: Gives `dim` and `ctx_dim`, the channels of the features and of the context prior.
+        stage: 2 or 3.
         drop_path: Probability of dropping a branch.
         deploy: Build the merged form.
         first: The first block of Focus-Net takes the context as it is; the others add the original
             context to it, each with a learned scale.
     """
 
-    def __init__(
-        self,
-        dim: int,
-        ctx_dim: int,
-        kernel_size: int,
-        num_heads: int,
-        mlp_ratio: float,
-        drop_path: float,
-        deploy: bool,
-        first: bool,
-    ):
-        full_dim = dim + ctx_dim
+    def __init__(self, arch: Arch, stage: int, drop_path: float, deploy: bool, first: bool):
+        dim, ctx_dim, sub = arch.embed_dim[stage], arch.ctx_dim, stage - 2
         super().__init__(
-            dim=dim,
-            key_dim=ctx_dim,
-            full_dim=full_dim,
-            kernel_size=kernel_size,
-            small_kernel=5,
-            num_heads=num_heads,
-            mlp_dim=int(dim * mlp_ratio),
-            ls_init_value=1.0,
+            dim,
+            arch.kernel_size[stage],
+            SMALL_KERNEL,
+            arch.sub_num_heads[sub],
+            arch.sub_mlp_ratio[sub],
+            drop_path,
+            deploy,
+            ls_init_value=LS_INIT[stage],
             res_scale=True,
-            drop_path=drop_path,
-            deploy=deploy,
+            ctx_dim=ctx_dim,
         )
+        full_dim = dim + ctx_dim
         self.dim, self.ctx_dim, self.first = dim, ctx_dim, first
         if not first:
             self.x_scale = LayerScale(ctx_dim)
@@ -145,11 +120,7 @@ class DynamicBlock(ContMixBase):
         full = self.norm1(identity)
         value = self.fusion(full)
         gate, lepe = self.gate(value), self.lepe(value)
-        run_size = at_least_kernel(*size, self.kernel_size)
-        if run_size != size:
-            value, full = resize(value, run_size), resize(full, run_size)
+        value, full = self.enlarge(value, full)
         query, key = full.split((self.dim, self.ctx_dim), dim=1)
-        y = self.mix(query, key, value)
-        if run_size != size:
-            y = F.adaptive_avg_pool2d(y, size)
-        return self.residual(identity, self.modulate(self.dyconv_proj(y), gate, lepe))
+        y = self.mix(query, key, value, size)
+        return self.residual(identity, self.dyconv_proj(y), gate, lepe)

@@ -133,7 +133,7 @@ def match_state_dict(model: nn.Module, state_dict: Mapping) -> tuple[dict[str, T
         translate(backbone, state, prefix)
 
     own = model.state_dict()
-    fits = {name: value for name, value in state.items() if _same_shape(own.get(name), value)}
+    fits = {n: value for n, value in state.items() if n in own and own[n].shape == value.shape}
     misfits = [name for name in state if name in own and name not in fits]
     report = LoadReport(
         loaded=list(fits),
@@ -141,35 +141,25 @@ def match_state_dict(model: nn.Module, state_dict: Mapping) -> tuple[dict[str, T
         unexpected=[name for name in state if name not in fits],
         mismatched=[f'{n} {_shape(state[n])} for {_shape(own[n])}' for n in misfits],
     )
-    _refuse_misfits(model, backbone, prefix, state, own, misfits, report)
-    return fits, report
-
-
-def _refuse_misfits(model, backbone, prefix, state, own, misfits, report) -> None:
     what = type(backbone or model).__name__
-    classifier = bool(prefix) and isinstance(getattr(model, 'head', None), nn.Module)
-    misfit = next(
-        (
-            name
-            for name in misfits
-            if name.startswith(prefix)
-            or (classifier and not _other_classes(name, state[name], own[name]))
-        ),
-        None,
-    )
     if backbone is not None:
         if any(name.endswith('lk_origin.bias') and name not in own for name in state):
             raise ValueError(f'checkpoint holds merged branches: build {what} with deploy=True')
-        if misfit:
-            raise ValueError(
-                f'checkpoint is of another arch: {misfit} is {_shape(state[misfit])} in the file, '
-                f'{_shape(own[misfit])} in the {what}'
-            )
-    if not any(name.startswith(prefix) for name in report.loaded):
+        classifier = bool(prefix) and isinstance(getattr(model, 'head', None), nn.Module)
+        for name in misfits:
+            found, wanted = _shape(state[name]), _shape(own[name])
+            other_classes = name.startswith('head.') and found[1:] == wanted[1:]
+            if name.startswith(prefix) or (classifier and not other_classes):
+                raise ValueError(
+                    f'checkpoint is of another arch: {name} is {found} in the file, '
+                    f'{wanted} in the {what}'
+                )
+    if not any(name.startswith(prefix) for name in fits):
         raise ValueError(
             f'checkpoint fits nothing: none of its {len(state)} tensors (first: '
             f"'{next(iter(state), '')}') belongs to the {what}"
         )
+    return fits, report
 
 
 def load_official(model: nn.Module, path_or_state_dict: str | Path | Mapping) -> LoadReport:
@@ -201,12 +191,3 @@ def _unwrap(model: nn.Module) -> nn.Module:
 
 def _shape(tensor: Tensor) -> tuple[int, ...]:
     return tuple(tensor.shape)
-
-
-def _other_classes(name: str, value: Tensor, own: Tensor) -> bool:
-    """Whether a classifier's two tensors differ by the number of classes alone."""
-    return name.startswith('head.') and value.shape[1:] == own.shape[1:]
-
-
-def _same_shape(own: Tensor | None, value: Tensor) -> bool:
-    return own is not None and own.shape == value.shape

@@ -7,6 +7,8 @@ value map. `ContMixBase` is what the network's DynamicBlock and the stand-alone 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from mmcv.cnn.bricks import DropPath
@@ -19,10 +21,10 @@ from .layers import (
     Conv1x1,
     ConvMLP,
     LayerNorm2d,
-    LayerScale,
     ResDWConv,
     conv1x1_bn,
     init_weights,
+    layer_scale,
     resize,
 )
 from .reparam import DilatedReparam
@@ -48,35 +50,25 @@ def at_least_kernel(height: int, width: int, kernel_size: int) -> tuple[int, int
 class ContMixBase(nn.Module):
     """Dynamic kernels, gate, local position encoding and MLP around a (B, D, H, W) map.
 
-    Args:
-        dim: Channels of the query and value maps, a multiple of 4·num_heads.
-        key_dim: Channels of the key map.
-        full_dim: Channels D of the residual stream.
-        kernel_size: Large kernel k, a key of ``arch.DILATED_BRANCHES``.
-        small_kernel: Small kernel, odd.
-        num_heads: Heads; there are G = 2·num_heads groups of kernels.
-        mlp_dim: Hidden channels of the MLP.
-        ls_init_value: Start of the LayerScales; None leaves them out.
-        res_scale: Where LayerScale stands: on the residual stream (True) or on the branches.
-        drop_path: Probability of dropping a branch.
-        deploy: Build the merged form.
+    Args are those of :class:`ContMixBlock`, and `ctx_dim`, the channels of the context. With it the
+    residual stream has D = dim + ctx_dim channels, and the context is the key; without, D = dim.
     """
 
     def __init__(
         self,
         dim: int,
-        key_dim: int,
-        full_dim: int,
         kernel_size: int,
         small_kernel: int,
         num_heads: int,
-        mlp_dim: int,
-        ls_init_value: float | None,
-        res_scale: bool,
+        mlp_ratio: float,
         drop_path: float,
         deploy: bool,
+        ls_init_value: float | None,
+        res_scale: bool,
+        ctx_dim: int = 0,
     ):
         super().__init__()
+        full_dim, key_dim = dim + ctx_dim, ctx_dim or dim
         groups = 2 * num_heads
         if dim % (2 * groups):
             raise ValueError(f'num_heads={num_heads}: 4·num_heads must divide dim={dim}')
@@ -103,26 +95,31 @@ class ContMixBase(nn.Module):
         self.proj = nn.Sequential(nn.BatchNorm2d(dim), Conv1x1(dim, full_dim))
         self.dwconv2 = ResDWConv(full_dim)
         self.norm2 = LayerNorm2d(full_dim)
-        self.mlp = ConvMLP(full_dim, mlp_dim)
-        with_ls = ls_init_value is not None
-        self.ls1 = LayerScale(full_dim, ls_init_value) if with_ls else nn.Identity()
-        self.ls2 = LayerScale(full_dim, ls_init_value) if with_ls else nn.Identity()
+        self.mlp = ConvMLP(full_dim, int(dim * mlp_ratio))
+        self.ls1, self.ls2 = (layer_scale(full_dim, ls_init_value) for _ in range(2))
         self.drop_path = DropPath(drop_path)
 
-    def mix(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    def enlarge(self, *maps: Tensor) -> Sequence[Tensor]:
+        """The maps, all of one size, resized if they are smaller than the large kernel."""
+        size = maps[0].shape[2:]
+        run_size = at_least_kernel(*size, self.kernel_size)
+        return maps if run_size == size else [resize(x, run_size) for x in maps]
+
+    def mix(self, query: Tensor, key: Tensor, value: Tensor, size: torch.Size) -> Tensor:
         """Aggregate `value` with kernels computed from `query` and `key`.
 
         Args:
             query: (B, dim, H, W), H and W at least the kernel size.
-            key: (B, key_dim, H, W).
+            key: (B, ctx_dim or dim, H, W).
             value: (B, dim, H, W).
+            size: Height and width of the output.
 
         Returns:
-            (B, dim, H, W): the first half by the small kernels, the second by the large ones.
+            (B, dim, *size): the first half by the small kernels, the second by the large ones.
         """
         groups = self.num_groups
         key = self.scale * self.weight_key(key)  # which is smaller than the query
-        return contmix(
+        y = contmix(
             self.weight_query(query).unflatten(1, (groups, -1)),
             key.flatten(2).unflatten(1, (groups, -1)),
             value.unflatten(1, (2, groups, -1)),
@@ -133,13 +130,15 @@ class ContMixBase(nn.Module):
             self.small_kernel,
             self.kernel_size,
         )
+        return y if y.shape[2:] == size else F.adaptive_avg_pool2d(y, size)
 
-    def modulate(self, y: Tensor, gate: Tensor, lepe: Tensor) -> Tensor:
-        """Local position encoding, channel attention and gate: (B, dim, H, W) → (B, D, H, W)."""
-        return self.proj(gate * self.se_layer(y + lepe))
+    def residual(self, identity: Tensor, y: Tensor, gate: Tensor, lepe: Tensor) -> Tensor:
+        """The two residual steps around `identity`, (B, D, H, W): the mixed branch, then the MLP.
 
-    def residual(self, identity: Tensor, y: Tensor) -> Tensor:
-        """The two residual steps: the mixed branch `y`, then the MLP; all (B, D, H, W)."""
+        The branch is `y`, with the local position encoding, channel attention and the gate; all
+        three maps are (B, dim, H, W).
+        """
+        y = self.proj(gate * self.se_layer(y + lepe))
         if self.res_scale:
             x = self.dwconv2(self.ls1(identity) + self.drop_path(y))
             return self.ls2(x) + self.drop_path(self.mlp(self.norm2(x)))
@@ -177,18 +176,9 @@ class ContMixBlock(ContMixBase):
         drop_path: float = 0.0,
         deploy: bool = False,
     ):
+        scales = dict(ls_init_value=ls_init_value, res_scale=res_scale)
         super().__init__(
-            dim=dim,
-            key_dim=dim,
-            full_dim=dim,
-            kernel_size=kernel_size,
-            small_kernel=small_kernel,
-            num_heads=num_heads,
-            mlp_dim=int(dim * mlp_ratio),
-            ls_init_value=ls_init_value,
-            res_scale=res_scale,
-            drop_path=drop_path,
-            deploy=deploy,
+            dim, kernel_size, small_kernel, num_heads, mlp_ratio, drop_path, deploy, **scales
         )
         self.weight_value = nn.Sequential(*conv1x1_bn(dim, dim))
         self.fusion_proj = nn.Sequential(*conv1x1_bn(dim, dim))
@@ -201,13 +191,9 @@ class ContMixBlock(ContMixBase):
         identity = self.dwconv1(x)
         x = self.norm1(identity)
         gate, lepe = self.gate(x), self.lepe(x)
-        run_size = at_least_kernel(*size, self.kernel_size)
-        if run_size != size:
-            x = resize(x, run_size)
-        y = self.mix(x, x, self.weight_value(x))
-        if run_size != size:
-            y = F.adaptive_avg_pool2d(y, size)
-        return self.residual(identity, self.modulate(self.fusion_proj(y), gate, lepe))
+        (x,) = self.enlarge(x)
+        y = self.mix(x, x, self.weight_value(x), size)
+        return self.residual(identity, self.fusion_proj(y), gate, lepe)
 
     def reparameterize(self) -> None:
         """Merge the large-kernel branches in place, exactly (evaluation mode)."""

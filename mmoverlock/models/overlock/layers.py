@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torchvision.models import convnext
 
 from mmoverlock.ops import GRN, Conv1x1, conv_mlp
 from mmoverlock.ops.conv_mlp import GELU, ResDWConv
 from mmoverlock.ops.dispatch import may_overwrite
 
-
-class LayerNorm2d(nn.LayerNorm):
-    """LayerNorm over the channels of every pixel of a (B, C, H, W) map, eps 1e-6."""
-
-    def __init__(self, dim: int):
-        super().__init__(dim, eps=1e-6)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+# Over the channels of every pixel of a (B, C, H, W) map.
+LayerNorm2d = partial(convnext.LayerNorm2d, eps=1e-6)
 
 
 class LayerScale(nn.Module):
@@ -32,6 +28,11 @@ class LayerScale(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         weight, bias = self.weight.to(x.dtype), self.bias.to(x.dtype)
         return torch.addcmul(bias.view(-1, 1, 1), x, weight.view(-1, 1, 1))
+
+
+def layer_scale(dim: int, init_value: float | None) -> nn.Module:
+    """LayerScale that starts at `init_value`; None leaves it out."""
+    return nn.Identity() if init_value is None else LayerScale(dim, init_value)
 
 
 class SE(nn.Module):
