@@ -6,7 +6,6 @@ import copy
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +25,8 @@ from mmoverlock.utils.models import build_model, library_of
 
 from .images import encode, find_images, read_image, write_new
 from .names import class_names, colours, test_dataset
+from .tasks import TASKS
 
-TASKS = {
-    'mmpretrain': '.classification',
-    'mmdet': '.detection',
-    'mmseg': '.segmentation',
-}
 JSON_FILE = 'predictions.json'
 
 
@@ -80,8 +75,7 @@ class Inferencer:
             self.classes = class_names(cfg, loaded, model)
             palette = colours(cfg, loaded, len(self.classes))
             model.dataset_meta = dict(classes=self.classes, palette=palette)
-            task = import_module(TASKS[library_of(model)], __package__)
-            self._task = task.Task(cfg, model, topk, score_thr)
+            self._task = TASKS[library_of(model)](cfg, model, topk, score_thr)
 
     def predict(self, image: str | os.PathLike | np.ndarray) -> dict[str, Any]:
         """What the model says about one picture.
@@ -99,7 +93,7 @@ class Inferencer:
             ValueError: if it cannot be read, or is too small for the model.
         """
         picture = image if isinstance(image, np.ndarray) else read_image(Path(image))
-        return self._task.result(self._task.predict(picture))
+        return self._task.predict(picture)
 
     def run(
         self,
@@ -136,15 +130,14 @@ class Inferencer:
     def _one(self, path: Path, out_dir: Path | None) -> dict[str, Any]:
         try:
             picture = read_image(path)
-            sample = self._task.predict(picture)
+            result = dict(image=str(path), **self._task.predict(picture))
         except ValueError as error:
             reason = one_line(error)
             where = '' if str(path) in reason else f"image '{path}': "
             return dict(image=str(path), error=where + reason)
-        result = dict(image=str(path), **self._task.result(sample))
         if out_dir is not None:
             suffix = '.jpg' if path.suffix.lower() in ('.jpg', '.jpeg') else '.png'
-            drawn = self._task.draw(picture[..., ::-1], sample)[..., ::-1]  # drawn in RGB
+            drawn = self._task.draw(picture[..., ::-1], result)[..., ::-1]  # drawn in RGB
             written = write_new(out_dir, path.stem + suffix, encode(drawn, suffix))
             result['picture'] = str(written)
         if out_dir is not None and 'labels' in result:
