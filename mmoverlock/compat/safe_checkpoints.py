@@ -26,10 +26,7 @@ def load_from_local(filename: str, map_location: Any = None) -> dict[str, Any]:
 
 
 def load_from_http(
-    filename: str,
-    map_location: Any = None,
-    model_dir: str | None = None,
-    progress: bool = True,
+    filename: str, map_location: Any = None, model_dir: str | None = None, progress: bool = True
 ) -> dict[str, Any]:
     """MMEngine's loader of URLs, safe: the first rank downloads, once, into torch's hub folder.
 

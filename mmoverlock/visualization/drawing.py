@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 from matplotlib import colormaps, font_manager
 from PIL import Image, ImageDraw, ImageFont
-from pycocotools import mask as coco_mask
 
 Colour = tuple[int, int, int]
 
@@ -95,6 +94,8 @@ def draw_objects(
     found = [(one, [factor * x for x in one['box']], colours[one['label']]) for one in objects]
     for one, _, colour in reversed(found):
         if 'mask' in one:
+            from pycocotools import mask as coco_mask  # comes with mmdet
+
             mask = coco_mask.decode(one['mask']).repeat(factor, 0).repeat(factor, 1)
             paint(canvas, mask.astype(bool), colour)
             contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
