@@ -1,7 +1,5 @@
 """Pictures in and out: which files are meant, what is in them, and names that are still free."""
 
-from __future__ import annotations
-
 import contextlib
 import glob
 import itertools

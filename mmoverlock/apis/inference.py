@@ -1,7 +1,5 @@
 """From a config, a checkpoint and pictures to results, drawn pictures and a JSON file."""
 
-from __future__ import annotations
-
 import copy
 import json
 import os

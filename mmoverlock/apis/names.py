@@ -1,7 +1,5 @@
 """Names and colours of a model's classes."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any

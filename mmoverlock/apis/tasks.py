@@ -1,7 +1,5 @@
 """What the models of each library say about a picture, and how it is drawn."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

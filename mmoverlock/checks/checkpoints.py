@@ -1,7 +1,5 @@
 """Checks of the checkpoints that a run will load."""
 
-from __future__ import annotations
-
 from mmengine.config import Config
 from torch import nn
 

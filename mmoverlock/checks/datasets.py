@@ -5,8 +5,6 @@ categories are not the config's classes (they then train on nothing). These chec
 key, the value and the remedy.
 """
 
-from __future__ import annotations
-
 import inspect
 import json
 import mmap

@@ -1,7 +1,5 @@
 """Checks of a config's model."""
 
-from __future__ import annotations
-
 from mmengine.config import Config
 from torch import nn
 

@@ -1,7 +1,5 @@
 """Time a config's model on random images: ``mmoverlock benchmark CONFIG [--train]``."""
 
-from __future__ import annotations
-
 import argparse
 import dataclasses
 import json

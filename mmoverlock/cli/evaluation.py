@@ -1,7 +1,5 @@
 """``mmoverlock test``: which metrics, where predictions and pictures go, and the result."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path

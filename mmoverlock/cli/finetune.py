@@ -1,7 +1,5 @@
 """``mmoverlock train --data-root``: a classification config for the user's own classes."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from mmengine.config import Config

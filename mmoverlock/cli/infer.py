@@ -1,7 +1,5 @@
 """Show what a model finds in pictures: ``mmoverlock infer CONFIG CHECKPOINT IMAGE...``."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path

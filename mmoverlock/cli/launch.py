@@ -5,8 +5,6 @@ environment, a free port when PORT is not set, and one line instead of a report 
 fails: the reason that the first one to fail has left, with its exit code.
 """
 
-from __future__ import annotations
-
 import argparse
 import logging
 import os

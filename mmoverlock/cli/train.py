@@ -1,7 +1,5 @@
 """Train a model: ``mmoverlock train CONFIG``."""
 
-from __future__ import annotations
-
 import argparse
 import os
 from pathlib import Path

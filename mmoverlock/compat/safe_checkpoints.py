@@ -4,8 +4,6 @@ MMEngine falls back to PyTorch's unrestricted reader when the restricted one ref
 nothing falls back, see :func:`mmoverlock.utils.checkpoint.read_checkpoint`.
 """
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import IO, Any

@@ -1,7 +1,5 @@
 """Metrics that the libraries do not have."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Parameter groups merged where their options are the same, so that the fused optimizers apply."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from mmengine.optim import DefaultOptimWrapperConstructor

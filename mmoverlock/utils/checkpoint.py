@@ -6,8 +6,6 @@ unrestricted one when that refuses. Here nothing falls back: a file either is da
 What genuine MMEngine checkpoints hold beyond tensors is listed by name in :func:`_safe_globals`.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import pickle

@@ -1,7 +1,5 @@
 """Training curves from the scalars that MMEngine writes beside its log."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

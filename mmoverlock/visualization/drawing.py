@@ -1,7 +1,5 @@
 """Pictures with what was found in them: bars below, or boxes, masks and captions inside."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 

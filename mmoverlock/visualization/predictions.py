@@ -1,7 +1,5 @@
 """A detector's predictions: its objects, and a grid of a test run's first pictures."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """A hook that keeps a table of a run's epochs, and the reader of such a table."""
 
-from __future__ import annotations
-
 import csv
 import os
 import time

@@ -1,7 +1,5 @@
 """A hook that stops a run whose loss is NaN or infinite."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

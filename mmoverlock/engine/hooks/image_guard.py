@@ -1,7 +1,5 @@
 """A hook that names images which cannot be read; training skips them while they are few."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable
 from typing import Any
