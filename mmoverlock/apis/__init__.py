@@ -5,8 +5,8 @@
     for result in infer('config.py', 'best.pth', 'photos/*.jpg', out_dir='out'):
         print(result['image'], result['top'][0])
 
-Thin over the inferencers of mmpretrain, mmdet and mmseg; only the one that a config needs is
-imported.
+Models of mmpretrain, mmdet and mmseg predict by their own ``test_step``; only the library that a
+config needs is imported.
 """
 
 from .images import find_images

@@ -1,8 +1,8 @@
 """Pictures in and out: which files are meant, what is in them, and names that are still free."""
 
-from __future__ import annotations
-
+import contextlib
 import glob
+import itertools
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -30,23 +30,19 @@ def find_images(images: str | os.PathLike | Iterable[str | os.PathLike]) -> list
     found: dict[Path, Path] = {}
     for one in map(str, images):
         if os.path.isdir(one):
-            files = [path for path in sorted(Path(one).iterdir()) if _is_picture(path)]
-            what = f"folder '{one}' holds no picture ({', '.join(SUFFIXES)})"
-        elif not os.path.exists(one) and glob.has_magic(one):
-            matches = map(Path, sorted(glob.glob(one, recursive=True)))
-            files = [path for path in matches if _is_picture(path)]
-            what = f"pattern '{one}' matches no picture ({', '.join(SUFFIXES)})"
+            paths, what = Path(one).iterdir(), f"folder '{one}' holds no picture"
+        elif glob.has_magic(one) and not os.path.exists(one):
+            paths = map(Path, glob.glob(one, recursive=True))
+            what = f"pattern '{one}' matches no picture"
         else:
-            files, what = [Path(one)], ''
+            found.setdefault(Path(one).absolute(), Path(one))
+            continue
+        files = [path for path in paths if path.suffix.lower() in SUFFIXES and path.is_file()]
         if not files:
-            raise ValueError(what)
-        for path in files:
+            raise ValueError(f'{what} ({", ".join(SUFFIXES)})')
+        for path in sorted(files, key=str):
             found.setdefault(path.absolute(), path)
     return list(found.values())
-
-
-def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and path.is_file()
 
 
 def read_image(path: Path) -> np.ndarray:
@@ -70,15 +66,11 @@ def read_image(path: Path) -> np.ndarray:
 def write_new(folder: Path, name: str, data: bytes) -> Path:
     """Write `data` to `folder`/`name`, or to ``stem_1.suffix``, ... where that exists already."""
     stem, suffix = os.path.splitext(name)
-    number = 0
-    while True:
+    for number in itertools.count():
         path = folder / (f'{stem}_{number}{suffix}' if number else name)
-        try:
-            with path.open('xb') as file:
-                file.write(data)
+        with contextlib.suppress(FileExistsError), path.open('xb') as file:
+            file.write(data)
             return path
-        except FileExistsError:
-            number += 1
 
 
 def encode(picture: np.ndarray, suffix: str) -> bytes:

@@ -1,12 +1,10 @@
 """From a config, a checkpoint and pictures to results, drawn pictures and a JSON file."""
 
-from __future__ import annotations
-
 import copy
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,6 @@ from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import DefaultScope
 from mmengine.runner.checkpoint import CheckpointLoader
-from torch import nn
 
 from mmoverlock.engine.checkpoints import fit_state_dict
 from mmoverlock.models.overlock.reparam import DilatedReparam
@@ -26,13 +23,7 @@ from mmoverlock.utils.models import build_model, library_of
 
 from .images import encode, find_images, read_image, write_new
 from .names import class_names, colours, test_dataset
-
-TASKS = {
-    'mmpretrain': '.classification',
-    'mmdet': '.detection',
-    'mmseg': '.segmentation',
-}
-JSON_FILE = 'predictions.json'
+from .tasks import TASKS
 
 
 class Inferencer:
@@ -73,15 +64,17 @@ class Inferencer:
         loaded = CheckpointLoader.load_checkpoint(str(checkpoint), map_location='cpu')
         with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
             cfg.test_dataloader.dataset = test_dataset(cfg)
-            model = _load(cfg, str(checkpoint), loaded).to(place).eval()
+            model = build_model(cfg)
+            fits, _ = fit_state_dict(model, loaded, strict=True, path=str(checkpoint))
+            model.load_state_dict(fits, strict=False)
+            model = revert_sync_batchnorm(model).to(place).eval()
             for module in model.modules():
                 if isinstance(module, DilatedReparam) and merge:
                     module.reparameterize()
             self.classes = class_names(cfg, loaded, model)
             palette = colours(cfg, loaded, len(self.classes))
             model.dataset_meta = dict(classes=self.classes, palette=palette)
-            task = import_module(TASKS[library_of(model)], __package__)
-            self._task = task.Task(cfg, model, topk, score_thr)
+            self._task = TASKS[library_of(model)](cfg, model, topk, score_thr)
 
     def predict(self, image: str | os.PathLike | np.ndarray) -> dict[str, Any]:
         """What the model says about one picture.
@@ -99,7 +92,7 @@ class Inferencer:
             ValueError: if it cannot be read, or is too small for the model.
         """
         picture = image if isinstance(image, np.ndarray) else read_image(Path(image))
-        return self._task.result(self._task.predict(picture))
+        return self._task.predict(picture)
 
     def run(
         self,
@@ -131,26 +124,25 @@ class Inferencer:
         finally:
             if out_dir is not None and done:
                 text = json.dumps(done, indent=1, ensure_ascii=False) + '\n'
-                write_new(out_dir, JSON_FILE, text.encode())
+                write_new(out_dir, 'predictions.json', text.encode())
 
     def _one(self, path: Path, out_dir: Path | None) -> dict[str, Any]:
         try:
             picture = read_image(path)
-            sample = self._task.predict(picture)
+            result = dict(image=str(path), **self._task.predict(picture))
         except ValueError as error:
             reason = one_line(error)
             where = '' if str(path) in reason else f"image '{path}': "
             return dict(image=str(path), error=where + reason)
-        result = dict(image=str(path), **self._task.result(sample))
-        if out_dir is not None:
-            suffix = '.jpg' if path.suffix.lower() in ('.jpg', '.jpeg') else '.png'
-            drawn = self._task.draw(picture[..., ::-1], sample)[..., ::-1]  # drawn in RGB
-            written = write_new(out_dir, path.stem + suffix, encode(drawn, suffix))
-            result['picture'] = str(written)
-        if out_dir is not None and 'labels' in result:
+        if out_dir is None:
+            return result
+        suffix = '.jpg' if path.suffix.lower() in ('.jpg', '.jpeg') else '.png'
+        drawn = self._task.draw(picture[..., ::-1], result)[..., ::-1]  # drawn in RGB
+        result['picture'] = str(write_new(out_dir, path.stem + suffix, encode(drawn, suffix)))
+        if 'labels' in result:
             labels = result['labels'].astype(np.uint8 if len(self.classes) <= 256 else np.uint16)
-            written = write_new(out_dir, f'{path.stem}_labels.png', encode(labels, '.png'))
-            result['label_map'] = str(written)
+            data = encode(labels, '.png')
+            result['label_map'] = str(write_new(out_dir, f'{path.stem}_labels.png', data))
         return result
 
 
@@ -169,23 +161,13 @@ def infer(
     return list(Inferencer(config, checkpoint, **options).run(images, out_dir))
 
 
-def _load(cfg: Config, path: str, checkpoint: Mapping[str, Any]) -> nn.Module:
-    """Build the config's model and fill all of it from the checkpoint."""
-    model = build_model(cfg)
-    fits, _ = fit_state_dict(model, checkpoint, strict=True, path=path)
-    model.load_state_dict(fits, strict=False)
-    return revert_sync_batchnorm(model)
-
-
 def describe(result: Mapping[str, Any]) -> str:
     """A result in a few lines for the terminal."""
     if 'error' in result:
         return result['error']
     lines = [result['image'] + (f' -> {result["picture"]}' if 'picture' in result else '')]
     if 'objects' in result:
-        counts: dict[str, int] = {}
-        for found in result['objects']:
-            counts[found['name']] = counts.get(found['name'], 0) + 1
+        counts = Counter(found['name'] for found in result['objects'])
         lines += [f'  {count:>5} {name}' for name, count in counts.items()] or ['  nothing found']
     for one in result.get('top', ()):
         lines.append(f'  {one["score"]:.3f} {one["name"]}')

@@ -1,7 +1,5 @@
 """Names and colours of a model's classes."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -33,11 +31,8 @@ def class_names(cfg: Config, checkpoint: Mapping[str, Any], model: nn.Module) ->
     if names and number in (0, len(names)):
         return [str(name) for name in names]
     if names:
-        print_log(
-            f'{len(names)} names are known for {number} classes: using generic names',
-            logger='current',
-            level=logging.WARNING,
-        )
+        message = f'{len(names)} names are known for {number} classes: using generic names'
+        print_log(message, logger='current', level=logging.WARNING)
     return [f'class {index}' for index in range(number)]
 
 
@@ -58,13 +53,8 @@ def _meta(cfg: Config, checkpoint: Mapping[str, Any], key: str) -> Any:
     """What the checkpoint, else the config, else the data set's class knows of `key`."""
     dataset = cfg.test_dataloader.dataset
     meta = checkpoint.get('meta') or {}
-    sources = (
-        meta.get('dataset_meta'),
-        meta,
-        dataset.get('metainfo'),
-        getattr(find_class(DATASETS, dataset), 'METAINFO', None),
-    )
-    for source in sources:
+    own = getattr(find_class(DATASETS, dataset), 'METAINFO', None)
+    for source in (meta.get('dataset_meta'), meta, dataset.get('metainfo'), own):
         for name in (key, key.upper()):
             value = source.get(name) if isinstance(source, Mapping) else None
             if isinstance(value, (list, tuple)) and len(value):

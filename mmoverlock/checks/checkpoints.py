@@ -1,10 +1,5 @@
 """Checks of the checkpoints that a run will load."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator, Mapping
-from typing import Any
-
 from mmengine.config import Config
 from torch import nn
 
@@ -36,9 +31,10 @@ def check_checkpoints(cfg: Config, model: nn.Module, training: bool) -> None:
         fit_state_dict(model, checkpoint, resume or not training, path)
     if not training or path:
         return  # initial weights are not used
-    for key, init in _init_cfgs(cfg):
+    parts = walk(cfg.model, 'model')
+    for key, init in ((key, one) for key, part in parts for one in as_list(part.get('init_cfg'))):
         path, prefix = str(init.get('checkpoint')), init.get('prefix') or ''
-        if '://' in path:
+        if init.get('type') != 'Pretrained' or '://' in path:
             continue
         check_path(path, f'{key}.init_cfg.checkpoint')
         checkpoint = read_checkpoint(path)
@@ -48,11 +44,3 @@ def check_checkpoints(cfg: Config, model: nn.Module, training: bool) -> None:
         module = dict(model.named_modules()).get(key.removeprefix('model').strip('.'))
         if module is not None:
             fit_state_dict(module, checkpoint, path=path)
-
-
-def _init_cfgs(cfg: Config) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The 'Pretrained' initializers in the config and the keys of the modules they initialize."""
-    for key, part in walk(cfg.model, 'model'):
-        for init in as_list(part.get('init_cfg')):
-            if init.get('type') == 'Pretrained':
-                yield key, init

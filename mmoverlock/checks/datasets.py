@@ -5,8 +5,6 @@ categories are not the config's classes (they then train on nothing). These chec
 key, the value and the remedy.
 """
 
-from __future__ import annotations
-
 import inspect
 import json
 import mmap
@@ -42,7 +40,6 @@ def check_dataset(cfg: Mapping[str, Any], key: str, model: nn.Module) -> Sequenc
     leaves = list(leaf_configs(cfg, key))
     for leaf, leaf_key in leaves:
         _check_paths(leaf, leaf_key)
-        _check_categories(leaf, leaf_key)
         check_files(leaf, leaf_key)
     empty = f'{key}: no image is left in the data set'
     try:
@@ -112,14 +109,12 @@ def _check_paths(cfg: Mapping[str, Any], key: str) -> None:
     for name, prefix in prefixes.items():
         if prefix:
             check_path(_joined(cfg, prefix), f'{key}.data_prefix.{name}'.rstrip('.'))
+    if hasattr(kind, 'COCOAPI') and cfg.get('ann_file'):
+        classes = (cfg.get('metainfo') or {}).get('classes', kind.METAINFO.get('classes'))
+        _check_categories(classes, _joined(cfg, cfg['ann_file']), key)
 
 
-def _check_categories(cfg: Mapping[str, Any], key: str) -> None:
-    kind = find_class(DATASETS, cfg)
-    if not hasattr(kind, 'COCOAPI') or not cfg.get('ann_file') or cfg.get('backend_args'):
-        return
-    classes = (cfg.get('metainfo') or {}).get('classes', kind.METAINFO.get('classes'))
-    path = _joined(cfg, cfg['ann_file'])
+def _check_categories(classes: Sequence[str] | None, path: str, key: str) -> None:
     if not classes or isinstance(classes, str) or '://' in path:
         return
     known = coco_categories(path)

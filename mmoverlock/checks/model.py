@@ -1,7 +1,5 @@
 """Checks of a config's model."""
 
-from __future__ import annotations
-
 from mmengine.config import Config
 from torch import nn
 
@@ -10,11 +8,7 @@ from mmoverlock.utils.config import as_list
 
 
 def check_channels(cfg: Config, model: nn.Module) -> None:
-    """Compare the neck's channels, which the config repeats, with those of an OverLoCK backbone.
-
-    Raises:
-        ValueError: they differ.
-    """
+    """Raise ValueError if the neck's channels, which the config repeats, are not the backbone's."""
     neck = next(iter(as_list(cfg.model.get('neck'))), {})
     given, backbone = neck.get('in_channels'), getattr(model, 'backbone', None)
     if not isinstance(backbone, OverLoCK) or not isinstance(given, (list, tuple)):

@@ -1,7 +1,5 @@
 """Paths that a config names; for those of known data sets, how to get the data."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from mmoverlock.datasets.catalog import remedy

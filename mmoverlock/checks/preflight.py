@@ -5,8 +5,6 @@ will load, and throw all of it away. That costs seconds; a mistake is then told 
 names the config's key, instead of by a traceback, or by a run that goes wrong hours later.
 """
 
-from __future__ import annotations
-
 import torch
 from mmengine import registry
 from mmengine.config import Config

@@ -1,7 +1,5 @@
 """Time a config's model on random images: ``mmoverlock benchmark CONFIG [--train]``."""
 
-from __future__ import annotations
-
 import argparse
 import dataclasses
 import json
@@ -48,17 +46,9 @@ def main(args: argparse.Namespace) -> None:
         raise ValueError(f"--json: the folder of '{args.json}' does not exist")
     if not args.debug:
         MMLogger.get_current_instance().setLevel('ERROR')  # no line for every parameter
-    report = benchmark(
-        load_config(args.config, args.cfg_options),
-        args.train,
-        args.size,
-        args.batch_size,
-        args.iters,
-        args.warmup,
-        args.device,
-        args.amp,
-        args.merge,
-    )
+    names = ('train', 'size', 'batch_size', 'iters', 'warmup', 'device', 'amp', 'merge')
+    options = {name: getattr(args, name) for name in names}
+    report = benchmark(load_config(args.config, args.cfg_options), **options)
     for argument, flag in FLAGS.items():
         advice = [line.replace(argument, flag) for line in report.slow]
         report = dataclasses.replace(report, slow=advice)

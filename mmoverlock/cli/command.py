@@ -5,8 +5,6 @@ program with one line and exit code 1, Ctrl-C with 130. The traceback of a failu
 run's log file; ``--debug`` shows it at once.
 """
 
-from __future__ import annotations
-
 import argparse
 import functools
 import json

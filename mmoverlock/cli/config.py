@@ -1,7 +1,5 @@
 """A command's config: the file, and what the command line changes in it."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Draw what a run did: ``mmoverlock draw WORK_DIR [--predictions FILE.pkl]``."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """``mmoverlock test``: which metrics, where predictions and pictures go, and the result."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -51,12 +49,13 @@ def set_metrics(cfg: Config, names: Sequence[str]) -> None:
     for kind, evaluator in zip(kinds, evaluators, strict=True):
         argument, can = METRICS.get(kind, (None, ()))
         mine = [name for name in dict.fromkeys(names) if name in can]
-        if mine and argument:
+        if not mine:
+            continue
+        if argument:
             evaluator[argument] = mine
-        if mine and kind == 'Accuracy':
+        if kind == 'Accuracy':
             evaluator['topk'] = _usual_topk(cfg, evaluator.get('topk', 1))
-        if mine:
-            chosen.append(evaluator)
+        chosen.append(evaluator)
     cfg.test_evaluator = chosen
 
 
@@ -106,9 +105,9 @@ def set_pictures(cfg: Config, folder: str) -> None:
         cfg.visualizer = cfg.get('visualizer') or dict(type='UniversalVisualizer')
     else:
         settings = dict(draw=True, interval=1)
-        backends = [dict(type='LocalVisBackend')]
         visualizer = cfg.get('visualizer') or dict(type='SegLocalVisualizer')
-        cfg.visualizer = {**visualizer, 'vis_backends': backends, 'save_dir': str(path)}
+        where = dict(vis_backends=[dict(type='LocalVisBackend')], save_dir=str(path))
+        cfg.visualizer = {**visualizer, **where}
     hooks = dict(cfg.get('default_hooks') or {})
     old = hooks.get('visualization') or dict(type=_HOOKS[scope])
     cfg.default_hooks = {**hooks, 'visualization': {**old, **settings}}
@@ -118,12 +117,12 @@ def set_pictures(cfg: Config, folder: str) -> None:
 def write_metrics(cfg: Config, metrics: Mapping[str, Any], folder: str) -> None:
     """Log the metrics, one a line, and write them to ``metrics.json`` in `folder`."""
     path = Path(folder, 'metrics.json')
-    numbers = {name: float(value) for name, value in metrics.items() if _is_number(value)}
+    numbers = {
+        name: float(value)
+        for name, value in metrics.items()
+        if isinstance(value, (int, float)) or getattr(value, 'size', 0) == 1
+    }
     result = dict(config=cfg.filename, checkpoint=cfg.load_from, metrics=numbers)
     path.write_text(json.dumps(result, indent=2) + '\n')
     table = '\n'.join(f'  {name:<28} {value:.4f}' for name, value in numbers.items())
     print_log(f'results of {cfg.load_from} (in {path}):\n{table}', logger='current')
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) or getattr(value, 'size', 0) == 1

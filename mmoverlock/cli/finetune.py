@@ -1,7 +1,5 @@
 """``mmoverlock train --data-root``: a classification config for the user's own classes."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from mmengine.config import Config
@@ -12,16 +10,12 @@ from mmoverlock.utils.errors import shown
 
 
 def use_folder(cfg: Config, data_root: str, num_classes: int | None = None) -> None:
-    """Train and evaluate on a folder of classes, with the config's own pipelines.
+    """Train and evaluate on a :class:`ClassFolder`, with the config's own pipelines.
 
-    Args:
-        cfg: Of a classifier of mmpretrain, changed in place: its data sets become
-            :class:`ClassFolder`, its heads and mixed labels get the number of classes.
-        data_root: See :class:`ClassFolder`.
-        num_classes: How many classes there should be; by default as many as there are folders.
+    Heads and mixed labels get the number of classes, which `num_classes` may check.
 
     Raises:
-        ValueError: if it is no such config, or the folder has another number of classes.
+        ValueError: the config is of no classifier, or the folder has another number of classes.
     """
     from mmoverlock.datasets.class_folder import class_names  # needs mmpretrain
 

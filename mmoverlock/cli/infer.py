@@ -1,7 +1,5 @@
 """Show what a model finds in pictures: ``mmoverlock infer CONFIG CHECKPOINT IMAGE...``."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path
@@ -45,13 +43,9 @@ def main(args: argparse.Namespace) -> None:
     model = Inferencer(
         cfg, args.checkpoint, args.device, args.topk, args.score_thr, merge=args.merge
     )
-    good = bad = 0
+    failures = []
     for result in model.run(args.images, args.out or Path(cfg.work_dir, 'infer')):
-        if 'error' in result:
-            bad += 1
-            print(describe(result), file=sys.stderr)
-        else:
-            good += 1
-            print(describe(result))
-    if bad:
-        raise ValueError(f'{bad} of {good + bad} images could not be used')
+        failures.append('error' in result)
+        print(describe(result), file=sys.stderr if failures[-1] else sys.stdout)
+    if any(failures):
+        raise ValueError(f'{sum(failures)} of {len(failures)} images could not be used')

@@ -5,14 +5,11 @@ environment, a free port when PORT is not set, and one line instead of a report 
 fails: the reason that the first one to fail has left, with its exit code.
 """
 
-from __future__ import annotations
-
 import argparse
 import logging
 import os
 import socket
 import sys
-from collections.abc import Sequence
 
 import torch
 from torch.distributed import run
@@ -23,56 +20,6 @@ from .command import command
 from .options import ArgumentParser
 
 DEFAULT_PORT = 29500  # with several nodes, which must agree on it
-
-
-def launch(processes: str, script: str, arguments: Sequence[str]) -> int:
-    """Run `script` in as many processes and wait for them.
-
-    Args:
-        processes: How many on this node, one for each GPU; without a GPU they share the cores.
-        script: Path of a Python script.
-        arguments: Its arguments.
-
-    Returns:
-        The exit code: 0, or that of the first process to fail.
-
-    Raises:
-        ValueError: a number, address or port is not usable.
-    """
-    count = _number('GPUS', processes, 1, torch.cuda.device_count() or None)
-    nodes = _number('NNODES', os.environ.get('NNODES', '1'), 1)
-    node = _number('NODE_RANK', os.environ.get('NODE_RANK', '0'), 0, nodes - 1)
-    address = os.environ.get('MASTER_ADDR')
-    if nodes > 1 and not address:
-        raise ValueError(f'NNODES={nodes} needs MASTER_ADDR, the address of node 0')
-    port = _port(nodes, node)
-    if not torch.cuda.is_available():
-        _share_cores(count)
-        _keep_memory()
-    logging.disable(logging.ERROR)  # torchrun's reports
-    options = dict(
-        nnodes=nodes,
-        node_rank=node,
-        nproc_per_node=count,
-        master_addr=address or '127.0.0.1',
-        master_port=port,
-    )
-    flags = [f'--{name}={value}' for name, value in options.items()]
-    try:
-        run.run(run.parse_args([*flags, script, *arguments]))
-    except ChildFailedError as error:
-        rank, failure = error.get_first_failure()
-        code = failure.exitcode
-        if os.path.isfile(failure.error_file):
-            message = failure.message
-        else:  # it could not speak for itself
-            how = f'ended by {failure.signal_name()}, out of memory?' if code < 0 else 'failed'
-            message = f'process {rank} {how} (exit code {code})'
-        sys.stderr.write(f'error: {message}\n')
-        return code if code > 0 else 128 - code
-    except SignalException as error:
-        return 128 + error.sigval
-    return 0
 
 
 def _number(name: str, text: str, low: int, high: int | None = None) -> int:
@@ -90,32 +37,25 @@ def _port(nodes: int, node: int) -> int:
     port = _number('PORT', text, 1, 65535) if text else 0
     if node:
         return port
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(('', port))
-        except OSError as error:
-            raise ValueError(
-                f'PORT {port} cannot be used ({error.strerror}): set PORT to a free one'
-            ) from error
-        return probe.getsockname()[1]
+    try:
+        with socket.create_server(('', port)) as probe:
+            return probe.getsockname()[1]
+    except OSError as error:
+        reason = os.strerror(error.errno)
+        message = f'PORT {port} cannot be used ({reason}): set PORT to a free one'
+        raise ValueError(message) from error
 
 
-def _share_cores(processes: int) -> None:
-    """Divide the cores among the processes, unless the user has."""
-    affinity = getattr(os, 'sched_getaffinity', None)  # not on every system
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    threads = str(max(1, cores // processes))
-    threads = os.environ.setdefault('OMP_NUM_THREADS', threads)
-    os.environ.setdefault('MKL_NUM_THREADS', threads)
+def _use_cpu(processes: int) -> None:
+    """Divide the cores among the processes and have glibc keep what is freed, unless set already.
 
-
-def _keep_memory() -> None:
-    """Have glibc keep what is freed, unless the user has decided.
-
-    Otherwise it takes every map of more than 32 MB from the system again, which costs more time
+    Otherwise glibc takes every map of more than 32 MB from the system again, which costs more time
     than most layers spend on one.
     """
+    affinity = getattr(os, 'sched_getaffinity', None)  # not on every system
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    threads = os.environ.setdefault('OMP_NUM_THREADS', str(max(1, cores // processes)))
+    os.environ.setdefault('MKL_NUM_THREADS', threads)
     for name in ('MALLOC_MMAP_THRESHOLD_', 'MALLOC_TRIM_THRESHOLD_'):
         os.environ.setdefault(name, str(1 << 32))
 
@@ -128,7 +68,33 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 @command(add_arguments, 'Start one process per GPU.')
 def main(args: argparse.Namespace) -> None:
-    sys.exit(launch(args.gpus, args.script, args.arguments))
+    """Run the script in as many processes, exit with 0 or the code of the first one to fail."""
+    count = _number('GPUS', args.gpus, 1, torch.cuda.device_count() or None)
+    nodes = _number('NNODES', os.environ.get('NNODES', '1'), 1)
+    node = _number('NODE_RANK', os.environ.get('NODE_RANK', '0'), 0, nodes - 1)
+    address = os.environ.get('MASTER_ADDR')
+    if nodes > 1 and not address:
+        raise ValueError(f'NNODES={nodes} needs MASTER_ADDR, the address of node 0')
+    port = _port(nodes, node)
+    if not torch.cuda.is_available():
+        _use_cpu(count)
+    logging.disable(logging.ERROR)  # torchrun's reports
+    flags = [f'--nnodes={nodes}', f'--node-rank={node}', f'--nproc-per-node={count}']
+    flags += [f'--master-addr={address or "127.0.0.1"}', f'--master-port={port}']
+    try:
+        run.run(run.parse_args([*flags, args.script, *args.arguments]))
+    except ChildFailedError as error:
+        rank, failure = error.get_first_failure()
+        code = failure.exitcode
+        if os.path.isfile(failure.error_file):
+            message = failure.message
+        else:  # it could not speak for itself
+            how = f'ended by {failure.signal_name()}, out of memory?' if code < 0 else 'failed'
+            message = f'process {rank} {how} (exit code {code})'
+        sys.stderr.write(f'error: {message}\n')
+        sys.exit(code if code > 0 else 128 - code)
+    except SignalException as error:
+        sys.exit(128 + error.sigval)
 
 
 if __name__ == '__main__':

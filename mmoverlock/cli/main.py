@@ -1,7 +1,5 @@
 """The console command: ``mmoverlock train|test|infer|benchmark|prepare|draw``."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Parsers, and the options that several commands share."""
 
-from __future__ import annotations
-
 import argparse
 
 from mmengine.config import DictAction

@@ -1,7 +1,5 @@
 """Lay out or verify a data set: ``mmoverlock prepare NAME [--root ROOT] [--check]``."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

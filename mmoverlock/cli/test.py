@@ -1,7 +1,5 @@
 """Evaluate a checkpoint: ``mmoverlock test CONFIG CHECKPOINT --eval bbox segm``."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

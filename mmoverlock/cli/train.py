@@ -1,7 +1,5 @@
 """Train a model: ``mmoverlock train CONFIG``."""
 
-from __future__ import annotations
-
 import argparse
 import os
 from pathlib import Path
@@ -58,7 +56,9 @@ def main(args: argparse.Namespace) -> None:
     if args.amp:
         use_amp(cfg)
     if args.auto_scale_lr:
-        scale_lr(cfg)
+        if not (cfg.get('auto_scale_lr') or {}).get('base_batch_size'):
+            raise ValueError('--auto-scale-lr needs auto_scale_lr.base_batch_size in the config')
+        cfg.auto_scale_lr.enable = True
     if args.resume and args.overwrite:
         raise ValueError('--resume and --overwrite contradict each other')
     if args.resume:
@@ -70,7 +70,7 @@ def main(args: argparse.Namespace) -> None:
 
 
 def use_amp(cfg: Config) -> None:
-    """Train in mixed precision: bfloat16 where the GPU has it, else float16 with loss scaling.
+    """Train in bfloat16 where the GPU has it, else in float16 with loss scaling.
 
     Raises:
         ValueError: there is no GPU.
@@ -81,17 +81,6 @@ def use_amp(cfg: Config) -> None:
     cfg.optim_wrapper.type = 'AmpOptimWrapper'
     cfg.optim_wrapper.dtype = 'bfloat16' if bfloat16 else 'float16'
     cfg.optim_wrapper.loss_scale = 1.0 if bfloat16 else 'dynamic'
-
-
-def scale_lr(cfg: Config) -> None:
-    """Scale the learning rate to the real batch size.
-
-    Raises:
-        ValueError: the config does not say which batch size its learning rate is meant for.
-    """
-    if not (cfg.get('auto_scale_lr') or {}).get('base_batch_size'):
-        raise ValueError('--auto-scale-lr needs auto_scale_lr.base_batch_size in the config')
-    cfg.auto_scale_lr.enable = True
 
 
 def set_resume(cfg: Config, path: str) -> None:
@@ -113,11 +102,7 @@ def set_resume(cfg: Config, path: str) -> None:
 
 
 def set_seed(cfg: Config, seed: int) -> None:
-    """Let the run be the same each time on one machine, at the cost of some speed.
-
-    Raises:
-        ValueError: if the seed is not from 0 to 2³² - 1.
-    """
+    """Make the run repeatable on one machine, somewhat slower; ValueError out of range."""
     if not 0 <= seed < 2**32:
         raise ValueError(f'--seed {seed}: a number from 0 to {2**32 - 1} is needed')
     os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')  # cuBLAS asks for it
@@ -125,11 +110,7 @@ def set_seed(cfg: Config, seed: int) -> None:
 
 
 def clear_work_dir(cfg: Config, overwrite: bool) -> None:
-    """Refuse to train over the checkpoints of another run, or remove them when told to.
-
-    Raises:
-        ValueError: there are checkpoints, and neither resuming nor overwriting was asked for.
-    """
+    """Raise ValueError over checkpoints of another run, or remove them with `overwrite`."""
     if env_rank(local=True) or cfg.get('resume'):
         return
     folder = Path(cfg.work_dir)

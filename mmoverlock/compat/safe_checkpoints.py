@@ -4,8 +4,6 @@ MMEngine falls back to PyTorch's unrestricted reader when the restricted one ref
 nothing falls back, see :func:`mmoverlock.utils.checkpoint.read_checkpoint`.
 """
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import IO, Any
@@ -26,10 +24,7 @@ def load_from_local(filename: str, map_location: Any = None) -> dict[str, Any]:
 
 
 def load_from_http(
-    filename: str,
-    map_location: Any = None,
-    model_dir: str | None = None,
-    progress: bool = True,
+    filename: str, map_location: Any = None, model_dir: str | None = None, progress: bool = True
 ) -> dict[str, Any]:
     """MMEngine's loader of URLs, safe: the first rank downloads, once, into torch's hub folder.
 

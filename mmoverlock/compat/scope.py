@@ -5,8 +5,6 @@ alike find them by their bare names. MMEngine builds what a config inherits by `
 in the scope `mmoverlock`, whose registries it finds among the roots' children.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import mmengine.registry

@@ -1,6 +1,10 @@
 """What a run is made of besides models and data. Importing this registers hooks and metrics."""
 
-from .hooks import CheckpointGuard, DrawCurves, EpochTable, FiniteLossGuard, ImageGuard
+from .hooks.checkpoint_guard import CheckpointGuard
+from .hooks.draw_curves import DrawCurves
+from .hooks.epoch_table import EpochTable
+from .hooks.finite_loss_guard import FiniteLossGuard
+from .hooks.image_guard import ImageGuard
 from .metrics import ValLoss
 from .optimizers import GroupedOptimWrapperConstructor
 

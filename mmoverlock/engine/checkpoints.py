@@ -1,7 +1,5 @@
 """Whether a checkpoint belongs to a model."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Process groups: NCCL on GPUs, gloo where there is none, so that a laptop runs real DDP too."""
 
-from __future__ import annotations
-
 import contextlib
 import datetime
 import gc

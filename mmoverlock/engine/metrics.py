@@ -1,7 +1,5 @@
 """Metrics that the libraries do not have."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,17 +20,11 @@ class ValLoss(BaseMetric):
     The name has no "loss" in it because MMEngine logs, of everything that has, a mean over several
     evaluations.
 
-    Args:
-        collect_device: MMEngine's.
-
     Raises:
         ValueError: if a sample has not one true class.
     """
 
     default_prefix = 'val'
-
-    def __init__(self, collect_device: str = 'cpu'):
-        super().__init__(collect_device)
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         for sample in data_samples:

@@ -1,7 +1,5 @@
 """Parameter groups merged where their options are the same, so that the fused optimizers apply."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from mmengine.optim import DefaultOptimWrapperConstructor
@@ -18,13 +16,9 @@ class GroupedOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     """
 
     def add_params(
-        self,
-        params: list[dict[str, Any]],
-        module: nn.Module,
-        prefix: str = '',
-        is_dcn_module: bool | None = None,
+        self, params: list[dict[str, Any]], module: nn.Module, prefix: str = '', **kwargs: Any
     ) -> None:
-        super().add_params(params, module, prefix, is_dcn_module)
+        super().add_params(params, module, prefix, **kwargs)
         if prefix:  # a child, whose parent goes on
             return
         groups = {}

@@ -1,7 +1,5 @@
 """The Runner of a config, with the guards that every run should have."""
 
-from __future__ import annotations
-
 from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner

@@ -6,8 +6,6 @@ unrestricted one when that refuses. Here nothing falls back: a file either is da
 What genuine MMEngine checkpoints hold beyond tensors is listed by name in :func:`_safe_globals`.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import pickle
@@ -40,19 +38,13 @@ def _method(owner: type, name: str) -> Any:
 def _safe_globals() -> list:
     """What a file may name: data types, numpy's rebuilders, and :func:`_method` for `getattr`."""
     core = np._core if hasattr(np, '_core') else np.core
-    names = [
-        (_method, 'builtins.getattr'),
-        (OneCycleParamScheduler, 'mmengine.optim.scheduler.param_scheduler.OneCycleParamScheduler'),
-        (HistoryBuffer, 'mmengine.logging.history_buffer.HistoryBuffer'),
-        (argparse.Namespace, 'argparse.Namespace'),
-        (np.ndarray, 'numpy.ndarray'),
-        (np.dtype, 'numpy.dtype'),
-    ]
+    types = [OneCycleParamScheduler, HistoryBuffer, argparse.Namespace, np.ndarray, np.dtype]
+    types += {type(np.dtype(code)) for code in np.typecodes['All']}
+    functions = [(_method, 'builtins.getattr')]
     for module in ('numpy.core.multiarray', 'numpy._core.multiarray'):  # numpy 1 and 2
-        names.append((core.multiarray._reconstruct, f'{module}._reconstruct'))
-        names.append((core.multiarray.scalar, f'{module}.scalar'))
-    dtypes = {type(np.dtype(code)) for code in np.typecodes['All']}
-    return names + [(dtype, f'numpy.dtypes.{dtype.__name__}') for dtype in dtypes]
+        functions.append((core.multiarray._reconstruct, f'{module}._reconstruct'))
+        functions.append((core.multiarray.scalar, f'{module}.scalar'))
+    return types + functions
 
 
 def read_checkpoint(
@@ -97,12 +89,9 @@ def _check_kind(path: Path) -> None:
             raise ValueError(f"checkpoint '{path}' is a TorchScript program, not a state dict")
         if any(name.endswith('/data.pkl') for name in names):
             return
-    kind = 'a text file' if _is_text(head) else 'a file of another kind'
+    is_text = all(9 <= byte <= 13 or 32 <= byte <= 126 for byte in head)
+    kind = 'a text file' if is_text else 'a file of another kind'
     raise ValueError(f"checkpoint '{path}' is {kind}, not one written by torch.save")
-
-
-def _is_text(head: bytes) -> bool:
-    return not any(byte < 9 or 13 < byte < 32 or byte > 126 for byte in head)
 
 
 def load_safely(source: Path | IO[bytes], name: str, map_location: Any = 'cpu') -> dict[str, Any]:

@@ -1,7 +1,5 @@
 """Reading config files, and going through configs."""
 
-from __future__ import annotations
-
 import ast
 import os
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,5 @@
 """The data sets inside wrappers such as RepeatDataset and ConcatDataset."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The device to compute on."""
 
-from __future__ import annotations
-
 import torch
 
 

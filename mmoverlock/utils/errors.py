@@ -1,7 +1,5 @@
 """The words of error messages: one line, a few names, the nearest known one."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterable
 

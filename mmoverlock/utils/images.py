@@ -1,7 +1,5 @@
 """Image files that cannot be read."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 

@@ -1,7 +1,5 @@
 """The model of a config, and the library it belongs to."""
 
-from __future__ import annotations
-
 from mmengine.config import Config
 from mmengine.registry import MODELS
 from torch import nn

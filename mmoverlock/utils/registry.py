@@ -1,7 +1,5 @@
 """Building what a config names, with errors that give the config's key in one line."""
 
-from __future__ import annotations
-
 import copy
 import inspect
 import re

@@ -1,7 +1,5 @@
 """Training curves from the scalars that MMEngine writes beside its log."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 
@@ -41,12 +39,15 @@ def draw_curves(work_dir: str | Path, path: str | Path) -> None:
     figure = Figure(figsize=(11, 4), layout='constrained')
     losses, metrics = figure.subplots(1, 2)
     for name, values in sorted(trained.items()):
-        losses.plot(*_columns(values), label=name, linewidth=2 if name == 'loss' else 1)
+        steps = sorted(values)
+        width = 2 if name == 'loss' else 1
+        losses.plot(steps, [values[step] for step in steps], label=name, linewidth=width)
     for name, values in sorted(evaluated.items()):
-        axes, share = (losses, 1) if name == VAL_LOSS else (metrics, _share(name))
-        points = _columns({step: share * value for step, value in values.items()})
-        axes.plot(*points, marker='o', markersize=4, label=name)
-    percent = any(_share(name) < 1 for name in evaluated)
+        axes = losses if name == VAL_LOSS else metrics
+        share = 0.01 if name.endswith(PERCENT) else 1.0
+        steps = sorted(values)
+        points = [share * values[step] for step in steps]
+        axes.plot(steps, points, marker='o', markersize=4, label=name)
     losses.set(xlabel='step', ylabel='loss' if VAL_LOSS in evaluated else 'training loss')
     metrics.set(xlabel='step', ylabel='evaluation')
     for axes in (losses, metrics):
@@ -54,7 +55,7 @@ def draw_curves(work_dir: str | Path, path: str | Path) -> None:
         axes.grid(alpha=0.3)
         if axes.lines:
             axes.legend(fontsize='small')
-    if percent:
+    if any(name.endswith(PERCENT) for name in evaluated):
         metrics.set_ylim(0, 1.02)
         metrics.yaxis.set_major_formatter(PercentFormatter(1))
     figure.savefig(path, dpi=110)
@@ -79,13 +80,3 @@ def read_points(work_dir: str | Path) -> tuple[dict[str, Points], dict[str, Poin
             for name in (name for name in row if name.endswith(EVALUATED)):
                 evaluated.setdefault(name, {})[last_step] = row[name]
     return trained, evaluated
-
-
-def _share(name: str) -> float:
-    """What turns a metric's values into shares of 1."""
-    return 0.01 if name.endswith(PERCENT) else 1.0
-
-
-def _columns(points: Points) -> tuple[list[int], list[float]]:
-    steps = sorted(points)
-    return steps, [points[step] for step in steps]

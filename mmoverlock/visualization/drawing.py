@@ -1,9 +1,7 @@
 """Pictures with what was found in them: bars below, or boxes, masks and captions inside."""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -26,15 +24,6 @@ class Bar(NamedTuple):
     name: str
     value: float
     colour: Colour = BAR
-
-
-class Found(NamedTuple):
-    """An object: box (x1, y1, x2, y2) in pixels and, if known, its mask (H, W) of booleans."""
-
-    caption: str
-    box: Sequence[float]
-    colour: Colour
-    mask: np.ndarray | None = None
 
 
 def usual_colours(number: int) -> list[Colour]:
@@ -82,12 +71,16 @@ def draw_bars(picture: np.ndarray, bars: Sequence[Bar]) -> np.ndarray:
     return np.asarray(canvas)
 
 
-def draw_objects(picture: np.ndarray, objects: Sequence[Found]) -> np.ndarray:
+def draw_objects(
+    picture: np.ndarray, objects: Sequence[Mapping[str, Any]], colours: Sequence[Colour]
+) -> np.ndarray:
     """Draw masks, then boxes, then captions; of two that overlap, the first comes on top.
 
     Args:
         picture: (H, W, 3) uint8, RGB; tiny ones are enlarged.
-        objects: The most important first.
+        objects: The best first: ``label``, ``name``, ``score``, ``box`` (x1, y1, x2, y2 in pixels)
+            and, if known, ``mask`` (COCO's run lengths).
+        colours: Of the labels.
 
     Returns:
         (H', W', 3) uint8, RGB.
@@ -96,25 +89,27 @@ def draw_objects(picture: np.ndarray, objects: Sequence[Found]) -> np.ndarray:
     canvas = np.ascontiguousarray(picture.repeat(factor, 0).repeat(factor, 1))
     font = _font(canvas.shape[1])
     line = max(2, font.size // 8)
-    for found in reversed(objects):
-        if found.mask is not None:
-            mask = found.mask.astype(np.uint8).repeat(factor, 0).repeat(factor, 1)
-            paint(canvas, mask.astype(bool), found.colour)
+    found = [(one, [factor * x for x in one['box']], colours[one['label']]) for one in objects]
+    for one, _, colour in reversed(found):
+        if 'mask' in one:
+            from pycocotools import mask as coco_mask  # comes with mmdet
+
+            mask = coco_mask.decode(one['mask']).repeat(factor, 0).repeat(factor, 1)
+            paint(canvas, mask.astype(bool), colour)
             contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-            cv2.drawContours(canvas, contours, -1, found.colour, line // 2, cv2.LINE_AA)
+            cv2.drawContours(canvas, contours, -1, colour, line // 2, cv2.LINE_AA)
     image = Image.fromarray(canvas)
     draw = ImageDraw.Draw(image)
-    boxes = [[factor * side for side in found.box] for found in objects]
-    for found, box in zip(reversed(objects), reversed(boxes), strict=True):
-        draw.rectangle(box, outline=found.colour, width=line)
-    for found, (x1, y1, *_) in zip(reversed(objects), reversed(boxes), strict=True):
-        width, height = draw.textlength(found.caption, font) + font.size // 2, 1.3 * font.size
+    for _, box, colour in reversed(found):
+        draw.rectangle(box, outline=colour, width=line)
+    for one, (x1, y1, *_), colour in reversed(found):
+        caption = f'{one["name"]} {one["score"]:.0%}'
+        width, height = draw.textlength(caption, font) + font.size // 2, 1.3 * font.size
         x = min(max(x1, 0), image.width - width)
         y = min(max(y1 - height, 0), image.height - height)
-        draw.rectangle((x, y, x + width, y + height), found.colour)
-        bright = np.dot(found.colour, (0.299, 0.587, 0.114)) > 150
-        place = (x + font.size // 4, y + height / 2)
-        draw.text(place, found.caption, INK if bright else PAPER, font, anchor='lm')
+        draw.rectangle((x, y, x + width, y + height), colour)
+        ink = INK if np.dot(colour, (0.299, 0.587, 0.114)) > 150 else PAPER
+        draw.text((x + font.size // 4, y + height / 2), caption, ink, font, anchor='lm')
     return np.asarray(image)
 
 
@@ -132,8 +127,6 @@ def _font(width: int) -> ImageFont.FreeTypeFont:
 
 def _shortened(text: str, font: ImageFont.FreeTypeFont, room: int) -> str:
     """The text, its end replaced by '…' if it is wider than `room` pixels."""
-    if font.getlength(text) <= room:
-        return text
-    while text and font.getlength(f'{text}…') > room:
-        text = text[:-1]
-    return f'{text}…'
+    lengths = range(len(text), 0, -1)
+    shorter = (text[:i] + '…' for i in lengths if font.getlength(text[:i] + '…') <= room)
+    return text if font.getlength(text) <= room else next(shorter, '…')

@@ -1,6 +1,4 @@
-"""A detector's predictions on pictures: one picture, or a grid of a test run's first ones."""
-
-from __future__ import annotations
+"""A detector's predictions: its objects, and a grid of a test run's first pictures."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,35 +6,11 @@ from typing import Any
 
 import cv2
 import mmengine
-import numpy as np
 from matplotlib.figure import Figure
-from pycocotools import mask as coco_mask
 
-from .drawing import Colour, Found, draw_objects, usual_colours
+from .drawing import draw_objects, usual_colours
 
 PANEL = 3.6  # inches, at 100 dots each
-
-
-def draw_detections(
-    picture: np.ndarray, objects: Sequence[Mapping[str, Any]], colours: Sequence[Colour]
-) -> np.ndarray:
-    """Draw a detector's objects.
-
-    Args:
-        picture: (H, W, 3) uint8, RGB.
-        objects: The best first: ``label``, ``name``, ``score``, ``box`` (x1, y1, x2, y2 in pixels)
-            and, if known, ``mask`` (COCO's run lengths).
-        colours: Of the labels.
-
-    Returns:
-        (H', W', 3) uint8, RGB; tiny pictures are enlarged.
-    """
-    found = []
-    for one in objects:
-        mask = coco_mask.decode(one['mask']).astype(bool) if 'mask' in one else None
-        caption = f'{one["name"]} {one["score"]:.0%}'
-        found.append(Found(caption, one['box'], colours[one['label']], mask))
-    return draw_objects(picture, found)
 
 
 def draw_predictions(
@@ -72,20 +46,25 @@ def draw_predictions(
         if not Path(sample['img_path']).is_file():
             raise ValueError(f"picture '{sample['img_path']}' of '{predictions}' does not exist")
         picture = cv2.imread(sample['img_path'])[..., ::-1]
-        objects = _objects(sample['pred_instances'], classes, min_score)
-        axes.imshow(draw_detections(picture, objects, colours))
+        objects = objects_of(sample['pred_instances'], classes, min_score)
+        axes.imshow(draw_objects(picture, objects, colours))
     figure.savefig(path, dpi=100)
 
 
-def _objects(
+def objects_of(
     found: Mapping[str, Any], classes: Sequence[str], min_score: float
 ) -> list[dict[str, Any]]:
-    """The objects of a data sample as :func:`draw_detections` takes them."""
+    """The objects in a detector's ``pred_instances`` with run-length masks, the best first.
+
+    They are as :func:`mmoverlock.visualization.drawing.draw_objects` takes them.
+    """
     objects = []
     for i in found['scores'].argsort(descending=True).tolist():
-        score, label = found['scores'][i].item(), int(found['labels'][i])
-        if score >= min_score:
-            box = found['bboxes'][i].tolist()
-            mask = dict(mask=found['masks'][i]) if 'masks' in found else {}
-            objects.append(dict(label=label, name=classes[label], score=score, box=box, **mask))
+        if found['scores'][i] >= min_score:
+            label, score = int(found['labels'][i]), found['scores'][i].item()
+            one = dict(name=classes[label], label=label, score=score)
+            one['box'] = found['bboxes'][i].tolist()
+            if 'masks' in found:
+                one['mask'] = found['masks'][i]
+            objects.append(one)
     return objects

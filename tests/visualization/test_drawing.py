@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from pycocotools import mask as coco_mask
 
-from mmoverlock.visualization.drawing import Bar, Found, draw_bars, draw_objects
+from mmoverlock.visualization.drawing import Bar, draw_bars, draw_objects
 
 
 @pytest.mark.parametrize(('size', 'factor'), [((400, 500), 1), ((8, 8), 45), ((100, 300), 2)])
@@ -23,13 +24,13 @@ def test_bars_stand_below_the_picture(size, factor):
 
 def test_objects_are_drawn_where_they_are():
     grey = np.full((400, 400, 3), 128, np.uint8)
-    mask = np.zeros((400, 400), bool)
-    mask[100:200, 100:200] = True
-    objects = [
-        Found('first', (100, 100, 200, 200), (255, 0, 0), mask),
-        Found('at the edge', (350, 0, 399, 60), (0, 0, 255)),
-    ]
-    drawn = draw_objects(grey, objects)
+    mask = np.zeros((400, 400), np.uint8, order='F')
+    mask[100:200, 100:200] = 1
+    boxes = [(100, 100, 200, 200), (350, 0, 399, 60)]
+    names = ['first', 'at the edge']
+    objects = [dict(label=i, name=names[i], score=0.9, box=boxes[i]) for i in range(2)]
+    objects[0]['mask'] = coco_mask.encode(mask)
+    drawn = draw_objects(grey, objects, [(255, 0, 0), (0, 0, 255)])
     assert drawn.shape == grey.shape and (grey == 128).all()
     assert tuple(drawn[150, 150]) == (185, 70, 70)  # 45 percent red
     assert tuple(drawn[150, 100]) == (255, 0, 0)  # the box

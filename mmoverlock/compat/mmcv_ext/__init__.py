@@ -7,12 +7,11 @@ mmcv is left alone.
 """
 
 import sys
-from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_file_location
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 __all__ = ['MmcvExtFinder', 'install']
 
@@ -20,12 +19,7 @@ __all__ = ['MmcvExtFinder', 'install']
 class MmcvExtFinder(MetaPathFinder):
     """Finds ``mmcv._ext``, and nothing else, in ``operators.py`` beside this file."""
 
-    def find_spec(
-        self,
-        fullname: str,
-        path: Sequence[str] | None,
-        target: ModuleType | None = None,
-    ) -> ModuleSpec | None:
+    def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
         if fullname != 'mmcv._ext':
             return None
         return spec_from_file_location(fullname, Path(__file__).with_name('operators.py'))

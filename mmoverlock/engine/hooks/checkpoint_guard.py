@@ -1,7 +1,5 @@
 """A hook that refuses checkpoints which do not belong to the model."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from mmengine.hooks import Hook

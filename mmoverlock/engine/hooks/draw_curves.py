@@ -1,7 +1,5 @@
 """A hook that draws a run's curves."""
 
-from __future__ import annotations
-
 import logging
 from pathlib import Path
 

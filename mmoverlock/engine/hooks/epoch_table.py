@@ -1,7 +1,5 @@
 """A hook that keeps a table of a run's epochs, and the reader of such a table."""
 
-from __future__ import annotations
-
 import csv
 import os
 import time
@@ -71,13 +69,12 @@ class EpochTable(Hook):
         self._write()
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        row = self.rows.get(runner.epoch)
-        if row is None:  # an evaluation without training
+        if runner.epoch not in self.rows:  # an evaluation without training
             return
         for column, end in EVALUATED.items():
             for name, value in (metrics or {}).items():
                 if name.endswith(end):
-                    row[column] = float(value)
+                    self.rows[runner.epoch][column] = float(value)
         self._write()
 
     @master_only
@@ -87,12 +84,9 @@ class EpochTable(Hook):
             table = csv.DictWriter(file, COLUMNS, restval='')
             table.writeheader()
             for _, row in sorted(self.rows.items()):
-                table.writerow({key: _text(value) for key, value in row.items()})
+                numbers = {key: f'{value:.6g}' for key, value in row.items()}
+                table.writerow({**numbers, 'epoch': row['epoch']})
         os.replace(unfinished, self.path)  # at every moment a whole table
-
-
-def _text(value: Any) -> str:
-    return str(value) if isinstance(value, (int, str)) else f'{value:.6g}'
 
 
 def read_epochs(path: str | os.PathLike) -> list[dict[str, Any]]:

@@ -1,8 +1,5 @@
 """A hook that stops a run whose loss is NaN or infinite."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -25,11 +22,7 @@ class FiniteLossGuard(Hook):
         self.interval = interval
 
     def after_train_iter(
-        self,
-        runner: Runner,
-        batch_idx: int,
-        data_batch: Any = None,
-        outputs: Mapping[str, Any] | None = None,
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict | None = None
     ) -> None:
         """Raise FloatingPointError if one of the iteration's losses is NaN or infinite."""
         last = self.end_of_epoch(runner.train_dataloader, batch_idx)

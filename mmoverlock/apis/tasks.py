@@ -1,0 +1,101 @@
+"""What the models of each library say about a picture, and how it is drawn."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.dataset import Compose, pseudo_collate
+from torch import nn
+
+from mmoverlock.utils.errors import shown
+from mmoverlock.visualization.drawing import Bar, draw_bars, draw_objects, paint, usual_colours
+from mmoverlock.visualization.predictions import objects_of
+
+from .names import name_of
+
+OPACITY = 0.6  # of a segmentor's colours over the picture
+LISTED = 8  # classes below the picture
+
+
+class Task:
+    """Predict by the config's test pipeline; the results are :class:`mmoverlock.apis.Inferencer`'s.
+
+    ``predict`` takes pictures (H, W, 3) in BGR, ``draw`` takes and returns them in RGB.
+    """
+
+    def __init__(self, cfg: Config, model: nn.Module, topk: int, score_thr: float):
+        self.model, self.topk, self.score_thr = model, topk, score_thr
+        self.classes, self.palette = model.dataset_meta['classes'], model.dataset_meta['palette']
+        steps = cfg.test_dataloader.dataset.pipeline
+        self.pipeline = Compose([step for step in steps if 'Load' not in str(step.get('type'))])
+        self.reads_files = any('LoadImage' in str(step.get('type')) for step in steps)
+
+    def sample(self, picture: np.ndarray) -> Any:
+        """The library's data sample for a picture, on the CPU."""
+        size = picture.shape[:2]
+        data = self.pipeline(dict(img=picture, img_path=None, img_shape=size, ori_shape=size))
+        with torch.no_grad():
+            return self.model.test_step(pseudo_collate([data]))[0].cpu()
+
+
+class Classifier(Task):
+    """Of mmpretrain."""
+
+    def predict(self, picture: np.ndarray) -> dict[str, Any]:
+        # A data set that reads no files, such as CIFAR, gives its arrays as the model needs them.
+        if not self.reads_files and not getattr(self.model.data_preprocessor, 'to_rgb', False):
+            picture = np.ascontiguousarray(picture[..., ::-1])
+        every = self.sample(picture).pred_score.float()
+        scores, labels = every.topk(min(self.topk, len(every)))
+        pairs = zip(labels.tolist(), scores.tolist(), strict=True)
+        return dict(top=[dict(label=i, name=name_of(self.classes, i), score=s) for i, s in pairs])
+
+    def draw(self, picture: np.ndarray, result: dict[str, Any]) -> np.ndarray:
+        return draw_bars(picture, [Bar(one['name'], one['score']) for one in result['top']])
+
+
+class Detector(Task):
+    """Of mmdet."""
+
+    def predict(self, picture: np.ndarray) -> dict[str, Any]:
+        from mmdet.structures.mask import encode_mask_results, mask2bbox
+
+        sample = self.sample(picture)
+        if 'pred_instances' not in sample:
+            raise ValueError(f'the model is not a detector: it returned {shown(sample.keys())}')
+        found = sample.pred_instances
+        found = dict(found[found.scores >= self.score_thr].items())
+        if 'masks' in found:
+            if 'bboxes' not in found or not found['bboxes'].any():  # such as SOLO
+                found['bboxes'] = mask2bbox(found['masks'])
+            masks = encode_mask_results(found['masks'])
+            found['masks'] = [{**mask, 'counts': mask['counts'].decode()} for mask in masks]
+        return dict(objects=objects_of(found, self.classes, self.score_thr))
+
+    def draw(self, picture: np.ndarray, result: dict[str, Any]) -> np.ndarray:
+        return draw_objects(picture, result['objects'], usual_colours(len(self.classes)))
+
+
+class Segmentor(Task):
+    """Of mmseg."""
+
+    def predict(self, picture: np.ndarray) -> dict[str, Any]:
+        labels = self.sample(picture).pred_sem_seg.data[0].numpy()
+        found, counts = np.unique(labels, return_counts=True)
+        classes = [
+            dict(label=label, name=self.classes[label], share=count / labels.size)
+            for label, count in zip(found.tolist(), counts.tolist(), strict=True)
+        ]
+        return dict(labels=labels, classes=sorted(classes, key=lambda one: -one['share']))
+
+    def draw(self, picture: np.ndarray, result: dict[str, Any]) -> np.ndarray:
+        drawn, bars = picture.copy(), []
+        for one in result['classes']:
+            colour = self.palette[one['label']]
+            paint(drawn, result['labels'] == one['label'], colour, OPACITY)
+            bars.append(Bar(one['name'], one['share'], colour))
+        return draw_bars(drawn, bars[:LISTED])
+
+
+TASKS = {'mmpretrain': Classifier, 'mmdet': Detector, 'mmseg': Segmentor}
