@@ -1,7 +1,5 @@
 """Speed, memory, parameters and multiply-adds of any config's model, and its parts' shares."""
 
-from __future__ import annotations
-
 import contextlib
 import copy
 import statistics

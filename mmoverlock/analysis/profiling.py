@@ -1,7 +1,5 @@
 """Time, peak memory, and which part of a model spends them."""
 
-from __future__ import annotations
-
 import bisect
 import contextlib
 import ctypes

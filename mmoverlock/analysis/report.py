@@ -1,7 +1,5 @@
 """The figures of a benchmark, and how they are printed."""
 
-from __future__ import annotations
-
 import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass, fields

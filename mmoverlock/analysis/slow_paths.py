@@ -1,7 +1,5 @@
 """What makes a run slower than it need be, and how to leave it."""
 
-from __future__ import annotations
-
 import os
 import platform
 from collections.abc import Iterator

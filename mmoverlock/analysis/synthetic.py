@@ -1,7 +1,5 @@
 """Random images with valid labels, for a model of mmdet, mmseg or mmpretrain."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -3,8 +3,6 @@
 A row is all that tools/prepare_data.py, the checks before a run and the tests know of a data set.
 """
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """A user's own pictures, sorted into one folder for each class."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

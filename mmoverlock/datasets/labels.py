@@ -1,7 +1,5 @@
 """Checks of classification data sets: annotation files, CIFAR's files, labels."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Mapping
 from pathlib import Path

@@ -4,8 +4,6 @@ They work under detectors, segmentors and classifiers alike: the FPN is torchvis
 always there, and not mmdet's or mmseg's, which classification users need not have.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

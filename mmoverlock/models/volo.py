@@ -9,8 +9,6 @@ stem before the patch embedding here, and the positions are added before the fir
 ImageNet sizes d1 to d5 with their weights, use timm's own VOLO by mmpretrain's `TimmClassifier`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial

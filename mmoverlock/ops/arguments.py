@@ -1,7 +1,5 @@
 """Checks of arguments that several operators share."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -5,8 +5,6 @@ PyTorch's dispatcher goes through (about 80 µs a call). Under torch.compile, in
 as FakeTensorMode, or for tensor subclasses, it is a custom operator that PyTorch takes as it is.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

@@ -5,8 +5,6 @@ bits. Under ``torch.use_deterministic_algorithms(True)`` nothing is measured: th
 taken.
 """
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable, Hashable

@@ -1,7 +1,5 @@
 """Which backend ran each operator of a model, and why the others did not."""
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Forward and backward hooks of layers: an operator that replaces layers would not call them."""
 
-from __future__ import annotations
-
 from torch import nn
 
 

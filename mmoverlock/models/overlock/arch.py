@@ -3,8 +3,6 @@
 An architecture is a row of numbers. Users add their own by passing a dict with the same columns.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import TypeVar

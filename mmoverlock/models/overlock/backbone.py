@@ -8,8 +8,6 @@ of that overview. One class serves classification, detection and segmentation; t
 between the published networks are the flags `out_indices` and `fuse_overview`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 

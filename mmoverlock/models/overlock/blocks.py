@@ -1,7 +1,5 @@
 """The blocks: RepConvBlock in Base-Net and Overview-Net, DynamicBlock in Focus-Net."""
 
-from __future__ import annotations
-
 import torch
 from mmcv.cnn.bricks import DropPath
 from torch import Tensor, nn

@@ -8,8 +8,6 @@ the three tasks differ in what stands around the backbone:
 - detection and segmentation: ``backbone.``, ``neck.``, heads, as the whole model names them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -5,8 +5,6 @@ shared linear map, the taps of a small and a large kernel for that pixel, which 
 value map. `ContMixBase` is what the network's DynamicBlock and the stand-alone ContMixBlock share.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

@@ -1,7 +1,5 @@
 """Classification head of OverLoCK: main logits from `focus`, auxiliary ones from `overview`."""
 
-from __future__ import annotations
-
 from mmengine.registry import MODELS
 from mmpretrain.models.heads import ClsHead
 from torch import Tensor, nn

@@ -1,7 +1,5 @@
 """Small layers of OverLoCK. Parameter names are those of the published state dicts."""
 
-from __future__ import annotations
-
 from functools import partial
 
 import torch

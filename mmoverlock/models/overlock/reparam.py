@@ -6,8 +6,6 @@ convolution with bias: a dilated kernel is a k×k kernel with zeros in between, 
 fixed statistics is a scale and a shift.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, MutableMapping
 
 import torch

@@ -4,8 +4,6 @@ This module imports neither, so that it can say why the `numba` backends cannot 
 imported when a kernel first runs.
 """
 
-from __future__ import annotations
-
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 

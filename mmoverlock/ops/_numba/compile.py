@@ -1,7 +1,5 @@
 """The decorator of all functions that numba compiles."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable
 from functools import cache

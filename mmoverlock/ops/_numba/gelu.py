@@ -5,8 +5,6 @@ or as good as that. Limits and degrees are such that most of the error is roundi
 is for float32 and one for float64.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -4,8 +4,6 @@ A (C, H, W) map of any strides becomes rows of pixels whose channels lie side by
 whole vectors, so that a vector holds neighbouring channels of one pixel.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from .compile import jit

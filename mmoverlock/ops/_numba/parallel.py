@@ -6,8 +6,6 @@ offers its threads to anybody by `GOMP_parallel`, which compilers call for a par
 there is none (macOS, Windows), threads are started for the occasion.
 """
 
-from __future__ import annotations
-
 import ctypes
 import threading
 from pathlib import Path

@@ -6,8 +6,6 @@ register of the machine that compiles: `lanes(array)` says how many elements of 
 that is. Arrays are one-dimensional and contiguous; nothing checks an index.
 """
 
-from __future__ import annotations
-
 import math
 
 import llvmlite.binding as llvm

@@ -1,7 +1,5 @@
 """Tensors as the numba kernels take them: flat arrays, and memory for results."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from torch import Tensor

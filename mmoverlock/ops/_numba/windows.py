@@ -9,8 +9,6 @@ They go pixel by pixel, or take TILE neighbours at once where the border makes t
 What they read and write is scratch memory, padded to whole vectors and tiles.
 """
 
-from __future__ import annotations
-
 from .compile import jit
 from .layout import TILE, padded, tiled
 from .simd import (

@@ -3,8 +3,6 @@
 With TRITON_INTERPRET=1 the kernels run on the CPU, very slowly: for tests.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from importlib.util import find_spec
 from types import ModuleType

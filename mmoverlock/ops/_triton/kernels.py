@@ -1,7 +1,5 @@
 """Tuning, and functions that several Triton kernels call."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from inspect import signature
 

@@ -3,8 +3,6 @@
 The formulas, the shapes and the border rule are in README.md.
 """
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from mmoverlock.ops import _numba, _triton

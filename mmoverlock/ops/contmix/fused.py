@@ -11,8 +11,6 @@ query (B, G, c, H, W), keys (B, G, c, T), bias (T), rpb_small (G, 2·ks - 1, 2·
 likewise, value and out (B, 2, G, C, H, W), log_sum (B, 2, G, H, W), in float32 at least.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

@@ -3,8 +3,6 @@
 Half precisions are computed in float32. Nothing of size B·G·H·W·K² is made.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

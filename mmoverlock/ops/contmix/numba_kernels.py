@@ -9,8 +9,6 @@ Tensors come as flat arrays with their strides in elements, so that any layout r
 Scratch is padded to whole vectors and tiles.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from mmoverlock.ops._numba.compile import jit

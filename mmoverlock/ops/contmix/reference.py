@@ -3,8 +3,6 @@
 Runs on any device in any precision and is differentiable by autograd.
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor

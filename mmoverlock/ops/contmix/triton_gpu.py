@@ -1,7 +1,5 @@
 """ContMix on CUDA and ROCm devices, by Triton."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import torch

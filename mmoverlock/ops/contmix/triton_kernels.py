@@ -15,8 +15,6 @@ What a loop does not change is computed before it, and addresses are a scalar po
 tile of offsets: that is quick on the device, and bearable in the interpreter.
 """
 
-from __future__ import annotations
-
 import triton
 import triton.language as tl
 

@@ -7,8 +7,6 @@ map is small. Matrix products take them as they are. Whose is faster depends on 
 Zen 5, MKL's is half as fast as oneDNN's.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

@@ -6,8 +6,6 @@ The maps in between are the widest of the network: they cost more to read and wr
 convolve. The fused backends keep them out of memory where they can.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

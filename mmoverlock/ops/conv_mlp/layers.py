@@ -1,7 +1,5 @@
 """Layers of OverLoCK's MLPs. Parameter names are those of the published state dicts."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

@@ -3,8 +3,6 @@
 The loops are in numba_kernels.py.
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn

@@ -10,8 +10,6 @@ W, K and into how many strips of rows a map is cut. Arrays of one dimension are 
 those with strides.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from mmoverlock.ops._numba.compile import jit

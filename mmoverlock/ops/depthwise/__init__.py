@@ -10,8 +10,6 @@ innermost, at large ones in the forward pass; the loops here are faster in the b
 a kind.
 """
 
-from __future__ import annotations
-
 from collections.abc import Hashable
 
 import torch

@@ -3,8 +3,6 @@
 Half precisions are computed in float32.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from torch import Tensor

@@ -8,8 +8,6 @@ without dilation, two taps at a time load TILE + 1 vectors of pixels for 2 · TI
 Taps are (vectors of channels, K·K, lanes), see :func:`.to_vectors`, and biases alike.
 """
 
-from __future__ import annotations
-
 from numpy import expand_dims
 
 from mmoverlock.ops._numba.compile import jit

@@ -1,7 +1,5 @@
 """Depthwise convolution by PyTorch: oneDNN on the CPU, cuDNN or its own kernels on a GPU."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor

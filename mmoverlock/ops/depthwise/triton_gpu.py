@@ -1,7 +1,5 @@
 """Depthwise convolution on CUDA and ROCm devices, by Triton, with sums in float32 at least."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -5,8 +5,6 @@ in memory decides the shape of the fastest tile, so `LAST` (channels innermost) 
 are in `ACC`.
 """
 
-from __future__ import annotations
-
 import triton
 import triton.language as tl
 

@@ -5,8 +5,6 @@
 The fused backends read the map once for all branches, and the gradient too.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from torch import Tensor, nn

@@ -3,8 +3,6 @@
 Statistics equal those of running each branch alone. The loops are in numba_kernels.py.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import cache
 

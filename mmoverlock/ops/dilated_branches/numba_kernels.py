@@ -11,8 +11,6 @@ the largest branch on either side, and into how many strips of rows a map is cut
 dimension are contiguous, but for those with strides.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from mmoverlock.ops._numba.compile import jit

@@ -1,7 +1,5 @@
 """Dynamic convolution: every pixel has a kernel of its own. The formula is in README.md."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from mmoverlock.ops import _numba, _triton

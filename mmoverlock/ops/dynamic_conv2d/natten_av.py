@@ -1,7 +1,5 @@
 """Dynamic convolution by NATTEN's `na2d_av`, where a NATTEN that has it (< 0.20) is installed."""
 
-from __future__ import annotations
-
 from importlib import import_module
 from importlib.util import find_spec
 

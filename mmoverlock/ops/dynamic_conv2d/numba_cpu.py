@@ -3,8 +3,6 @@
 Half precisions are computed in float32.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

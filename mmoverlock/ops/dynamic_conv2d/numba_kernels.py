@@ -1,7 +1,5 @@
 """Loops of dynamic convolution for the numba backend: numba_kernels.py without a softmax."""
 
-from __future__ import annotations
-
 from mmoverlock.ops._numba.compile import jit
 from mmoverlock.ops._numba.layout import TILE, pack, padded, scratch, unpack
 from mmoverlock.ops._numba.parallel import parallel_for

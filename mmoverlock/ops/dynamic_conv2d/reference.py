@@ -4,8 +4,6 @@ Runs on any device in any precision and is differentiable by autograd. It unfold
 so it needs K² times its memory: the other backends exist to avoid that.
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor

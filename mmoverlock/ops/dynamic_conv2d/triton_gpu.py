@@ -1,7 +1,5 @@
 """Dynamic convolution on CUDA and ROCm devices, by Triton."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

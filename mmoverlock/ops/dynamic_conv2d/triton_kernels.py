@@ -4,8 +4,6 @@ Maps and tiles are as in contmix/triton_kernels.py, but that channels are innerm
 neighbouring threads read neighbouring channels.
 """
 
-from __future__ import annotations
-
 import triton
 import triton.language as tl
 

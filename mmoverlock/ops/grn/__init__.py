@@ -5,8 +5,6 @@
 where N(x) is every channel's L2 norm over the map, divided by the mean of the image's norms.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

@@ -1,7 +1,5 @@
 """GRN in inference on the CPU, by loops that numba compiles on first use."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -3,8 +3,6 @@
 Maps are flat, (B, pixels, C). A thread takes a strip of the pixels of an image.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from mmoverlock.ops._numba.compile import jit

@@ -1,7 +1,5 @@
 """GRN as its formula says, in plain PyTorch."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 
