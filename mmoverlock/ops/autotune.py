@@ -49,6 +49,11 @@ def fastest(
     return _chosen[kind]
 
 
+def remembered(kind: Hashable) -> str | None:
+    """The choice for inputs of this kind, if it was measured and may be used."""
+    return None if torch.are_deterministic_algorithms_enabled() else _chosen.get(kind)
+
+
 def choices() -> dict[Hashable, str]:
     """What was measured to be fastest so far, by kind of input."""
     return dict(_chosen)

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from mmoverlock import environment
 
-from .autotune import fastest
+from .autotune import fastest, remembered
 
 AUTO = 'auto'  # asks for no backend
 EXPORT = 'compiled kernels cannot be exported'
@@ -109,15 +109,20 @@ class Operator:
             ValueError: if a backend that was asked for is unknown or cannot run.
         """
         name = self._asked_for(backend, args, device)
-        if kind is None and _records is None:  # as the others need not be asked
-            return self.backends[next(self._able(name, args, device))]
+        kind = None if kind is None else (self.name, device, *kind)
+        if _records is None:  # then not all backends need be asked
+            if kind is None:
+                return self.backends[next(self._able(name, args, device))]
+            best = None if name else remembered(kind)
+            if best and self._refusal(best, None, args, device) is None:
+                return self.backends[best]
         able = list(self._able(name, args, device))
         chosen, why = able[0], f'{able[0]} is preferred'
         if chosen == name:
             why = f'{chosen} was asked for'
         elif kind is not None and len(able) > 1:
             runs = {key: partial(self.backends[key].run, *args) for key in able}
-            chosen = fastest((self.name, device, *kind), runs, device)
+            chosen = fastest(kind, runs, device)
             why = 'slower, as measured'
         if _records is not None:
             reasons = {key: self._refusal(key, name, args, device) or why for key in self.backends}

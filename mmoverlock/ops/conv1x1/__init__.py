@@ -80,9 +80,8 @@ def conv1x1(
     Raises:
         ValueError: if the backend cannot run.
     """
-    kind = None
-    if not torch.is_grad_enabled() and is_eager(x):
-        pixels = x.numel() // x.shape[1]
+    kind, pixels = None, x.numel() // x.shape[1]
+    if pixels <= FEW_PIXELS and not torch.is_grad_enabled() and is_eager(x):
         kind = tuple(weight.shape), pixels.bit_length(), x.dtype, torch.get_num_threads()
     return CONV1X1(x, weight, bias, device=x.device, backend=backend, kind=kind)
 
