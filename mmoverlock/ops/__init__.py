@@ -12,9 +12,12 @@ from .dispatch import available_backends, backend
 from .dynamic_conv2d import dynamic_conv2d
 from .explain import explain
 from .grn import GRN, grn
+from .residual_conv import ResDWConv, residual_conv
+from .squeeze_excite import squeeze_excite
 
 __all__ = [
     'GRN',
+    'ResDWConv',
     'Conv1x1',
     'DepthwiseConv2d',
     'available_backends',
@@ -27,4 +30,6 @@ __all__ = [
     'dynamic_conv2d',
     'explain',
     'grn',
+    'residual_conv',
+    'squeeze_excite',
 ]

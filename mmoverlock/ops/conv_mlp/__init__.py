@@ -13,13 +13,11 @@ from mmoverlock.ops import _numba
 from mmoverlock.ops.dispatch import Backend, Operator
 from mmoverlock.ops.grn import GRN
 from mmoverlock.ops.hooks import has_hooks
+from mmoverlock.ops.residual_conv import MMAP_THRESHOLD, ResDWConv
 
-from .layers import GELU, ResDWConv
+from .layers import GELU
 
-__all__ = ['GELU', 'ResDWConv', 'conv_mlp']
-
-# glibc takes memory of more bytes from the system, page by page, every time.
-MMAP_THRESHOLD = 32 << 20
+__all__ = ['GELU', 'conv_mlp']
 
 
 def _unsupported(
@@ -77,7 +75,7 @@ def conv_mlp(
         x: (B, C, H, W).
         expand: 1×1 convolution to the hidden channels.
         act: GELU.
-        dwconv: :class:`.layers.ResDWConv`.
+        dwconv: :class:`mmoverlock.ops.ResDWConv`.
         norm: :class:`mmoverlock.ops.GRN`.
         project: 1×1 convolution.
         backend: 'reference' (the layers one by one) or 'numba'; None: see :mod:`.dispatch`.

@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mmoverlock.ops import GRN, Conv1x1, conv_mlp, grn
+from mmoverlock.ops import GRN, Conv1x1, ResDWConv, conv_mlp, grn
 from mmoverlock.ops import backend as backend_of
-from mmoverlock.ops.conv_mlp import GELU, MMAP_THRESHOLD, ResDWConv
+from mmoverlock.ops.conv_mlp import GELU, MMAP_THRESHOLD
 from mmoverlock.ops.conv_mlp.numba_cpu import gelu_conv_grn
 from mmoverlock.ops.dispatch import recording
 
