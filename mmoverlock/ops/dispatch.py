@@ -108,14 +108,14 @@ class Operator:
         Raises:
             ValueError: if a backend that was asked for is unknown or cannot run.
         """
-        name = self._asked_for(backend, args, device)
         kind = None if kind is None else (self.name, device, *kind)
-        if _records is None:  # then not all backends need be asked
-            if kind is None:
-                return self.backends[next(self._able(name, args, device))]
-            best = None if name else remembered(kind)
-            if best and self._refusal(best, None, args, device) is None:
-                return self.backends[best]
+        if _records is None and not (backend or requested(self.name) or exporting()):
+            usual = self._usual(args, device, kind)
+            if usual is not None:
+                return usual
+        name = self._asked_for(backend, args, device)
+        if _records is None and kind is None:
+            return self.backends[next(self._able(name, args, device))]
         able = list(self._able(name, args, device))
         chosen, why = able[0], f'{able[0]} is preferred'
         if chosen == name:
@@ -129,6 +129,16 @@ class Operator:
             del reasons[chosen]
             _records.append(Record(self.name, chosen, reasons))
         return self.backends[chosen]
+
+    def _usual(self, args: tuple, device: torch.device, kind: Hashable) -> Backend | None:
+        """The backend if none was asked for, found by asking as few as possible, or None."""
+        if kind is not None:
+            best = self.backends.get(remembered(kind))
+            return best if best and best.refuses(args, device) is None else None
+        for one in self.backends.values():
+            if one.refuses(args, device) is None:
+                return one
+        return None
 
     def able(self, args: tuple, device: torch.device, backend: str | None = None) -> list[str]:
         """Names of the backends that may run this call; arguments as in :meth:`select`."""
