@@ -13,7 +13,6 @@ from .dynamic_conv2d import dynamic_conv2d
 from .explain import explain
 from .grn import GRN, grn
 from .residual_conv import ResDWConv, residual_conv
-from .squeeze_excite import squeeze_excite
 
 __all__ = [
     'GRN',
@@ -31,5 +30,4 @@ __all__ = [
     'explain',
     'grn',
     'residual_conv',
-    'squeeze_excite',
 ]

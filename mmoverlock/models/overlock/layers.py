@@ -7,9 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models import convnext
 
-from mmoverlock.ops import GRN, Conv1x1, ResDWConv, conv_mlp, squeeze_excite
+from mmoverlock.ops import GRN, Conv1x1, ResDWConv, conv_mlp
 from mmoverlock.ops.conv_mlp import GELU
-from mmoverlock.ops.hooks import has_hooks
+from mmoverlock.ops.dispatch import may_overwrite
 
 # Over the channels of every pixel of a (B, C, H, W) map.
 LayerNorm2d = partial(convnext.LayerNorm2d, eps=1e-6)
@@ -48,9 +48,8 @@ class SE(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        if has_hooks(self.proj):
-            return x * self.proj(x)
-        return squeeze_excite(x, *self.proj)
+        scale = self.proj(x)
+        return x.mul_(scale) if may_overwrite() else x * scale
 
 
 def mlp_layers(dim: int, hidden: int) -> list[nn.Module]:
