@@ -1,6 +1,9 @@
 """ContMix: dynamic convolution with kernels mixed from the global context (OverLoCK, section 3.3).
 
 The formulas, the shapes and the border rule are in README.md.
+
+Removing it makes OverLoCK-T 2.8 times slower at 224×224 and 5.5 times at 512×512
+(docs/benchmarks/results.md).
 """
 
 from torch import Tensor

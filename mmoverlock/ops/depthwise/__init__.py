@@ -8,6 +8,9 @@ No backend is fastest everywhere: on the CPU, oneDNN is good at small kernels an
 innermost, at large ones in the forward pass; the loops here are faster in the backward pass
 (docs/benchmarks/results.md). So the fastest is measured, for each direction, on the first input of
 a kind.
+
+Removing it makes OverLoCK-T 13% slower at 512×512
+(docs/benchmarks/results.md).
 """
 
 from collections.abc import Hashable

@@ -3,6 +3,9 @@
     out = Σ_k norm_k(conv_k(x))        (UniRepLKNet, arXiv 2311.15599, section 3.1)
 
 The fused backends read the map once for all branches, and the gradient too.
+
+Removing it makes a training step of OverLoCK-T 25% slower
+(docs/benchmarks/results.md).
 """
 
 from collections.abc import Sequence
