@@ -5,7 +5,7 @@
 The maps in between are the widest of the network: they cost more to read and write than to
 convolve. The fused backends keep them out of memory where they can.
 
-Removing it makes OverLoCK-T 6% slower at 224×224 and a training step keep more memory
+Removing it makes OverLoCK-T 6% slower at 224×224
 (docs/benchmarks/results.md).
 """
 
