@@ -3,7 +3,7 @@
     out = x + depthwise_conv2d(x, weight, bias)
 
 In inference the `numba` backend writes the result over a large map strip by strip. At 800×1344 that
-saves OverLoCK-T a quarter of its memory (benchmarks/model.py --ablate).
+saves OverLoCK-T a quarter of its peak memory (docs/benchmarks/results.md).
 """
 
 import torch
@@ -37,7 +37,7 @@ def _run_numba(*args: Tensor | bool) -> Tensor:
 
 def _reference(x: Tensor, weight: Tensor, bias: Tensor, inplace: bool) -> Tensor:
     y = F.conv2d(x, weight, bias, 1, weight.shape[-1] // 2, 1, weight.shape[0])
-    return x + y if torch.is_grad_enabled() or not may_overwrite() else y.add_(x)
+    return y.add_(x) if may_overwrite() else x + y
 
 
 RESIDUAL_CONV = Operator(

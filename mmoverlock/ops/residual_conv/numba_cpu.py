@@ -30,6 +30,6 @@ def residual_conv(x: Tensor, weight: Tensor, bias: Tensor, inplace: bool) -> Ten
         x.stride(),
         array(taps),
         array(bias[:, None]),
-        (*x.shape, size, 1, min(rows, x.shape[2])),
+        (*x.shape, size, min(rows, x.shape[2])),
     )
     return overwritten(x)

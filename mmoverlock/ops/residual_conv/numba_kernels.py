@@ -13,8 +13,8 @@ def overwrite_piece(item, x, strides, taps, bias, sizes):
 
     The rows around a strip's lower edge are read before the strip is written and kept for the next.
     """
-    batch, channels, height, width, size, dilation, rows = sizes
-    step, halo = lanes(x), dilation * (size // 2)
+    batch, channels, height, width, size, rows = sizes
+    step, halo = lanes(x), size // 2
     _, b, c, count, _, _ = piece_bounds(item, channels, height, 1, x)
     line = (tiled(width) + 2 * halo) * step
     kept = 2 * halo * line
@@ -30,7 +30,7 @@ def overwrite_piece(item, x, strides, taps, bias, sizes):
         top, bottom = min(first + halo, height), min(last + halo, height)
         pack(x, start, strides, count, top, bottom, width, padded, kept + inset, line)
         span = first, last, height
-        convolve(padded, line, kernel, offset, size, dilation, span, width, mixed, False)
+        convolve(padded, line, kernel, offset, size, 1, span, width, mixed, False)
         to, flat_line = start + first * strides[2], tiled(width) * step
         unpack(mixed, x, to, strides, count, 0, last - first, width, flat_line, False)
         for k in range(kept):
