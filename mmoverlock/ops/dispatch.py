@@ -29,10 +29,6 @@ _requested: dict[str, str] = {}  # backends by operator; '' is for all of them
 _records: list[Record] | None = None  # a list while `recording`
 
 
-def always(*args: object) -> None:
-    """The answer of a backend that can always run."""
-
-
 @dataclass(frozen=True)
 class Backend:
     """One implementation of an operator.
@@ -40,21 +36,25 @@ class Backend:
     Args:
         name: 'reference', 'numba', 'triton' or 'natten'.
         run: The implementation. It imports what it needs when it is called.
-        available: device → why it cannot run there, or None.
+        available: device → why it cannot run there, or None. Without it, it runs everywhere.
         supports: the call's arguments → why it does not take them, or None.
         unasked: device → why it does not run there unless it is asked for, or None.
     """
 
     name: str
     run: Callable
-    available: Callable[[torch.device], str | None] = always
-    supports: Callable[..., str | None] = always
-    unasked: Callable[[torch.device], str | None] = always
+    available: Callable[[torch.device], str | None] | None = None
+    supports: Callable[..., str | None] | None = None
+    unasked: Callable[[torch.device], str | None] | None = None
 
-    def refuses(self, args: tuple, device: torch.device, asked: bool = False) -> str | None:
-        """Why it does not run this call, or None."""
-        reason = self.available(device) or self.supports(*args)
-        return reason or (None if asked else self.unasked(device))
+    def refuses(self, args: tuple | None, device: torch.device, asked: bool = False) -> str | None:
+        """Why it does not run a call with these arguments (None: whatever they are), or None."""
+        reason = self.available and self.available(device)
+        if reason is None and self.supports and args is not None:
+            reason = self.supports(*args)
+        if reason is None and self.unasked and not asked:
+            reason = self.unasked(device)
+        return reason
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ class Operator:
         if one is None:
             reason = f'it has no {self.name}'
         else:
-            reason = one.refuses(args, device, True) if backend else one.available(device)
+            reason = one.refuses(args if backend else None, device, asked=True)
         if reason:
             allowed = [one.name for one in self.backends.values() if not one.refuses(args, device)]
             raise ValueError(f"backend '{name}' cannot run here: {reason}; allowed are {allowed}")
@@ -260,5 +260,5 @@ def best_layout(image: Tensor) -> Tensor:
 def available_backends(device: torch.device | str = 'cpu', op: str = 'contmix') -> list[str]:
     """Names of the backends that can run an operator on a device, the default first."""
     device, operator = torch.device(device), OPERATORS[op]
-    able = {name for name, one in operator.backends.items() if one.available(device) is None}
-    return [name for name in operator.backends if name in able]
+    backends = operator.backends.values()
+    return [one.name for one in backends if one.refuses(None, device, asked=True) is None]

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mmoverlock.ops import contmix, conv1x1, depthwise_conv2d, dynamic_conv2d, grn
+from mmoverlock.ops import contmix, conv1x1, depthwise_conv2d, dynamic_conv2d
 from mmoverlock.ops.conv_mlp.numba_cpu import gelu_conv_grn
 from mmoverlock.ops.dilated_branches.numba_cpu import branches_and_statistics
 
@@ -49,7 +49,6 @@ OPERATORS: dict[str, tuple[Callable, Callable]] = {
         lambda c: [(c,), (c, 1, 3, 3), (c,), (1, c, 1, 1), (1, c, 1, 1)],
     ),
     'conv1x1': (conv1x1, lambda c: [(4, c, 1, 1), (4,)]),
-    'grn': (grn, lambda c: [(1, c, 1, 1), (1, c, 1, 1)]),
 }
 
 

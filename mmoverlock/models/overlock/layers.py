@@ -7,8 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models import convnext
 
-from mmoverlock.ops import GRN, Conv1x1, ResDWConv, conv_mlp
-from mmoverlock.ops.conv_mlp import GELU
+from mmoverlock.ops import GELU, GRN, Conv1x1, ResDWConv, conv_mlp
 from mmoverlock.ops.dispatch import may_overwrite
 
 # Over the channels of every pixel of a (B, C, H, W) map.

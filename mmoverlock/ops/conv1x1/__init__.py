@@ -34,11 +34,14 @@ def _few_pixels(x: Tensor, *args: Tensor | None) -> str | None:
 
 
 def _for_onednn(x: Tensor, *args: Tensor | None) -> str | None:
+    many = _few_pixels(x)
+    if many:
+        return many
     if x.dtype != torch.float32 or torch.is_autocast_enabled('cpu'):
         return 'float32 is needed'
     if torch.is_grad_enabled() or not is_eager(x) or not torch.backends.mkldnn.is_available():
         return 'only in eager inference, if PyTorch has oneDNN'
-    return _few_pixels(x)
+    return None
 
 
 def _by_rows(linear: Callable) -> Callable:

@@ -14,13 +14,12 @@ from torch import Tensor, nn
 
 from mmoverlock.ops import _numba
 from mmoverlock.ops.dispatch import Backend, Operator
-from mmoverlock.ops.grn import GRN
 from mmoverlock.ops.hooks import has_hooks
 from mmoverlock.ops.residual_conv import MMAP_THRESHOLD, ResDWConv
 
-from .layers import GELU
+from .layers import GELU, GRN
 
-__all__ = ['GELU', 'conv_mlp']
+__all__ = ['GELU', 'GRN', 'conv_mlp']
 
 
 def _unsupported(

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mmoverlock.ops import GRN, Conv1x1, ResDWConv, conv_mlp, grn
+from mmoverlock.ops import GRN, Conv1x1, ResDWConv, conv_mlp
 from mmoverlock.ops import backend as backend_of
 from mmoverlock.ops.conv_mlp import GELU, MMAP_THRESHOLD
 from mmoverlock.ops.conv_mlp.numba_cpu import gelu_conv_grn
@@ -85,11 +85,11 @@ def test_overwrites_its_input_when_asked(layout):
 @pytest.mark.parametrize(
     'overwrite',
     [
-        lambda x: grn(x, torch.ones(1, 6, 1, 1), torch.zeros(1, 6, 1, 1), inplace=True),
+        lambda x: GRN(6)(x),
         lambda x: gelu_conv_grn(x, *make_arguments(6, torch.float32), inplace=True),
         lambda x: GELU()(x),
     ],
-    ids=['grn', 'gelu_conv_grn', 'GELU'],
+    ids=['GRN', 'gelu_conv_grn', 'GELU'],
 )
 def test_autograd_knows_what_was_overwritten(overwrite):
     x, _ = offset_maps((2, 6, 9, 8), torch.float32, 'channels_last')
