@@ -15,11 +15,10 @@ from torch import Tensor, nn
 from mmoverlock.ops import _numba
 from mmoverlock.ops.dispatch import Backend, Operator
 from mmoverlock.ops.hooks import has_hooks
-from mmoverlock.ops.residual_conv import MMAP_THRESHOLD, ResDWConv
 
-from .layers import GELU, GRN
+from .layers import GELU, GRN, MMAP_THRESHOLD, ResDWConv
 
-__all__ = ['GELU', 'GRN', 'conv_mlp']
+__all__ = ['GELU', 'GRN', 'MMAP_THRESHOLD', 'ResDWConv', 'conv_mlp']
 
 
 def _unsupported(
