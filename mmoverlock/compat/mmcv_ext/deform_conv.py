@@ -7,7 +7,7 @@ The numbers of groups follow from the shapes of weight and offset. ``columns``, 
 from torch import Tensor
 from torchvision.ops import deform_conv2d
 
-from mmoverlock.compat.mmcv_ext.numerics import full, gradients
+from mmoverlock.compat.mmcv_ext.numerics import fill_gradients, full
 
 
 def deform_conv_forward(
@@ -60,9 +60,7 @@ def deform_conv_backward_input(
     def convolve(x: Tensor, shift: Tensor) -> Tensor:
         return deform_conv2d(x, shift, full(weight), None, *geometry)
 
-    grad_input, grad_offset = gradients(convolve, [input, offset], gradOutput)
-    gradInput.copy_(grad_input)
-    gradOffset.copy_(grad_offset)
+    fill_gradients([gradInput, gradOffset], convolve, [input, offset], gradOutput)
 
 
 def deform_conv_backward_parameters(
@@ -91,8 +89,8 @@ def deform_conv_backward_parameters(
     def convolve(kernel: Tensor) -> Tensor:
         return deform_conv2d(full(input), full(offset), kernel, None, *geometry)
 
-    (grad,) = gradients(convolve, [gradWeight], gradOutput)  # linear: any kernel will do
-    gradWeight.copy_(scale * grad)
+    # linear: any kernel will do
+    fill_gradients([gradWeight], convolve, [gradWeight], scale * gradOutput)
 
 
 def modulated_deform_conv_forward(
@@ -155,10 +153,7 @@ def modulated_deform_conv_backward(
     def convolve(x: Tensor, shift: Tensor, kernel: Tensor, factor: Tensor) -> Tensor:
         return deform_conv2d(x, shift, kernel, None, *geometry, mask=factor)
 
-    results = gradients(convolve, [input, offset, weight, mask], grad_output)
-    for target, grad in zip(
-        (grad_input, grad_offset, grad_weight, grad_mask), results, strict=True
-    ):
-        target.copy_(grad)
+    targets = [grad_input, grad_offset, grad_weight, grad_mask]
+    fill_gradients(targets, convolve, [input, offset, weight, mask], grad_output)
     if with_bias:
         grad_bias.copy_(full(grad_output).sum((0, 2, 3)))

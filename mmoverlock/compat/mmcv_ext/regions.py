@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision.ops import roi_align
 
-from mmoverlock.compat.mmcv_ext.numerics import full, gradients
+from mmoverlock.compat.mmcv_ext.numerics import fill_gradients, full
 
 
 def roi_align_forward(
@@ -80,8 +80,7 @@ def roi_align_backward(
                 maps, rois.to(maps.dtype), bins, spatial_scale, sampling_ratio, aligned
             )
 
-        (grad,) = gradients(pool, [grad_input], grad_output)
-        grad_input.copy_(grad)
+        fill_gradients([grad_input], pool, [grad_input], grad_output)
         return
 
     # One region of size zero for each winning sample, on its own map of the N * C.
@@ -93,8 +92,7 @@ def roi_align_backward(
     def sample(maps: Tensor) -> Tensor:
         return roi_align(maps.reshape(-1, 1, *maps.shape[2:]), points, 1, 1.0, 1, True)
 
-    (grad,) = gradients(sample, [grad_input], weights)
-    grad_input.copy_(grad)
+    fill_gradients([grad_input], sample, [grad_input], weights)
 
 
 def _map_index(maps: Tensor, rois: Tensor, like: Tensor) -> Tensor:
