@@ -78,15 +78,12 @@ class DilatedReparam(nn.Module):
             self.add_module(conv, DepthwiseConv2d(dim, size, dilation, bias=False))
             self.add_module(bn, nn.BatchNorm2d(dim, eps=BN_EPS))
 
-    def branches(self) -> list[tuple[DepthwiseConv2d, nn.Module]]:
-        """The convolutions and their norms, the large kernel's first."""
-        names = branch_names(self.kernel_size)
-        return [(getattr(self, conv), getattr(self, bn)) for conv, bn, _, _ in names]
-
     def forward(self, x: Tensor) -> Tensor:
         if self.deploy:
             return self.lk_origin(x)
-        convs, norms = zip(*self.branches(), strict=True)
+        names = branch_names(self.kernel_size)
+        convs = [getattr(self, conv) for conv, *_ in names]
+        norms = [getattr(self, bn) for _, bn, *_ in names]
         return dilated_branches(x, convs, norms)
 
     @torch.no_grad()
