@@ -79,12 +79,9 @@ def _check_cifar(kind: Any, root: str, key: str) -> None:
 
 
 def check_labels(dataset: Any, key: str, number: int | None) -> None:
-    """Check the labels of a classification data set; others are let pass.
+    """Check the labels of a classification data set without wrappers; others are let pass.
 
-    Args:
-        dataset: The data set, without its wrappers.
-        key: Its place in the config.
-        number: How many classes there are, if known.
+    Messages begin with `key`. `number` is how many classes there are, if known.
 
     Raises:
         ValueError: a class folder is empty, a label is out of range, listed images do not exist.

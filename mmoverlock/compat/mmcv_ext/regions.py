@@ -4,6 +4,8 @@ torchvision has no maximum in ``roi_align`` and rounds regions differently in ``
 are had by handing it finer regions, so that every sample or bin is a region or bin of its own.
 """
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -73,13 +75,9 @@ def roi_align_backward(
 ) -> None:
     """Fills ``grad_input`` (N, C, H, W); the operator is linear in its input, so any will do."""
     if pool_mode == 1:
-        bins = (aligned_height, aligned_width)
-
-        def pool(maps: Tensor) -> Tensor:
-            return roi_align(
-                maps, rois.to(maps.dtype), bins, spatial_scale, sampling_ratio, aligned
-            )
-
+        rois, bins = rois.to(full(grad_input).dtype), (aligned_height, aligned_width)
+        options = dict(spatial_scale=spatial_scale, sampling_ratio=sampling_ratio, aligned=aligned)
+        pool = partial(roi_align, boxes=rois, output_size=bins, **options)
         fill_gradients([grad_input], pool, [grad_input], grad_output)
         return
 
