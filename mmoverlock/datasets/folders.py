@@ -21,9 +21,10 @@ def check_split(split: str) -> str:
 
 
 def read_lines(path: Path, what: str = 'file') -> list[str]:
-    """The lines of a text file that are neither empty nor comments; ValueError if none are.
+    """The lines of a text file, called `what` in messages, that are neither empty nor comments.
 
-    Messages call the file `what`.
+    Raises:
+        ValueError: there are none.
     """
     if not path.is_file():
         raise ValueError(f"{what} '{path}' does not exist")
