@@ -47,15 +47,12 @@ def merged_kernel(state: Mapping[str, Tensor], kernel_size: int) -> tuple[Tensor
     return kernel.to(origin.dtype), bias.to(origin.dtype)
 
 
-def merge_state_dict(
-    state_dict: MutableMapping[str, Tensor], prefix: str, kernel_size: int
-) -> None:
+def merge_state_dict(state_dict: MutableMapping, prefix: str, kernel_size: int) -> None:
     """Replace the branches stored under `prefix` by their merged kernel, in place."""
     names = [name for name in state_dict if name.startswith(prefix)]
     state = {name[len(prefix) :]: state_dict.pop(name) for name in names}
-    state_dict[f'{prefix}lk_origin.weight'], state_dict[f'{prefix}lk_origin.bias'] = merged_kernel(
-        state, kernel_size
-    )
+    weight, bias = merged_kernel(state, kernel_size)
+    state_dict.update({f'{prefix}lk_origin.weight': weight, f'{prefix}lk_origin.bias': bias})
 
 
 class DilatedReparam(nn.Module):
