@@ -14,7 +14,7 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import DefaultScope
 from mmengine.runner.checkpoint import CheckpointLoader
 
-from mmoverlock.engine.checkpoints import fit_state_dict
+from mmoverlock.engine.hooks.checkpoint_guard import fit_state_dict
 from mmoverlock.models.overlock.reparam import DilatedReparam
 from mmoverlock.utils.config import read_config, require
 from mmoverlock.utils.device import pick_device

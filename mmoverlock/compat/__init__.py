@@ -8,9 +8,9 @@ __all__ = ['install']
 def install() -> None:
     """Make the changes; ``import mmoverlock`` calls it, and calling it again changes nothing more.
 
-    - ``mmcv._ext``: where mmcv was installed without its compiled operators, a finder at the end of
-      ``sys.meta_path`` supplies them from torchvision and PyTorch (:mod:`.mmcv_ext`). It must be
-      there before anything imports ``mmcv.ops``. A compiled mmcv is left alone.
+    - ``mmcv._ext``: where mmcv was installed without its compiled operators, a module of this name
+      supplies them from torchvision and PyTorch (:mod:`.mmcv_ext`). It must be there before
+      anything imports ``mmcv.ops``. A compiled mmcv is left alone.
     - MMEngine's checkpoint loaders, for files, URLs and all model zoos: they never run code from a
       file (:mod:`.safe_checkpoints`).
     - MMEngine's registries get children for the scope ``mmoverlock``, and its table of packages

@@ -12,43 +12,27 @@ from urllib.parse import urlparse
 
 import mmengine.runner.checkpoint as mmengine_checkpoint
 import torch
-from mmengine.dist import barrier, get_rank
-from mmengine.runner.checkpoint import CheckpointLoader
 
 from mmoverlock.utils.checkpoint import load_safely, read_checkpoint
 
 
-def load_from_local(filename: str, map_location: Any = None) -> dict[str, Any]:
-    """MMEngine's loader of local files, safe."""
-    return read_checkpoint(filename, map_location)
-
-
-def load_from_http(
-    filename: str, map_location: Any = None, model_dir: str | None = None, progress: bool = True
+def load_url(
+    url: str, model_dir: str | None = None, map_location: Any = None, progress: bool = True
 ) -> dict[str, Any]:
-    """MMEngine's loader of URLs, safe: the first rank downloads, once, into torch's hub folder.
+    """MMEngine's `load_url`, safe: downloads a file once, by default into torch's hub folder.
 
     Raises:
         ValueError: the download failed, or see :func:`read_checkpoint`.
     """
     folder = Path(model_dir or Path(torch.hub.get_dir(), 'checkpoints'))
-    path = folder / Path(urlparse(filename).path).name
-    if get_rank() == 0:
-        _download(filename, path, progress)
-    barrier()
-    if get_rank() != 0:
-        _download(filename, path, progress=False)  # on other machines
+    path = folder / Path(urlparse(url).path).name
+    if not path.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            torch.hub.download_url_to_file(url, str(path), progress=progress)
+        except (URLError, TimeoutError, ConnectionError) as error:
+            raise ValueError(f"cannot download checkpoint '{url}': {error}") from error
     return read_checkpoint(path, map_location)
-
-
-def _download(url: str, path: Path, progress: bool) -> None:
-    if path.is_file():
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        torch.hub.download_url_to_file(url, str(path), progress=progress)
-    except (URLError, TimeoutError, ConnectionError) as error:
-        raise ValueError(f"cannot download checkpoint '{url}': {error}") from error
 
 
 def _safe_torch_load(
@@ -61,9 +45,6 @@ def _safe_torch_load(
 
 
 def install() -> None:
-    """Make all of MMEngine's checkpoint loading safe: load_from, resume, init_cfg, every scheme."""
-    CheckpointLoader.register_scheme('', load_from_local, force=True)
-    CheckpointLoader.register_scheme(('http://', 'https://'), load_from_http, force=True)
-    # The other schemes (torchvision://, open-mmlab://, s3://, ...) end in these two.
-    mmengine_checkpoint.load_from_http = load_from_http
+    """Make all of MMEngine's checkpoint loading safe: every scheme ends in one of these two."""
+    mmengine_checkpoint.load_url = load_url
     mmengine_checkpoint._safe_torch_load = _safe_torch_load

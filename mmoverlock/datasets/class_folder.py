@@ -6,7 +6,7 @@ from typing import Any
 
 from mmengine.registry import DATASETS
 from mmpretrain.datasets import CustomDataset
-from mmpretrain.datasets.custom import get_samples
+from mmpretrain.datasets.custom import find_folders, get_samples
 
 from mmoverlock.utils.errors import shown
 
@@ -23,8 +23,7 @@ def class_names(data_root: str | Path) -> list[str]:
     if not root.is_dir():
         raise ValueError(f"data_root '{data_root}' is not a folder")
     root = root / 'train' if (root / 'train').is_dir() else root
-    names = sorted(path.name for path in root.iterdir() if path.is_dir())
-    names = [name for name in names if not name.startswith('.')]
+    names = [name for name in find_folders(str(root))[0] if not name.startswith('.')]
     if not names:
         raise ValueError(f"'{root}' holds no folders, one for each class is needed")
     return names

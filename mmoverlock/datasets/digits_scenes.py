@@ -18,7 +18,7 @@ from mmengine.logging import print_log
 from mmengine.utils import track_iter_progress
 
 from .compose import Digit, compose_scene
-from .folders import read_json
+from .folders import SPLITS, read_json
 from .verify import Expected, compare, finish, unreadable_images
 
 _COLOURS = 'e6194b 3cb44b ffe119 0082c8 f58230 911eb4 46f0f0 f032e6 d2f53c fabed4'
@@ -28,7 +28,6 @@ DIGITS_SCENES_METAINFO = dict(
 )
 
 VERSION = 1  # raise when the same settings no longer give the same bytes
-SPLITS = ('train', 'val')
 VAL_FRACTION = 0.25  # of the scans
 MIN_IMAGE_SIZE = 64
 LICENSE = (

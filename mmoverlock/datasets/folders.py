@@ -21,10 +21,10 @@ def check_split(split: str) -> str:
 
 
 def read_lines(path: Path, what: str = 'file') -> list[str]:
-    """The lines of a text file that are neither empty nor comments.
+    """The lines of a text file, called `what` in messages, that are neither empty nor comments.
 
     Raises:
-        ValueError: the file, called `what` in the message, is missing, no text or empty.
+        ValueError: there are none.
     """
     if not path.is_file():
         raise ValueError(f"{what} '{path}' does not exist")
@@ -47,11 +47,7 @@ def read_json(path: Path) -> Any:
 
 
 def read_class_ids(path: Path, what: str = 'class list') -> list[str]:
-    """The class ids of a file, the first word of each line, in lexical order.
-
-    Raises:
-        ValueError: the file cannot be read, or names a class twice.
-    """
+    """The class ids of a file, the first word of each line, in lexical order."""
     return ordered([line.split()[0] for line in read_lines(path, what)], f"{what} '{path}'")
 
 
@@ -65,10 +61,7 @@ def ordered(class_ids: Sequence[str], what: str) -> list[str]:
 
 
 def labelled_images(folders: Mapping[str, Sequence[Path]]) -> list[dict]:
-    """The samples of class folders: ``dict(img_path, gt_label)``.
-
-    Args:
-        folders: Class id to its folders; labels count in this order.
+    """The samples of each class id's folders; labels count in this order.
 
     Raises:
         ValueError: a class has no image.
@@ -91,7 +84,7 @@ def labelled_images(folders: Mapping[str, Sequence[Path]]) -> list[dict]:
 def listed_images(
     listed: Iterable[tuple[str, str]], folder: Path, ids: Sequence[str], path: Path
 ) -> list[dict]:
-    """The samples among the file names and class ids that `path` lists; each class must have one.
+    """The samples of the classes `ids` among the file names and class ids that `path` lists.
 
     Raises:
         ValueError: a class has no image.

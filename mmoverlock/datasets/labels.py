@@ -40,14 +40,11 @@ def check_files(cfg: Mapping[str, Any], key: str) -> None:
 
 
 def _check_annotations(cfg: Mapping[str, Any], key: str) -> None:
-    path, split = cfg.get('ann_file'), cfg.get('split')
-    if not path and split:  # mmpretrain's ImageNet looks there
-        path = f'meta/{split}.txt'
-        if not Path(cfg.get('data_root') or '', path).is_file():
-            return
-    if not path or not cfg.get('with_label', True) or split == 'test':
+    split = cfg.get('split')
+    name = cfg.get('ann_file') or f'meta/{split}.txt'  # mmpretrain's ImageNet looks there
+    path = Path(cfg.get('data_root') or '', name)
+    if not path.is_file() or not cfg.get('with_label', True) or split == 'test':
         return
-    path = Path(cfg.get('data_root') or '', path)
     try:
         lines = path.read_text(encoding='utf-8').splitlines()
     except UnicodeDecodeError as error:
@@ -79,19 +76,16 @@ def _check_cifar(kind: Any, root: str, key: str) -> None:
 
 
 def check_labels(dataset: Any, key: str, number: int | None) -> None:
-    """Check the labels of a classification data set; others are let pass.
+    """Check the labels of a classification data set of an :func:`unserialized` config.
 
-    Args:
-        dataset: The data set, without its wrappers.
-        key: Its place in the config.
-        number: How many classes there are, if known.
+    Other data sets are let pass. `number` is how many classes there are, if known.
 
     Raises:
         ValueError: a class folder is empty, a label is out of range, listed images do not exist.
     """
     if not hasattr(dataset, 'get_gt_labels'):
         return
-    samples = dataset.data_list or [dataset.get_data_info(i) for i in range(len(dataset))]
+    samples = dataset.data_list
     labels = {label for s in samples if isinstance(label := s.get('gt_label'), int)}
     if not labels:
         return  # several labels an image, or none

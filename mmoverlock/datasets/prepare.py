@@ -13,7 +13,7 @@ from mmengine.logging import print_log
 from .catalog import CATALOG, Archive
 from .folders import read_class_ids
 from .unpack import unpack
-from .verify import verify
+from .verify import finish, verify
 
 
 def prepare(name: str, root: str | Path | None = None, check: bool = False, **options: Any) -> None:
@@ -26,12 +26,9 @@ def prepare(name: str, root: str | Path | None = None, check: bool = False, **op
         **options: Those of the row in the catalogue.
 
     Raises:
-        ValueError: there is no such option, an archive is missing or damaged, or the data set is
-            not as it should be.
+        ValueError: an archive is missing or damaged, or the data set is not as it should be.
     """
     row = CATALOG[name]
-    for key in options.keys() - row.allowed(check):
-        raise ValueError(f'{key} is no option of {name}')
     root = Path(root or row.root or '')
     if not check:
         for archive in row.archives:
@@ -45,11 +42,11 @@ def prepare(name: str, root: str | Path | None = None, check: bool = False, **op
     cfg = dict(row.config, **options)
     if row.root:
         cfg['data_root'] = str(root)
-    splits = {}
+    problems = []
     for split, expected in row.splits.items():
         expected = expected if number is None else replace(expected, classes=number)
-        splits[split] = (dict(cfg, split=split), expected)
-    verify(splits, decode=check)
+        problems += verify(dict(cfg, split=split), expected, decode=check)
+    finish(problems)
 
 
 def _unpack(archive: Archive, root: Path) -> None:

@@ -17,16 +17,9 @@ _DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError)
 def unpack(archive: Path, root: Path, place: Callable[[str], str]) -> int:
     """Unpack the files of a tar (gzipped or not) or zip archive that are not there yet.
 
-    A tar in a tar, as ImageNet's, is unpacked into a folder of its name. Each file appears under
-    its name only when complete, so that an interrupted run can be repeated.
-
-    Args:
-        archive: The archive; it stays.
-        root: Folder to unpack into.
-        place: Name in the archive to path below `root`.
-
-    Returns:
-        The number of files written.
+    A tar in a tar, as ImageNet's, is unpacked into a folder of its name. `place` turns a name in
+    the archive into a path below `root`. Each file appears under its name only when complete, so
+    that an interrupted run can be repeated. Returns the number of files written.
 
     Raises:
         ValueError: the archive is damaged, or names a path outside of `root`.

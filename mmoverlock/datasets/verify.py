@@ -33,34 +33,28 @@ class Expected:
     images: int | None = None
 
 
-def verify(splits: Mapping[str, tuple[Mapping[str, Any], Expected]], decode: bool) -> None:
-    """Build each split, log its counts, and decode its images in as many processes as cores.
+def verify(cfg: Mapping[str, Any], expected: Expected, decode: bool) -> list[str]:
+    """Build the data set `cfg` and log its counts; return what is not as expected.
 
-    Args:
-        splits: Name of a split to its data set's config and what it must hold.
-        decode: Whether to decode the images too.
-
-    Raises:
-        ValueError: naming everything that is wrong, after all of it has been logged.
+    With `decode`, its images are decoded, too, in as many processes as cores.
     """
-    problems = []
-    for split, (cfg, expected) in splits.items():
-        with DefaultScope.overwrite_default_scope('mmpretrain'):
-            check_files(cfg, split)
-            dataset = build(DATASETS, unserialized(cfg), split)
-        classes = dataset.metainfo['classes']
-        check_labels(dataset, split, len(classes))
-        samples = dataset.data_list
-        counts = Counter(sample['gt_label'] for sample in samples)
-        folders = getattr(dataset, 'folder_to_idx', {})
-        ids = dataset.metainfo.get('class_ids', sorted(folders, key=folders.get) or classes)
-        problems += compare(split, {one: counts[i] for i, one in enumerate(ids)}, expected)
-        paths = [sample['img_path'] for sample in samples if 'img_path' in sample]
-        if decode and paths:
-            problems += [f'{split}: {text}' for text in unreadable_images(paths, split)]
-        elif paths:
-            log(f'{split}: the images were counted; a check decodes each as well')
-    finish(problems)
+    split = cfg['split']
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        check_files(cfg, split)
+        dataset = build(DATASETS, unserialized(cfg), split)
+    classes = dataset.metainfo['classes']
+    check_labels(dataset, split, len(classes))
+    samples = dataset.data_list
+    counts = Counter(sample['gt_label'] for sample in samples)
+    folders = getattr(dataset, 'folder_to_idx', {})
+    ids = dataset.metainfo.get('class_ids', sorted(folders, key=folders.get) or classes)
+    problems = compare(split, {one: counts[i] for i, one in enumerate(ids)}, expected)
+    paths = [sample['img_path'] for sample in samples if 'img_path' in sample]
+    if decode and paths:
+        problems += [f'{split}: {text}' for text in unreadable_images(paths, split)]
+    elif paths:
+        log(f'{split}: the images were counted; a check decodes each as well')
+    return problems
 
 
 def finish(problems: Sequence[str]) -> None:

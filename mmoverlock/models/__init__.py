@@ -3,7 +3,9 @@
 from importlib.util import find_spec
 
 from .necks import CBAM, CBAMFPN, ConcatPooling
-from .overlock import ContMixBlock, LoadReport, OverLoCK, load_official, match_state_dict
+from .overlock.backbone import OverLoCK
+from .overlock.checkpoint import LoadReport, load_official, match_state_dict
+from .overlock.contmix import ContMixBlock
 
 __all__ = [
     'CBAM',

@@ -13,9 +13,10 @@ from mmoverlock import compat
 def state() -> list:
     roots = [one for one in vars(mmengine.registry).values() if isinstance(one, Registry)]
     return [
-        list(sys.meta_path),
+        sys.modules['mmcv._ext'],
         [root.children['mmoverlock'] for root in roots],
         dict(CheckpointLoader._schemes),
+        mmengine_checkpoint.load_url,
         mmengine_checkpoint._safe_torch_load,
     ]
 

@@ -4,10 +4,12 @@ The numbers of groups follow from the shapes of weight and offset. ``columns``, 
 ``im2col_step`` are scratch space of the compiled operators and are not used.
 """
 
+from functools import partial
+
 from torch import Tensor
 from torchvision.ops import deform_conv2d
 
-from mmoverlock.compat.mmcv_ext.numerics import full, gradients
+from mmoverlock.compat.mmcv_ext.numerics import fill_gradients, full
 
 
 def deform_conv_forward(
@@ -30,8 +32,8 @@ def deform_conv_forward(
     im2col_step: int,
 ) -> None:
     """Fills ``output`` (B, C_out, H_out, W_out); there is no bias."""
-    geometry = ((dH, dW), (padH, padW), (dilationH, dilationW))
-    output.copy_(deform_conv2d(full(input), full(offset), full(weight), None, *geometry))
+    geometry = dict(stride=(dH, dW), padding=(padH, padW), dilation=(dilationH, dilationW))
+    output.copy_(deform_conv2d(full(input), full(offset), full(weight), **geometry))
 
 
 def deform_conv_backward_input(
@@ -55,14 +57,9 @@ def deform_conv_backward_input(
     im2col_step: int,
 ) -> None:
     """Fills ``gradInput`` and ``gradOffset``."""
-    geometry = ((dH, dW), (padH, padW), (dilationH, dilationW))
-
-    def convolve(x: Tensor, shift: Tensor) -> Tensor:
-        return deform_conv2d(x, shift, full(weight), None, *geometry)
-
-    grad_input, grad_offset = gradients(convolve, [input, offset], gradOutput)
-    gradInput.copy_(grad_input)
-    gradOffset.copy_(grad_offset)
+    geometry = dict(stride=(dH, dW), padding=(padH, padW), dilation=(dilationH, dilationW))
+    convolve = partial(deform_conv2d, weight=full(weight), **geometry)
+    fill_gradients([gradInput, gradOffset], convolve, [input, offset], gradOutput)
 
 
 def deform_conv_backward_parameters(
@@ -86,13 +83,10 @@ def deform_conv_backward_parameters(
     im2col_step: int,
 ) -> None:
     """Fills ``gradWeight`` with ``scale`` times the gradient."""
-    geometry = ((dH, dW), (padH, padW), (dilationH, dilationW))
-
-    def convolve(kernel: Tensor) -> Tensor:
-        return deform_conv2d(full(input), full(offset), kernel, None, *geometry)
-
-    (grad,) = gradients(convolve, [gradWeight], gradOutput)  # linear: any kernel will do
-    gradWeight.copy_(scale * grad)
+    geometry = dict(stride=(dH, dW), padding=(padH, padW), dilation=(dilationH, dilationW))
+    convolve = partial(deform_conv2d, full(input), full(offset), **geometry)
+    # linear: any kernel will do
+    fill_gradients([gradWeight], convolve, [gradWeight], scale * gradOutput)
 
 
 def modulated_deform_conv_forward(
@@ -117,10 +111,11 @@ def modulated_deform_conv_forward(
     with_bias: bool,
 ) -> None:
     """Fills ``output`` (B, C_out, H_out, W_out)."""
-    geometry = ((stride_h, stride_w), (pad_h, pad_w), (dilation_h, dilation_w))
+    stride, padding = (stride_h, stride_w), (pad_h, pad_w)
+    geometry = dict(stride=stride, padding=padding, dilation=(dilation_h, dilation_w))
     tensors = [full(x) for x in (input, offset, weight)]
     bias = full(bias) if with_bias else None
-    output.copy_(deform_conv2d(*tensors, bias, *geometry, mask=full(mask)))
+    output.copy_(deform_conv2d(*tensors, bias, **geometry, mask=full(mask)))
 
 
 def modulated_deform_conv_backward(
@@ -150,15 +145,13 @@ def modulated_deform_conv_backward(
     with_bias: bool,
 ) -> None:
     """Fills the five gradients, that of the bias only ``with_bias``."""
-    geometry = ((stride_h, stride_w), (pad_h, pad_w), (dilation_h, dilation_w))
+    stride, padding = (stride_h, stride_w), (pad_h, pad_w)
+    geometry = dict(stride=stride, padding=padding, dilation=(dilation_h, dilation_w))
 
     def convolve(x: Tensor, shift: Tensor, kernel: Tensor, factor: Tensor) -> Tensor:
-        return deform_conv2d(x, shift, kernel, None, *geometry, mask=factor)
+        return deform_conv2d(x, shift, kernel, **geometry, mask=factor)
 
-    results = gradients(convolve, [input, offset, weight, mask], grad_output)
-    for target, grad in zip(
-        (grad_input, grad_offset, grad_weight, grad_mask), results, strict=True
-    ):
-        target.copy_(grad)
+    targets = [grad_input, grad_offset, grad_weight, grad_mask]
+    fill_gradients(targets, convolve, [input, offset, weight, mask], grad_output)
     if with_bias:
         grad_bias.copy_(full(grad_output).sum((0, 2, 3)))

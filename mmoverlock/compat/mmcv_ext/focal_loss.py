@@ -4,11 +4,13 @@
 ``weight`` has one factor for each class, or no element at all.
 """
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmoverlock.compat.mmcv_ext.numerics import full, gradients
+from mmoverlock.compat.mmcv_ext.numerics import fill_gradients, full
 
 
 def _class_weight(weight: Tensor, target: Tensor) -> Tensor:
@@ -41,12 +43,8 @@ def sigmoid_focal_loss_backward(
     input: Tensor, target: Tensor, weight: Tensor, grad_input: Tensor, gamma: float, alpha: float
 ) -> None:
     """Derivative of every loss by its own logit, (N, C)."""
-
-    def loss(logits: Tensor) -> Tensor:
-        return _sigmoid_focal_loss(logits, target, weight, gamma, alpha)
-
-    (grad,) = gradients(loss, [input], torch.ones_like(input))
-    grad_input.copy_(grad)
+    loss = partial(_sigmoid_focal_loss, target=target, weight=weight, gamma=gamma, alpha=alpha)
+    fill_gradients([grad_input], loss, [input], torch.ones_like(input))
 
 
 def _target_probability(softmax: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -11,8 +11,12 @@ def full(x: Tensor) -> Tensor:
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
-def gradients(function: Callable, inputs: Sequence[Tensor], grad_output: Tensor):
-    """Gradients of ``sum(function(*inputs) * grad_output)`` with respect to every input."""
+def fill_gradients(
+    targets: Sequence[Tensor], function: Callable, inputs: Sequence[Tensor], grad_output: Tensor
+) -> None:
+    """Fill targets with the gradients of ``sum(function(*inputs) * grad_output)`` by each input."""
     with torch.enable_grad():
         leaves = [full(x).detach().requires_grad_() for x in inputs]
-        return torch.autograd.grad(function(*leaves), leaves, full(grad_output))
+        grads = torch.autograd.grad(function(*leaves), leaves, full(grad_output))
+    for target, grad in zip(targets, grads, strict=True):
+        target.copy_(grad)

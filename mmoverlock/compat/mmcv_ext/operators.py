@@ -1,9 +1,11 @@
 """What ``mmcv._ext`` offers when it was not compiled, on torchvision.ops and PyTorch.
 
-This file is imported under the name ``mmcv._ext`` (see ``__init__.py``). Names, argument order
-and in-place outputs are those of the compiled extension of mmcv 2.x, whose wrappers in
-``mmcv.ops`` call it. Operators that are not here exist too, but raise when called.
+This module takes the name ``mmcv._ext`` (see ``__init__.py``). Names, argument order and in-place
+outputs are those of the compiled extension of mmcv 2.x, whose wrappers in ``mmcv.ops`` call it.
+Operators that are not here exist too, but raise when called.
 """
+
+# ruff: noqa: F401
 
 from collections.abc import Callable
 
@@ -28,35 +30,13 @@ from mmoverlock.compat.mmcv_ext.regions import (
     roi_pool_forward,
 )
 
-__all__ = [
-    'deform_conv_backward_input',
-    'deform_conv_backward_parameters',
-    'deform_conv_forward',
-    'get_compiler_version',
-    'get_compiling_cuda_version',
-    'modulated_deform_conv_backward',
-    'modulated_deform_conv_forward',
-    'nms',
-    'roi_align_backward',
-    'roi_align_forward',
-    'roi_pool_backward',
-    'roi_pool_forward',
-    'sigmoid_focal_loss_backward',
-    'sigmoid_focal_loss_forward',
-    'softmax_focal_loss_backward',
-    'softmax_focal_loss_forward',
-    'softnms',
-]
-
 
 def get_compiler_version() -> str:
     """Asked for by ``mmcv.utils.collect_env``."""
     return 'n/a'
 
 
-def get_compiling_cuda_version() -> str:
-    """Asked for by ``mmcv.utils.collect_env``."""
-    return 'n/a'
+get_compiling_cuda_version = get_compiler_version
 
 
 def __getattr__(name: str) -> Callable:

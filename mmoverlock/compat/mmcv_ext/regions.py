@@ -4,12 +4,14 @@ torchvision has no maximum in ``roi_align`` and rounds regions differently in ``
 are had by handing it finer regions, so that every sample or bin is a region or bin of its own.
 """
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torchvision.ops import roi_align
 
-from mmoverlock.compat.mmcv_ext.numerics import full, gradients
+from mmoverlock.compat.mmcv_ext.numerics import fill_gradients, full
 
 
 def roi_align_forward(
@@ -73,15 +75,10 @@ def roi_align_backward(
 ) -> None:
     """Fills ``grad_input`` (N, C, H, W); the operator is linear in its input, so any will do."""
     if pool_mode == 1:
-        bins = (aligned_height, aligned_width)
-
-        def pool(maps: Tensor) -> Tensor:
-            return roi_align(
-                maps, rois.to(maps.dtype), bins, spatial_scale, sampling_ratio, aligned
-            )
-
-        (grad,) = gradients(pool, [grad_input], grad_output)
-        grad_input.copy_(grad)
+        rois, bins = rois.to(full(grad_input).dtype), (aligned_height, aligned_width)
+        options = dict(spatial_scale=spatial_scale, sampling_ratio=sampling_ratio, aligned=aligned)
+        pool = partial(roi_align, boxes=rois, output_size=bins, **options)
+        fill_gradients([grad_input], pool, [grad_input], grad_output)
         return
 
     # One region of size zero for each winning sample, on its own map of the N * C.
@@ -93,8 +90,7 @@ def roi_align_backward(
     def sample(maps: Tensor) -> Tensor:
         return roi_align(maps.reshape(-1, 1, *maps.shape[2:]), points, 1, 1.0, 1, True)
 
-    (grad,) = gradients(sample, [grad_input], weights)
-    grad_input.copy_(grad)
+    fill_gradients([grad_input], sample, [grad_input], weights)
 
 
 def _map_index(maps: Tensor, rois: Tensor, like: Tensor) -> Tensor:

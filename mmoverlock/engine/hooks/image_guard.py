@@ -11,6 +11,7 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
+from torch.utils.data import DataLoader
 
 from mmoverlock.utils.datasets import leaf_datasets
 from mmoverlock.utils.images import why_unreadable
@@ -19,12 +20,9 @@ from mmoverlock.utils.images import why_unreadable
 class NamingLoader:
     """A loader of images whose errors name the file.
 
-    Args:
-        load: The loader.
-        unreadable: A byte for each image of the data set, in memory that its worker processes
-            share: set where an image cannot be read. Such a sample is None, for which the data set
-            puts another one. Without it, ValueError is raised.
-        max_share: The share of images, 0 to 1, above which ValueError is raised all the same.
+    With `unreadable`, a byte for each image in memory that worker processes share, it sets an
+    unreadable image's byte and returns None, for which the data set puts another sample. ValueError
+    is raised without it, and when more than `max_share` of the images are unreadable.
     """
 
     def __init__(
@@ -68,29 +66,27 @@ class ImageGuard(Hook):
     def before_train(self, runner: Runner) -> None:
         """Watch the training data; its workers have not started yet."""
         self.watched = []
-        for dataset in leaf_datasets(runner.train_dataloader.dataset):
-            unreadable = None
-            if not dataset.test_mode:
-                unreadable = torch.zeros(len(dataset), dtype=torch.uint8).share_memory_()
-                self.watched.append((dataset, unreadable, set()))
-            self._guard(dataset, unreadable)
+        self._guard(runner.train_dataloader, watch=True)
 
     def before_val(self, runner: Runner) -> None:
         """Have errors name the file."""
-        for dataset in leaf_datasets(runner.val_dataloader.dataset):
-            self._guard(dataset)
+        self._guard(runner.val_dataloader)
 
     def before_test(self, runner: Runner) -> None:
         """Have errors name the file."""
-        for dataset in leaf_datasets(runner.test_dataloader.dataset):
-            self._guard(dataset)
+        self._guard(runner.test_dataloader)
 
-    def _guard(self, dataset: Any, unreadable: torch.Tensor | None = None) -> None:
-        """Wrap the loaders in a data set's pipeline."""
-        steps = getattr(getattr(dataset, 'pipeline', None), 'transforms', [])
-        for i, step in enumerate(steps):
-            if isinstance(step, LoadImageFromFile):
-                steps[i] = NamingLoader(step, unreadable, self.max_share)
+    def _guard(self, dataloader: DataLoader, watch: bool = False) -> None:
+        """Wrap the image loaders in the pipelines; `watch` the training data sets."""
+        for dataset in leaf_datasets(dataloader.dataset):
+            unreadable = None
+            if watch and not dataset.test_mode:
+                unreadable = torch.zeros(len(dataset), dtype=torch.uint8).share_memory_()
+                self.watched.append((dataset, unreadable, set()))
+            steps = getattr(getattr(dataset, 'pipeline', None), 'transforms', [])
+            for i, step in enumerate(steps):
+                if isinstance(step, LoadImageFromFile):
+                    steps[i] = NamingLoader(step, unreadable, self.max_share)
 
     def after_train_iter(self, runner: Runner, *args, **kwargs) -> None:
         """Name what could not be read since the last iteration."""

@@ -125,9 +125,8 @@ class OverviewNet(nn.Module):
         self, arch: Arch, rates: Iterator[float], use_checkpoint: Sequence[int], deploy: bool
     ):
         super().__init__()
-        _, _, c3, c4 = arch.embed_dim
         self.use_checkpoint = use_checkpoint
-        self.patch_embed4 = nn.Sequential(*conv3x3_bn(c3, c4, stride=2))
+        self.patch_embed4 = nn.Sequential(*conv3x3_bn(*arch.embed_dim[2:], stride=2))
         self.blocks4 = rep_blocks(arch, 3, rates, deploy)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -159,8 +158,7 @@ class FocusNet(nn.Module):
         super().__init__()
         _, _, c3, c4 = arch.embed_dim
         self.use_checkpoint = use_checkpoint
-        self.dims3 = c3, arch.ctx_dim
-        self.dims4 = c4, arch.ctx_dim
+        self.dims3, self.dims4 = (c3, arch.ctx_dim), (c4, arch.ctx_dim)
         self.high_level_proj = Conv1x1(c4, arch.ctx_dim)
         self.sub_blocks3 = dynamic_blocks(arch, 2, rates, deploy)
         self.patch_embedx = ContextEmbed(c3, c4, arch.ctx_dim)

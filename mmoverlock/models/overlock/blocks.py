@@ -64,13 +64,8 @@ class RepConvBlock(nn.Module):
 class DynamicBlock(ContMixBase):
     """Block of Focus-Net: features and context prior flow together through ContMix (figure 4c).
 
-    Args:
-        arch: Gives `dim` and `ctx_dim`, the channels of the features and of the context prior.
-        stage: 2 or 3.
-        drop_path: Probability of dropping a branch.
-        deploy: Build the merged form.
-        first: The first block of Focus-Net takes the context as it is; the others add the original
-            context to it, each with a learned scale.
+    They have `dim` and `ctx_dim` channels, those of stage 2 or 3. The first block of Focus-Net
+    takes the context as it is; the others add the original one to it, each with a learned scale.
     """
 
     def __init__(self, arch: Arch, stage: int, drop_path: float, deploy: bool, first: bool):
@@ -81,10 +76,10 @@ class DynamicBlock(ContMixBase):
             SMALL_KERNEL,
             arch.sub_num_heads[sub],
             arch.sub_mlp_ratio[sub],
-            drop_path,
-            deploy,
-            ls_init_value=LS_INIT[stage],
+            LS_INIT[stage],
             res_scale=True,
+            drop_path=drop_path,
+            deploy=deploy,
             ctx_dim=ctx_dim,
         )
         full_dim = dim + ctx_dim

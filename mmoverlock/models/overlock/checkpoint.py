@@ -92,14 +92,6 @@ def classifier_names(
             state_dict[f'{prefix}{backbone}.{first}.{rest}'] = state_dict.pop(name)
 
 
-def find_backbone(model: nn.Module) -> tuple[str, nn.Module | None]:
-    """The OverLoCK inside `model` and its name there ('' for the model itself), or ('', None)."""
-    for name, module in model.named_modules():
-        if hasattr(module, 'focus_net'):  # the class itself is in a module that imports this one
-            return name, module
-    return '', None
-
-
 def match_state_dict(model: nn.Module, state_dict: Mapping) -> tuple[dict[str, Tensor], LoadReport]:
     """Find out what of `state_dict`, published or ours, fits `model`.
 
@@ -121,7 +113,9 @@ def match_state_dict(model: nn.Module, state_dict: Mapping) -> tuple[dict[str, T
     if bad is not None:
         raise ValueError(f"checkpoint entry '{bad}' is a {type(state[bad]).__name__}, not a tensor")
 
-    path, backbone = find_backbone(model)
+    # An OverLoCK, whose class is in a module that imports this one.
+    found = (pair for pair in model.named_modules() if hasattr(pair[1], 'focus_net'))
+    path, backbone = next(found, ('', None))
     prefix = f'{path}.' if path else ''
     if backbone is not None:
         if path:

@@ -59,10 +59,10 @@ class ContMixBase(nn.Module):
         small_kernel: int,
         num_heads: int,
         mlp_ratio: float,
-        drop_path: float,
-        deploy: bool,
         ls_init_value: float | None,
         res_scale: bool,
+        drop_path: float,
+        deploy: bool,
         ctx_dim: int = 0,
     ):
         super().__init__()
@@ -104,16 +104,10 @@ class ContMixBase(nn.Module):
         return maps if run_size == size else [resize(x, run_size) for x in maps]
 
     def mix(self, query: Tensor, key: Tensor, value: Tensor, size: torch.Size) -> Tensor:
-        """Aggregate `value` with kernels computed from `query` and `key`.
+        """Aggregate `value` with kernels computed from `query` and `key`, to (B, dim, *size).
 
-        Args:
-            query: (B, dim, H, W), H and W at least the kernel size.
-            key: (B, ctx_dim or dim, H, W).
-            value: (B, dim, H, W).
-            size: Height and width of the output.
-
-        Returns:
-            (B, dim, *size): the first half by the small kernels, the second by the large ones.
+        `query` and `value` are (B, dim, H, W), `key` is (B, ctx_dim or dim, H, W), H and W at least
+        the kernel size. Small kernels make the first half of the channels, large ones the second.
         """
         groups = self.num_groups
         key = self.scale * self.weight_key(key)  # which is smaller than the query
@@ -174,9 +168,9 @@ class ContMixBlock(ContMixBase):
         drop_path: float = 0.0,
         deploy: bool = False,
     ):
-        scales = dict(ls_init_value=ls_init_value, res_scale=res_scale)
+        scales = ls_init_value, res_scale
         super().__init__(
-            dim, kernel_size, small_kernel, num_heads, mlp_ratio, drop_path, deploy, **scales
+            dim, kernel_size, small_kernel, num_heads, mlp_ratio, *scales, drop_path, deploy
         )
         self.weight_value = nn.Sequential(*conv1x1_bn(dim, dim))
         self.fusion_proj = nn.Sequential(*conv1x1_bn(dim, dim))

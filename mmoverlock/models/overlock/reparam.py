@@ -47,15 +47,12 @@ def merged_kernel(state: Mapping[str, Tensor], kernel_size: int) -> tuple[Tensor
     return kernel.to(origin.dtype), bias.to(origin.dtype)
 
 
-def merge_state_dict(
-    state_dict: MutableMapping[str, Tensor], prefix: str, kernel_size: int
-) -> None:
+def merge_state_dict(state_dict: MutableMapping, prefix: str, kernel_size: int) -> None:
     """Replace the branches stored under `prefix` by their merged kernel, in place."""
     names = [name for name in state_dict if name.startswith(prefix)]
     state = {name[len(prefix) :]: state_dict.pop(name) for name in names}
-    state_dict[f'{prefix}lk_origin.weight'], state_dict[f'{prefix}lk_origin.bias'] = merged_kernel(
-        state, kernel_size
-    )
+    weight, bias = merged_kernel(state, kernel_size)
+    state_dict.update({f'{prefix}lk_origin.weight': weight, f'{prefix}lk_origin.bias': bias})
 
 
 class DilatedReparam(nn.Module):
@@ -78,15 +75,12 @@ class DilatedReparam(nn.Module):
             self.add_module(conv, DepthwiseConv2d(dim, size, dilation, bias=False))
             self.add_module(bn, nn.BatchNorm2d(dim, eps=BN_EPS))
 
-    def branches(self) -> list[tuple[DepthwiseConv2d, nn.Module]]:
-        """The convolutions and their norms, the large kernel's first."""
-        names = branch_names(self.kernel_size)
-        return [(getattr(self, conv), getattr(self, bn)) for conv, bn, _, _ in names]
-
     def forward(self, x: Tensor) -> Tensor:
         if self.deploy:
             return self.lk_origin(x)
-        convs, norms = zip(*self.branches(), strict=True)
+        names = branch_names(self.kernel_size)
+        convs = [getattr(self, conv) for conv, *_ in names]
+        norms = [getattr(self, bn) for _, bn, *_ in names]
         return dilated_branches(x, convs, norms)
 
     @torch.no_grad()
