@@ -3,9 +3,7 @@
 from importlib.util import find_spec
 
 from .necks import CBAM, CBAMFPN, ConcatPooling
-from .overlock.backbone import OverLoCK
-from .overlock.checkpoint import LoadReport, load_official, match_state_dict
-from .overlock.contmix import ContMixBlock
+from .overlock import ContMixBlock, LoadReport, OverLoCK, load_official, match_state_dict
 
 __all__ = [
     'CBAM',

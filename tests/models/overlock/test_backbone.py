@@ -12,8 +12,7 @@ from torch import nn
 from torch._subclasses import FakeTensorMode
 
 from mmoverlock.models import OverLoCK, OverLoCKHead
-from mmoverlock.models.overlock import ARCHS
-from mmoverlock.models.overlock.blocks import RepConvBlock
+from mmoverlock.models.overlock import ARCHS, RepConvBlock
 
 from ...testing import assert_close, golden_state_dict, randn
 
