@@ -14,6 +14,8 @@ import torch
 
 from mmoverlock.ops.dispatch import OPERATORS
 
+from .user import ARCH
+
 BENCHMARKS = Path(__file__).parents[1] / 'benchmarks'
 RIVALS = {
     'contmix': {'numba'},
@@ -75,6 +77,8 @@ def test_alignment(tmp_path):
     config = tmp_path / 'few.py'
     config.write_text(
         f"_base_ = '{BENCHMARKS.parent}/configs/quickstart/overlock-xxt_digits.py'\n"
+        f'arch = {ARCH.replace("dict(", "dict(_delete_=True,")}\n'
+        'model = dict(backbone=dict(arch=arch), head=dict(arch=arch))\n'
         'train_dataloader = dict(dataset=dict(indices=256))\n'
         'val_dataloader = dict(dataset=dict(indices=8))\n'
     )

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -127,6 +128,14 @@ def _leaves(arguments: Sequence[Any]) -> Iterator[Tensor]:
 MAP_SHAPES = [(2, 3, 9, 11), (1, 16, 30, 9), (4, 40, 14, 14), (3, 17, 2, 1), (1, 1, 5, 50)]
 
 LAYOUTS = {'contiguous': torch.contiguous_format, 'channels_last': torch.channels_last}
+
+
+@contextmanager
+def on_meta() -> Iterator[None]:
+    """Modules made here have no memory, and no weights are drawn: that would take seconds."""
+    as_it_is = mock.patch.object(torch.nn.init, 'trunc_normal_', lambda tensor, **options: tensor)
+    with torch.device('meta'), as_it_is:
+        yield
 
 
 def randn(

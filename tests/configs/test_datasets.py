@@ -12,10 +12,10 @@ from mmoverlock.datasets.catalog import CATALOG
 from mmoverlock.utils.datasets import leaf_dataset
 
 from .. import fake_data
-from .leaves import CONFIGS
+from .leaves import CONFIGS, read
 
 PARTS = {path.stem: path for path in sorted((CONFIGS / '_base_/datasets').glob('*.py'))}
-CLASSIFICATION = [name for name, path in PARTS.items() if 'num_classes' in Config.fromfile(path)]
+CLASSIFICATION = [name for name, path in PARTS.items() if 'num_classes' in read(path)]
 RECIPES = dict(  # classes, side of a sample, images for a GPU
     imagenet_bs256=(1000, 224, 256),
     imagenet100=(100, 224, 128),
@@ -28,7 +28,7 @@ RECIPES = dict(  # classes, side of a sample, images for a GPU
 
 @pytest.mark.parametrize('name', CLASSIFICATION)
 def test_samples(name, tmp_path, monkeypatch):
-    kind = leaf_dataset(Config.fromfile(PARTS[name]).train_dataloader.dataset).type
+    kind = leaf_dataset(read(PARTS[name]).train_dataloader.dataset).type
     root = fake_data.lay_out(kind, tmp_path, monkeypatch)
     cfg = load_config(str(PARTS[name]), dict(data_root=str(root)) if root else {})
     (row,) = [row for row in CATALOG.values() if row.config.get('type') == kind]
@@ -54,13 +54,13 @@ def test_samples(name, tmp_path, monkeypatch):
 
 
 def test_the_catalogue_has_a_part_for_every_folder():
-    roots = {cfg.get('data_root', '').rstrip('/') for cfg in map(Config.fromfile, PARTS.values())}
+    roots = {cfg.get('data_root', '').rstrip('/') for cfg in map(read, PARTS.values())}
     assert {row.root for row in CATALOG.values() if row.root} <= roots
 
 
 def test_recipe():
     """ImageNet-1K: RandAugment m9-mstd0.5-inc1, random erasing 0.25 in pixel mode, bicubic."""
-    cfg = Config.fromfile(PARTS['imagenet_bs256'])
+    cfg = read(PARTS['imagenet_bs256'])
     steps = {step.type: step for step in cfg.train_dataloader.dataset.pipeline}
     augment, erase = steps['RandAugment'], steps['RandomErasing']
     assert (augment.policies, augment.num_policies) == ('timm_increasing', 2)

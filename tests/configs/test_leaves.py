@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 
 import pytest
-import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
 from mmoverlock.models import OverLoCK
 from mmoverlock.models.overlock import get_arch
 
-from .leaves import CONFIGS, LEAVES, MODELS_FOLDER, identity
+from ..testing import on_meta
+from .leaves import CONFIGS, LEAVES, MODELS_FOLDER, identity, read
 
 PARTS = sorted(MODELS_FOLDER.glob('*.py'))
 
@@ -27,9 +27,9 @@ def without_weights(cfg: Config) -> Config:
 @pytest.mark.parametrize('path', LEAVES, ids=identity)
 def test_leaves_are_short_and_build(path):
     assert len(path.read_text().splitlines()) <= (60 if path.parent.name == 'quickstart' else 30)
-    cfg = without_weights(Config.fromfile(path))
+    cfg = without_weights(read(path))
     init_default_scope(cfg.default_scope)
-    with torch.device('meta'):
+    with on_meta():
         model = MODELS.build(dict(cfg.model, data_preprocessor=cfg.get('data_preprocessor')))
     neck = cfg.model.get('neck')
     if neck and isinstance(model.backbone, OverLoCK):
@@ -48,7 +48,7 @@ def test_nothing_is_changed_by_its_index(path):
 @pytest.mark.parametrize('path', PARTS, ids=identity)
 def test_arch_is_stated_once(path):
     """An arch's files name it as they are named; what follows from it is right."""
-    cfg = Config.fromfile(path)
+    cfg = read(path)
     if path.stem.endswith('_dense'):
         arch = cfg.backbone.arch
         assert tuple(cfg.channels) == get_arch(arch).out_channels
@@ -72,6 +72,6 @@ def test_another_arch_in_a_config_of_ones_own(arch, tmp_path):
     cfg = without_weights(Config.fromfile(tmp_path / 'mine.py'))
     assert cfg.model.backbone.arch == arch
     init_default_scope(cfg.default_scope)
-    with torch.device('meta'):
+    with on_meta():
         model = MODELS.build(cfg.model)
     assert list(model.backbone.out_channels) == cfg.model.neck.in_channels

@@ -9,14 +9,13 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import Runner
 
 from mmoverlock.models import OverLoCK
 
-from .leaves import CONFIGS, PUBLISHED, WEIGHTS, identity, leaves
+from .leaves import CONFIGS, PUBLISHED, WEIGHTS, identity, leaves, read, shallow
 
 MASK_RCNN = leaves('maskrcnn_overlock')
 COCO_NAMES = ['person', 'dog', 'umbrella']
@@ -70,7 +69,7 @@ def shrink(pipeline: list) -> None:
 
 @pytest.mark.parametrize('path', MASK_RCNN, ids=identity)
 def test_recipe(path):
-    cfg = Config.fromfile(path)
+    cfg = read(path)
     arch, published = cfg.model.backbone.arch, PUBLISHED.get(cfg.model.backbone.arch)
     schedule = '3x' if cfg.train_cfg.max_epochs == 36 else '1x'
     assert f'_{arch}_' in path.stem and f'_{schedule}_' in path.stem
@@ -127,7 +126,7 @@ def test_recipe(path):
 
 
 def test_no_weight_decay_on_norms_and_position_tables():
-    cfg = Config.fromfile(MASK_RCNN[-1])
+    cfg = read(MASK_RCNN[-1])
     model = OverLoCK('xxt', out_indices=(0, 1, 2, 3), fuse_overview=True)
     init_default_scope('mmdet')
 
@@ -144,9 +143,9 @@ def test_no_weight_decay_on_norms_and_position_tables():
 
 @pytest.mark.parametrize('path', MASK_RCNN, ids=identity)
 def test_mask_rcnn_trains_and_predicts(path, coco_sample, tmp_path):
-    cfg = Config.fromfile(path)
+    cfg = read(path)
     cfg.work_dir = str(tmp_path)
-    cfg.model.backbone.init_cfg = None
+    cfg.model.backbone.update(init_cfg=None, arch=shallow(cfg.model.backbone.arch))
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
         loader.update(num_workers=0, persistent_workers=False)
         loader.dataset.data_root = str(coco_sample)
@@ -177,7 +176,7 @@ def test_pretrained_weights_from_a_local_file(golden, tmp_path):
     """--cfg-options model.backbone.init_cfg.checkpoint=PATH is all it takes."""
     file = tmp_path / 'overlock_xt_in1k_224.pth'
     torch.save(golden.state_dict('cls/xt'), file)
-    cfg = Config.fromfile(CONFIGS / 'maskrcnn_overlock/mask_rcnn_overlock_xt_in1k_fpn_1x_coco.py')
+    cfg = read(CONFIGS / 'maskrcnn_overlock/mask_rcnn_overlock_xt_in1k_fpn_1x_coco.py')
     cfg.merge_from_dict({'model.backbone.init_cfg.checkpoint': str(file)})
     init_default_scope('mmdet')
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from mmengine.config import Config
 
-from .leaves import PUBLISHED, identity, leaves
+from .leaves import PUBLISHED, identity, leaves, read
 
 IMAGENET = [*leaves('overlock', '*_8xb256_in1k'), *leaves('overlock', '*_8xb128_in100')]
 
@@ -23,7 +23,7 @@ def assert_adamw(cfg: Config, lr: float, clip: float) -> None:
 def test_imagenet_recipe(path):
     """ImageNet-1K's recipe; ImageNet-100 differs in the batch, hence in the rate."""
     images, classes = (256, 1000) if path.stem.endswith('_in1k') else (128, 100)
-    cfg = Config.fromfile(path)
+    cfg = read(path)
     arch = cfg.model.backbone.arch
     published = PUBLISHED.get(arch, {})
     assert path.stem.startswith(f'overlock-{arch}_')
@@ -77,7 +77,7 @@ def test_imagenet_recipe(path):
 )
 def test_workstation_recipe(size, images, clip, warmup):
     (path,) = leaves('overlock', f'overlock-fpn-cbam-{size}_2xb{images}_in100')
-    cfg = Config.fromfile(path)
+    cfg = read(path)
     assert cfg.optim_wrapper.type == 'AmpOptimWrapper'
     assert_adamw(cfg, lr=4e-3, clip=clip)
     assert cfg.train_dataloader.batch_size == images
@@ -88,7 +88,7 @@ def test_workstation_recipe(size, images, clip, warmup):
 
 def test_tiny_imagenet_recipe():
     (path,) = leaves('overlock', 'overlock-xxt_1xb64_tiny-imagenet-20')
-    cfg = Config.fromfile(path)
+    cfg = read(path)
     assert cfg.train_dataloader.batch_size == 64
     assert cfg.train_dataloader.dataset.num_classes == 20
     assert (cfg.model.head.num_classes, cfg.model.head.aux_weight) == (20, 0.4)

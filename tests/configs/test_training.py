@@ -14,9 +14,9 @@ from mmoverlock.engine.hooks.epoch_table import read_epochs
 from mmoverlock.utils.datasets import leaf_dataset
 
 from .. import fake_data
-from .leaves import LEAVES, SCOPES, identity
+from .leaves import LEAVES, identity, read, shallow
 
-CLASSIFIERS = [path for path in LEAVES if SCOPES[path] == 'mmpretrain']
+CLASSIFIERS = [path for path in LEAVES if read(path).default_scope == 'mmpretrain']
 
 
 @pytest.fixture(scope='module')
@@ -48,12 +48,26 @@ def small_images(cfg: Config) -> list[str]:
     return options
 
 
+def shallow_config(path: Path, cfg: Config, folder: Path) -> Path:
+    """A config of the same name that inherits from `path`, its OverLoCK shallow."""
+    parts = {
+        name: dict(arch=dict(shallow(part.arch), _delete_=True))
+        for name, part in cfg.model.items()
+        if name in ('backbone', 'head') and part.type in ('OverLoCK', 'OverLoCKHead')
+    }
+    folder.mkdir()
+    mine = folder / path.name
+    mine.write_text(f"_base_ = '{path}'\nmodel = {parts}\n")
+    return mine
+
+
 @pytest.mark.parametrize('path', CLASSIFIERS, ids=identity)
 def test_trains_and_validates(path, data, tool, tmp_path):
     """Two iterations (nine of CIFAR-100, which is small)."""
-    cfg = Config.fromfile(path)
+    cfg = read(path)
     dataset = leaf_dataset(cfg.train_dataloader.dataset)
-    arguments = [str(path), '--work-dir', str(tmp_path), '--seed', '0']  # nothing is measured
+    arguments = [str(shallow_config(path, cfg, tmp_path / 'config')), '--work-dir', str(tmp_path)]
+    arguments += ['--seed', '0']  # nothing is measured
     options = ['train_cfg.max_epochs=1', 'optim_wrapper.type=OptimWrapper', 'load_from=None']
     options += [f'default_hooks.checkpoint.{o}' for o in ('save_optimizer=False', 'save_best=None')]
     options += small_images(cfg)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from mmengine.config import Config
 
-from .leaves import identity, leaves
+from .leaves import identity, leaves, read
 
 
 @pytest.mark.parametrize('path', leaves('volo', '*_cifar100'), ids=identity)
 def test_recipe(path):
-    cfg = Config.fromfile(path)
+    cfg = read(path)
     assert cfg.train_cfg.max_epochs == cfg.param_scheduler[1].end == 130
     assert cfg.train_dataloader.batch_size == 128
     assert cfg.optim_wrapper.type == 'AmpOptimWrapper'

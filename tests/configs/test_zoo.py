@@ -6,12 +6,11 @@ import re
 from pathlib import Path
 
 import pytest
-import torch
 import yaml
-from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
-from .leaves import CONFIGS, LEAVES, ROOT
+from ..testing import on_meta
+from .leaves import CONFIGS, LEAVES, ROOT, read
 
 FOLDERS = sorted({path.parent for path in LEAVES})
 READMES = [folder / 'README.md' for folder in FOLDERS if (folder / 'README.md').is_file()]
@@ -54,7 +53,7 @@ def test_entry(metafile, entry):
     """
     config, metadata = ROOT / entry['Config'], entry['Metadata']
     assert config in LEAVES and entry['Name'] == config.stem
-    cfg = Config.fromfile(config)
+    cfg = read(config)
     assert metadata['Epochs'] == cfg.train_cfg.max_epochs
 
     row = row_of(metafile.with_name('README.md'), config.name)
@@ -73,7 +72,7 @@ def test_entry(metafile, entry):
         cfg.model.backbone.update(deploy=True, init_cfg=None)
     if cfg.model.get('head', {}).get('type') == 'OverLoCKHead':
         cfg.model.head.aux_weight = 0
-    with torch.device('meta'):
+    with on_meta():
         model = MODELS.build(dict(cfg.model, data_preprocessor=cfg.get('data_preprocessor')))
     assert sum(p.numel() for p in model.parameters()) == metadata['Parameters']
 

@@ -16,6 +16,8 @@ from torch import nn
 from mmoverlock.models import load_official
 from mmoverlock.models.overlock import get_arch
 
+from ..testing import on_meta
+
 FOLDER = Path(__file__).parents[2] / 'configs/_base_/models'
 PARAMETERS = {  # in training, the auxiliary head and unmerged branches included
     'overlock/overlock-xxt_cls': 1_591_616,
@@ -43,7 +45,7 @@ def build(part: dict, num_classes: int) -> nn.Module:
 @pytest.mark.parametrize('name', PARAMETERS)
 def test_parameter_counts(name):
     part = model_part(name)
-    with torch.device('meta'):
+    with on_meta():
         model = build(part, part.head.num_classes)
     assert sum(p.numel() for p in model.parameters()) == PARAMETERS[name]
 
@@ -61,7 +63,7 @@ def test_imagenet_recipe(arch, drop_path):
         aux_weight=0.4,
         loss=dict(type='LabelSmoothLoss', label_smooth_val=0.1),
     )
-    with torch.device('meta'):
+    with on_meta():
         model = build(part, 1000)
     augments = model.data_preprocessor.batch_augments
     assert augments.probs is None  # even odds

@@ -14,7 +14,7 @@ from torch._subclasses import FakeTensorMode
 from mmoverlock.models import OverLoCK, OverLoCKHead
 from mmoverlock.models.overlock import ARCHS, RepConvBlock
 
-from ...testing import assert_close, golden_state_dict, randn
+from ...testing import assert_close, golden_state_dict, on_meta, randn
 
 TINY = dict(
     depth=(1, 1, 1, 1), sub_depth=(2, 1), embed_dim=(8, 16, 16, 32), kernel_size=(7, 7, 5, 5),
@@ -51,7 +51,7 @@ PUBLISHED = {
 @pytest.mark.parametrize('arch', PUBLISHED)
 def test_published_sizes(arch):
     channels, millions = PUBLISHED[arch]
-    with torch.device('meta'):
+    with on_meta():
         backbone = OverLoCK(arch, out_indices=ALL)
         merged = OverLoCK(arch, deploy=True)
         head = OverLoCKHead(1000, arch, aux_weight=0)
@@ -179,7 +179,7 @@ def test_merging_is_exact(image):
 
 
 def test_merged_names_are_the_published_ones():
-    with torch.device('meta'):
+    with on_meta():
         model = OverLoCK('xxt', deploy=True)
     names = {
         name: tuple(tensor.shape)
