@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import mmcv
 import numpy as np
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
@@ -17,12 +18,13 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from mmoverlock.engine.checkpoints import fit_state_dict
 from mmoverlock.models.overlock.reparam import DilatedReparam
 from mmoverlock.utils.config import read_config, require
+from mmoverlock.utils.datasets import leaf_dataset
 from mmoverlock.utils.device import pick_device
 from mmoverlock.utils.errors import one_line
 from mmoverlock.utils.models import build_model, library_of
 
-from .images import encode, find_images, read_image, write_new
-from .names import class_names, colours, test_dataset
+from .images import find_images, free_path, read_image
+from .names import class_names, colours
 from .tasks import TASKS
 
 
@@ -63,7 +65,7 @@ class Inferencer:
         place = pick_device(device)
         loaded = CheckpointLoader.load_checkpoint(str(checkpoint), map_location='cpu')
         with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
-            cfg.test_dataloader.dataset = test_dataset(cfg)
+            cfg.test_dataloader.dataset = leaf_dataset(cfg.test_dataloader.dataset)
             model = build_model(cfg)
             fits, _ = fit_state_dict(model, loaded, strict=True, path=str(checkpoint))
             model.load_state_dict(fits, strict=False)
@@ -124,7 +126,7 @@ class Inferencer:
         finally:
             if out_dir is not None and done:
                 text = json.dumps(done, indent=1, ensure_ascii=False) + '\n'
-                write_new(out_dir, 'predictions.json', text.encode())
+                free_path(out_dir, 'predictions.json').write_text(text, encoding='utf-8')
 
     def _one(self, path: Path, out_dir: Path | None) -> dict[str, Any]:
         try:
@@ -138,11 +140,12 @@ class Inferencer:
             return result
         suffix = '.jpg' if path.suffix.lower() in ('.jpg', '.jpeg') else '.png'
         drawn = self._task.draw(picture[..., ::-1], result)[..., ::-1]  # drawn in RGB
-        result['picture'] = str(write_new(out_dir, path.stem + suffix, encode(drawn, suffix)))
+        result['picture'] = str(free_path(out_dir, path.stem + suffix))
+        mmcv.imwrite(drawn, result['picture'])
         if 'labels' in result:
             labels = result['labels'].astype(np.uint8 if len(self.classes) <= 256 else np.uint16)
-            data = encode(labels, '.png')
-            result['label_map'] = str(write_new(out_dir, f'{path.stem}_labels.png', data))
+            result['label_map'] = str(free_path(out_dir, f'{path.stem}_labels.png'))
+            mmcv.imwrite(labels, result['label_map'])
         return result
 
 

@@ -1,7 +1,7 @@
 """Names and colours of a model's classes."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from mmengine.config import Config
@@ -9,24 +9,14 @@ from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 from torch import nn
 
-from mmoverlock.utils.datasets import leaf_dataset
 from mmoverlock.utils.registry import find_class
 from mmoverlock.visualization.drawing import Colour, usual_colours
-
-
-def test_dataset(cfg: Config) -> Mapping[str, Any]:
-    """The data set that the config tests on, inside wrappers such as ConcatDataset."""
-    dataset = leaf_dataset(cfg.test_dataloader.dataset)
-    if dataset.get('pipeline') is None:
-        raise ValueError(f"config '{cfg.filename}': test_dataloader.dataset has no pipeline")
-    return dataset
 
 
 def class_names(cfg: Config, checkpoint: Mapping[str, Any], model: nn.Module) -> list[str]:
     """One name for each of the model's classes; 'class 3' and so on where none are known."""
     heads = [module for name, module in model.named_modules() if 'head' in name]
-    numbers = [getattr(head, 'num_classes', None) for head in heads]
-    number = max((number for number in numbers if isinstance(number, int)), default=0)
+    number = max((getattr(head, 'num_classes', None) or 0 for head in heads), default=0)
     names = list(_meta(cfg, checkpoint, 'classes'))
     if names and number in (0, len(names)):
         return [str(name) for name in names]
@@ -34,11 +24,6 @@ def class_names(cfg: Config, checkpoint: Mapping[str, Any], model: nn.Module) ->
         message = f'{len(names)} names are known for {number} classes: using generic names'
         print_log(message, logger='current', level=logging.WARNING)
     return [f'class {index}' for index in range(number)]
-
-
-def name_of(classes: Sequence[str], label: int) -> str:
-    """The name of a class, also where the model does not tell how many there are."""
-    return classes[label] if label < len(classes) else f'class {label}'
 
 
 def colours(cfg: Config, checkpoint: Mapping[str, Any], number: int) -> list[Colour]:
@@ -56,7 +41,7 @@ def _meta(cfg: Config, checkpoint: Mapping[str, Any], key: str) -> Any:
     own = getattr(find_class(DATASETS, dataset), 'METAINFO', None)
     for source in (meta.get('dataset_meta'), meta, dataset.get('metainfo'), own):
         for name in (key, key.upper()):
-            value = source.get(name) if isinstance(source, Mapping) else None
-            if isinstance(value, (list, tuple)) and len(value):
+            value = (source or {}).get(name)
+            if value and isinstance(value, (list, tuple)):
                 return value
     return ()

@@ -12,8 +12,6 @@ from mmoverlock.utils.errors import shown
 from mmoverlock.visualization.drawing import Bar, draw_bars, draw_objects, paint, usual_colours
 from mmoverlock.visualization.predictions import objects_of
 
-from .names import name_of
-
 OPACITY = 0.6  # of a segmentor's colours over the picture
 LISTED = 8  # classes below the picture
 
@@ -49,7 +47,8 @@ class Classifier(Task):
         every = self.sample(picture).pred_score.float()
         scores, labels = every.topk(min(self.topk, len(every)))
         pairs = zip(labels.tolist(), scores.tolist(), strict=True)
-        return dict(top=[dict(label=i, name=name_of(self.classes, i), score=s) for i, s in pairs])
+        names = dict(enumerate(self.classes))  # the model may not tell how many there are
+        return dict(top=[dict(label=i, name=names.get(i, f'class {i}'), score=s) for i, s in pairs])
 
     def draw(self, picture: np.ndarray, result: dict[str, Any]) -> np.ndarray:
         return draw_bars(picture, [Bar(one['name'], one['score']) for one in result['top']])
