@@ -29,12 +29,9 @@ _HOOKS = {
 
 
 def set_metrics(cfg: Config, names: Sequence[str]) -> None:
-    """Let the config's evaluators compute exactly the metrics `names`.
+    """Let the config's evaluators compute exactly the metrics `names`; ValueError if none can.
 
     The accuracy is that of top-1 and top-5 at least.
-
-    Raises:
-        ValueError: a name that none of them can compute; it lists the allowed ones.
     """
     evaluators = as_list(cfg.get('test_evaluator'))
     kinds = [str(evaluator.get('type')).rpartition('.')[2] for evaluator in evaluators]
@@ -67,11 +64,7 @@ def _usual_topk(cfg: Config, given: int | Sequence[int]) -> tuple[int, ...]:
 
 
 def set_output(cfg: Config, path: str) -> None:
-    """Write the predictions to the pickle file `path`; masks are run-length encoded.
-
-    Raises:
-        ValueError: the file exists, or its name does not end in .pkl or .pickle.
-    """
+    """Write the predictions to the new pickle file `path`; masks are run-length encoded."""
     if Path(path).suffix not in ('.pkl', '.pickle'):
         raise ValueError(f"--out: '{path}' does not end in .pkl or .pickle")
     if Path(path).exists():
@@ -84,13 +77,8 @@ def set_output(cfg: Config, path: str) -> None:
 
 
 def set_pictures(cfg: Config, folder: str) -> None:
-    """Draw every test picture with its predictions into `folder`.
-
-    Raises:
-        ValueError: the folder is not empty, the library draws nothing, or there are several
-            processes, of which only the first would draw its pictures.
-    """
-    if cfg.launcher != 'none':
+    """Draw every test picture with its predictions into the empty or new `folder`."""
+    if cfg.launcher != 'none':  # only the first process would draw its pictures
         raise ValueError('--show-dir works in one process only: python tools/test.py ...')
     path = Path(folder).absolute()
     if path.exists() and (not path.is_dir() or any(path.iterdir())):

@@ -19,7 +19,7 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from .command import command
 from .options import ArgumentParser
 
-DEFAULT_PORT = 29500  # with several nodes, which must agree on it
+DEFAULT_PORT = '29500'  # with several nodes, which must agree on it
 
 
 def _number(name: str, text: str, low: int, high: int | None = None) -> int:
@@ -31,9 +31,7 @@ def _number(name: str, text: str, low: int, high: int | None = None) -> int:
 
 
 def _port(nodes: int, node: int) -> int:
-    text = os.environ.get('PORT')
-    if text is None and nodes > 1:
-        text = str(DEFAULT_PORT)
+    text = os.environ.get('PORT', DEFAULT_PORT if nodes > 1 else '')
     port = _number('PORT', text, 1, 65535) if text else 0
     if node:
         return port
@@ -42,8 +40,9 @@ def _port(nodes: int, node: int) -> int:
             return probe.getsockname()[1]
     except OSError as error:
         reason = os.strerror(error.errno)
-        message = f'PORT {port} cannot be used ({reason}): set PORT to a free one'
-        raise ValueError(message) from error
+        raise ValueError(
+            f'PORT {port} cannot be used ({reason}): set PORT to a free one'
+        ) from error
 
 
 def _use_cpu(processes: int) -> None:
