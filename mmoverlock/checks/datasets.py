@@ -74,11 +74,10 @@ def check_same_classes(classes: Mapping[str, Sequence[str] | None]) -> None:
     known = {key: list(names) for key, names in classes.items() if names}
     first = next(iter(known), None)
     for key, names in known.items():
-        if names == known[first]:
-            continue
-        odd = sorted({*names} ^ {*known[first]})
-        what = f'{shown(odd)} only in one of them' if odd else 'in another order'
-        raise ValueError(f'{first} and {key} have different classes: {what}')
+        if names != known[first]:
+            odd = sorted({*names} ^ {*known[first]})
+            what = f'{shown(odd)} only in one of them' if odd else 'in another order'
+            raise ValueError(f'{first} and {key} have different classes: {what}')
 
 
 def check_topk(metric: Any, key: str, classes: Mapping[str, Sequence[str] | None]) -> None:

@@ -13,11 +13,7 @@ Points = dict[int, float]  # step: value
 
 
 def draw_curves(work_dir: str | Path, path: str | Path) -> None:
-    """Draw losses and evaluation metrics against the training step.
-
-    Args:
-        work_dir: Of a training run.
-        path: The picture to write, or to replace.
+    """Draw a run's losses and evaluation metrics against the training step, to the picture `path`.
 
     Raises:
         ValueError: if the run left no scalars.

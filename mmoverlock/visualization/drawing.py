@@ -1,4 +1,7 @@
-"""Pictures with what was found in them: bars below, or boxes, masks and captions inside."""
+"""Pictures with what was found in them: bars below, or boxes, masks and captions inside.
+
+Pictures are (H, W, 3) uint8 in RGB, here and in return; tiny ones are enlarged.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -39,15 +42,7 @@ def scale_of(picture: np.ndarray) -> int:
 
 
 def draw_bars(picture: np.ndarray, bars: Sequence[Bar]) -> np.ndarray:
-    """Put names, bars and numbers below a picture, on a white strip.
-
-    Args:
-        picture: (H, W, 3) uint8, RGB; tiny ones are enlarged.
-        bars: From top to bottom.
-
-    Returns:
-        (H', W', 3) uint8, RGB.
-    """
+    """Put names, bars and numbers below a picture, from top to bottom of a white strip."""
     factor = scale_of(picture)
     picture = picture.repeat(factor, 0).repeat(factor, 1)
     height, width = picture.shape[:2]
@@ -77,13 +72,10 @@ def draw_objects(
     """Draw masks, then boxes, then captions; of two that overlap, the first comes on top.
 
     Args:
-        picture: (H, W, 3) uint8, RGB; tiny ones are enlarged.
+        picture: The picture, which is not changed.
         objects: The best first: ``label``, ``name``, ``score``, ``box`` (x1, y1, x2, y2 in pixels)
             and, if known, ``mask`` (COCO's run lengths).
         colours: Of the labels.
-
-    Returns:
-        (H', W', 3) uint8, RGB.
     """
     factor = scale_of(picture)
     canvas = np.ascontiguousarray(picture.repeat(factor, 0).repeat(factor, 1))

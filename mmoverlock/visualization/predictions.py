@@ -16,12 +16,12 @@ MIN_SCORE = 0.5  # of what is drawn
 
 
 def draw_predictions(predictions: str | Path, classes: Sequence[str], path: str | Path) -> None:
-    """Draw the first pictures of a test run with what was found in them.
+    """Draw the first pictures of a test run with what was found in them, to the picture `path`.
 
     Args:
         predictions: File of predictions that a test run of mmdet wrote.
         classes: Class names in the order of the labels.
-        path: The picture to write, or to replace.
+        path: Replaced if it exists.
 
     Raises:
         ValueError: if the file holds no detections, or a picture is not where it was.

@@ -13,7 +13,7 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
 from mmoverlock.utils.datasets import leaf_datasets
-from mmoverlock.utils.images import why_unreadable
+from mmoverlock.utils.errors import why_unreadable
 
 
 class NamingLoader:
