@@ -106,9 +106,7 @@ def benchmark(
         parts = _main_parts(model)
         times = _part_seconds(step, place, parts, optimizer, min(iters, SHARE_RUNS))
         memory = peak_memory(step, place)
-        # What a detector does with its detections depends on the weights.
-        mode = 'tensor' if library == 'mmdet' else 'predict'
-        macs = _part_multiply_adds(model, parts, make_batch(model, library, size, 1), mode)
+        macs = _part_multiply_adds(model, parts, make_batch(model, library, size, 1))
         with recording() as records:
             step()
         explanation = Explanation(tuple(records))
@@ -221,9 +219,9 @@ def _part_seconds(
 
 
 def _part_multiply_adds(
-    model: nn.Module, parts: dict[str, nn.Module], batch: dict[str, list], mode: str
+    model: nn.Module, parts: dict[str, nn.Module], batch: dict[str, list]
 ) -> dict[str, float]:
-    """Multiply-adds of a forward pass.
+    """Multiply-adds of a forward pass that predicts nothing: that would depend on the weights.
 
     PyTorch's counter sees convolutions and matrix products, so ContMix runs as the `reference`
     formula, in which all of its products are such.
@@ -233,7 +231,7 @@ def _part_multiply_adds(
     meter = Meter(lambda: counter.get_total_flops() / 2)
     model.eval()
     with torch.no_grad(), backend('reference'), counter, attributed(meter, parts):
-        model(**model.data_preprocessor(batch, False), mode=mode)
+        model(**model.data_preprocessor(batch, False), mode='tensor')
     model.train(training)
     return meter.amounts
 

@@ -88,10 +88,6 @@ def check_topk(metric: Any, key: str, classes: Mapping[str, Sequence[str] | None
         raise ValueError(f'{key}.topk is {max(topk)}, but there are {number} classes')
 
 
-def _joined(cfg: Mapping[str, Any], path: str) -> str:
-    return str(Path(cfg.get('data_root') or '', path))
-
-
 def _check_paths(cfg: Mapping[str, Any], key: str) -> None:
     kind = find_class(DATASETS, cfg)
     if cfg.get('backend_args') or kind is None:
@@ -99,18 +95,19 @@ def _check_paths(cfg: Mapping[str, Any], key: str) -> None:
     download = inspect.signature(kind.__init__).parameters.get('download')
     if download and cfg.get('download', download.default):
         return
-    check_path(cfg.get('data_root') or '', f'{key}.data_root')
-    if cfg.get('ann_file'):
-        check_path(_joined(cfg, cfg['ann_file']), f'{key}.ann_file')
-    prefixes = cfg.get('data_prefix') or {}
+    root, prefixes = cfg.get('data_root') or '', cfg.get('data_prefix') or {}
+    check_path(root, f'{key}.data_root')
+    paths = {'ann_file': cfg.get('ann_file')}
     if isinstance(prefixes, str):
-        prefixes = {'': prefixes}
-    for name, prefix in prefixes.items():
-        if prefix:
-            check_path(_joined(cfg, prefix), f'{key}.data_prefix.{name}'.rstrip('.'))
-    if hasattr(kind, 'COCOAPI') and cfg.get('ann_file'):
+        paths['data_prefix'] = prefixes
+    else:
+        paths.update({f'data_prefix.{name}': prefix for name, prefix in prefixes.items()})
+    for name, path in paths.items():
+        if path:
+            check_path(str(Path(root, path)), f'{key}.{name}')
+    if hasattr(kind, 'COCOAPI') and paths['ann_file']:
         classes = (cfg.get('metainfo') or {}).get('classes', kind.METAINFO.get('classes'))
-        _check_categories(classes, _joined(cfg, cfg['ann_file']), key)
+        _check_categories(classes, str(Path(root, paths['ann_file'])), key)
 
 
 def _check_categories(classes: Sequence[str] | None, path: str, key: str) -> None:

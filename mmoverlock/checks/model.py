@@ -23,7 +23,5 @@ def check_channels(cfg: Config, model: nn.Module) -> None:
 def check_masks(cfg: Config, model: nn.Module) -> None:
     """Raise ValueError if a test evaluates masks, which the model does not predict."""
     for evaluator in as_list(cfg.get('test_evaluator')):
-        metrics = evaluator.get('metric') or []
-        metrics = [metrics] if isinstance(metrics, str) else metrics
-        if 'segm' in metrics and getattr(model, 'with_mask', True) is False:
+        if 'segm' in (evaluator.get('metric') or ()) and not getattr(model, 'with_mask', True):
             raise ValueError("'segm' cannot be evaluated: the model has no mask head")

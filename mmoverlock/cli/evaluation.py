@@ -21,11 +21,6 @@ METRICS = {
     'ValLoss': (None, ('cross_entropy',)),
     'SingleLabelMetric': ('items', ('precision', 'recall', 'f1-score', 'support')),
 }
-_HOOKS = {
-    'mmdet': 'DetVisualizationHook',
-    'mmseg': 'SegVisualizationHook',
-    'mmpretrain': 'VisualizationHook',
-}
 
 
 def set_metrics(cfg: Config, names: Sequence[str]) -> None:
@@ -83,22 +78,23 @@ def set_pictures(cfg: Config, folder: str) -> None:
     path = Path(folder).absolute()
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise ValueError(f"--show-dir: '{folder}' is not an empty folder")
+    drawing = {
+        'mmdet': dict(type='DetVisualizationHook', draw=True, test_out_dir=str(path)),
+        'mmseg': dict(type='SegVisualizationHook', draw=True, interval=1),
+        'mmpretrain': dict(type='VisualizationHook', enable=True, interval=1, out_dir=str(path)),
+    }
     scope = cfg.get('default_scope')
-    if scope not in _HOOKS:
-        raise ValueError(f"--show-dir: default_scope '{scope}' is none of {shown(_HOOKS)}")
-    if scope == 'mmdet':
-        settings = dict(draw=True, test_out_dir=str(path))
-    elif scope == 'mmpretrain':
-        settings = dict(enable=True, interval=1, out_dir=str(path))
+    if scope not in drawing:
+        raise ValueError(f"--show-dir: default_scope '{scope}' is none of {shown(drawing)}")
+    if scope == 'mmpretrain':
         cfg.visualizer = cfg.get('visualizer') or dict(type='UniversalVisualizer')
-    else:
-        settings = dict(draw=True, interval=1)
+    elif scope == 'mmseg':
         visualizer = cfg.get('visualizer') or dict(type='SegLocalVisualizer')
         where = dict(vis_backends=[dict(type='LocalVisBackend')], save_dir=str(path))
         cfg.visualizer = {**visualizer, **where}
-    hooks = dict(cfg.get('default_hooks') or {})
-    old = hooks.get('visualization') or dict(type=_HOOKS[scope])
-    cfg.default_hooks = {**hooks, 'visualization': {**old, **settings}}
+    hooks = cfg.get('default_hooks') or {}
+    hook = {**(hooks.get('visualization') or {}), **drawing[scope]}
+    cfg.default_hooks = {**hooks, 'visualization': hook}
 
 
 @master_only

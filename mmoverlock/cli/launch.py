@@ -48,8 +48,7 @@ def _port(nodes: int, node: int) -> int:
 def _use_cpu(processes: int) -> None:
     """Divide the cores among the processes and have glibc keep what is freed, unless set already.
 
-    Otherwise glibc takes every map of more than 32 MB from the system again, which costs more time
-    than most layers spend on one.
+    Taking maps of more than 32 MB from the system again costs more than most layers spend on one.
     """
     affinity = getattr(os, 'sched_getaffinity', None)  # not on every system
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
