@@ -9,7 +9,7 @@ from mmengine.dataset import Compose, pseudo_collate
 from torch import nn
 
 from mmoverlock.utils.errors import shown
-from mmoverlock.visualization.drawing import Bar, draw_bars, draw_objects, paint, usual_colours
+from mmoverlock.visualization.drawing import BAR, draw_bars, draw_objects, paint, usual_colours
 from mmoverlock.visualization.predictions import objects_of
 
 OPACITY = 0.6  # of a segmentor's colours over the picture
@@ -38,8 +38,6 @@ class Task:
 
 
 class Classifier(Task):
-    """Of mmpretrain."""
-
     def predict(self, picture: np.ndarray) -> dict[str, Any]:
         # A data set that reads no files, such as CIFAR, gives its arrays as the model needs them.
         if not self.reads_files and not getattr(self.model.data_preprocessor, 'to_rgb', False):
@@ -51,12 +49,10 @@ class Classifier(Task):
         return dict(top=[dict(label=i, name=names.get(i, f'class {i}'), score=s) for i, s in pairs])
 
     def draw(self, picture: np.ndarray, result: dict[str, Any]) -> np.ndarray:
-        return draw_bars(picture, [Bar(one['name'], one['score']) for one in result['top']])
+        return draw_bars(picture, [(one['name'], one['score'], BAR) for one in result['top']])
 
 
 class Detector(Task):
-    """Of mmdet."""
-
     def predict(self, picture: np.ndarray) -> dict[str, Any]:
         from mmdet.structures.mask import encode_mask_results, mask2bbox
 
@@ -77,8 +73,6 @@ class Detector(Task):
 
 
 class Segmentor(Task):
-    """Of mmseg."""
-
     def predict(self, picture: np.ndarray) -> dict[str, Any]:
         labels = self.sample(picture).pred_sem_seg.data[0].numpy()
         found, counts = np.unique(labels, return_counts=True)
@@ -93,7 +87,7 @@ class Segmentor(Task):
         for one in result['classes']:
             colour = self.palette[one['label']]
             paint(drawn, result['labels'] == one['label'], colour, OPACITY)
-            bars.append(Bar(one['name'], one['share'], colour))
+            bars.append((one['name'], one['share'], colour))
         return draw_bars(drawn, bars[:LISTED])
 
 

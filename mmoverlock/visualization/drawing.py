@@ -4,7 +4,7 @@ Pictures are (H, W, 3) uint8 in RGB, here and in return; tiny ones are enlarged.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,14 +21,6 @@ TRACK: Colour = (233, 236, 239)
 MASK_OPACITY = 0.45
 
 
-class Bar(NamedTuple):
-    """A line below the picture; `value` from 0 to 1."""
-
-    name: str
-    value: float
-    colour: Colour = BAR
-
-
 def usual_colours(number: int) -> list[Colour]:
     """As many colours (RGB, 0 to 255), the first ones easy to tell apart."""
     table = [colour for name in ('tab10', 'Set2', 'Dark2') for colour in colormaps[name].colors]
@@ -41,8 +33,8 @@ def scale_of(picture: np.ndarray) -> int:
     return -(-SMALLEST // min(max(picture.shape[:2]), SMALLEST))
 
 
-def draw_bars(picture: np.ndarray, bars: Sequence[Bar]) -> np.ndarray:
-    """Put names, bars and numbers below a picture, from top to bottom of a white strip."""
+def draw_bars(picture: np.ndarray, bars: Sequence[tuple[str, float, Colour]]) -> np.ndarray:
+    """Put bars (name, value from 0 to 1, colour) below a picture, on a white strip."""
     factor = scale_of(picture)
     picture = picture.repeat(factor, 0).repeat(factor, 1)
     height, width = picture.shape[:2]
