@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.logging import MessageHub
-from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
 from torch import nn
@@ -77,9 +76,8 @@ def benchmark(
 
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
         # Weights are loaded by init_weights(), which is not called.
-        model = build_model(cfg)
+        model = build_model(cfg).to(place).train(train)
         library = library_of(model)
-        model = revert_sync_batchnorm(model).to(place).train(train)
         for module in model.modules():
             if isinstance(module, DilatedReparam) and merge and not train:
                 module.reparameterize()

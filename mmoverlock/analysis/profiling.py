@@ -79,11 +79,7 @@ def machine(device: torch.device | str = 'cpu') -> str:
 
 
 class Meter:
-    """Divides what a running counter counts among parts: each has what was counted during it.
-
-    Args:
-        read: The counter, such as ``time.perf_counter``.
-    """
+    """Divides what the counter that `read` reads counts among parts, each with its share."""
 
     def __init__(self, read: Callable[[], float]):
         self.read = read

@@ -15,19 +15,16 @@ DEFAULT_SIZES = {'mmdet': (800, 1344), 'mmseg': (512, 512), 'mmpretrain': (224, 
 
 def image_size(cfg: Config, library: str) -> tuple[tuple[int, int], str]:
     """Height and width of the images that a config tests with, and where it says so."""
-    preprocessor = {**(cfg.get('data_preprocessor') or {})}
-    preprocessor.update(cfg.model.get('data_preprocessor') or {})
-    if preprocessor.get('size'):
-        height, width = preprocessor['size']
-        return (height, width), 'data_preprocessor.size'
+    for one in (cfg.model, cfg):
+        if (one.get('data_preprocessor') or {}).get('size'):
+            height, width = one.data_preprocessor.size
+            return (height, width), 'data_preprocessor.size'
     dataset = (cfg.get('test_dataloader') or {}).get('dataset') or {}
     for transform in reversed(leaf_dataset(dataset).get('pipeline') or ()):
         size = transform.get('crop_size') or transform.get('scale') or 0
         width, height = (size, size) if isinstance(size, int) else size
         if min(width, height) > 0:
-            divisor = preprocessor.get('pad_size_divisor') or 1
-            padded = (-(-height // divisor) * divisor, -(-width // divisor) * divisor)
-            return padded, f"the test pipeline's {transform['type']}"
+            return (height, width), f"the test pipeline's {transform['type']}"
     return DEFAULT_SIZES[library], 'usual, the config names none'
 
 

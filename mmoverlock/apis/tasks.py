@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 from torch import nn
 
@@ -17,15 +16,14 @@ LISTED = 8  # classes below the picture
 
 
 class Task:
-    """Predict by the config's test pipeline; the results are :class:`mmoverlock.apis.Inferencer`'s.
+    """Predict by the `steps` of a test pipeline; the results are those of :class:`Inferencer`.
 
     ``predict`` takes pictures (H, W, 3) in BGR, ``draw`` takes and returns them in RGB.
     """
 
-    def __init__(self, cfg: Config, model: nn.Module, topk: int, score_thr: float):
+    def __init__(self, model: nn.Module, steps: list[dict], topk: int, score_thr: float):
         self.model, self.topk, self.score_thr = model, topk, score_thr
         self.classes, self.palette = model.dataset_meta['classes'], model.dataset_meta['palette']
-        steps = cfg.test_dataloader.dataset.pipeline
         self.pipeline = Compose([step for step in steps if 'Load' not in str(step.get('type'))])
         self.reads_files = any('LoadImage' in str(step.get('type')) for step in steps)
 

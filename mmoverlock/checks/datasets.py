@@ -1,8 +1,7 @@
 """Checks of a config's data sets before a run: categories, number of classes, labels.
 
 OpenMMLab's data sets fail late or not at all when a folder is missing or when an annotation file's
-categories are not the config's classes (they then train on nothing). These checks name the config
-key, the value and the remedy.
+categories are not the config's classes (they then train on nothing).
 """
 
 import inspect
@@ -28,10 +27,7 @@ _TAIL = 2**22  # bytes in which a COCO file's categories must stand
 
 
 def check_dataset(cfg: Mapping[str, Any], key: str, model: nn.Module) -> Sequence[str] | None:
-    """Build the data set `cfg`, found under the config's `key`, and compare it with the model.
-
-    Returns:
-        The names of its classes, if it has any.
+    """Build the data set `cfg`, found under `key`, compare it with the model, return its classes.
 
     Raises:
         ValueError: a path is missing, classes are missing in the annotation file, the model's heads

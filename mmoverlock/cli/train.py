@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.runner import find_latest_checkpoint
 
-from mmoverlock.checks import preflight
+from mmoverlock.checks.preflight import preflight
 from mmoverlock.engine.distributed import env_rank, process_group
 from mmoverlock.engine.runner import build_runner
 
@@ -77,9 +77,8 @@ def use_amp(cfg: Config) -> None:
     if not torch.cuda.is_available():
         raise ValueError('--amp needs a GPU, this machine has none')
     bfloat16 = torch.cuda.is_bf16_supported(including_emulation=False)
-    cfg.optim_wrapper.type = 'AmpOptimWrapper'
-    cfg.optim_wrapper.dtype = 'bfloat16' if bfloat16 else 'float16'
-    cfg.optim_wrapper.loss_scale = 1.0 if bfloat16 else 'dynamic'
+    dtype, loss_scale = ('bfloat16', 1.0) if bfloat16 else ('float16', 'dynamic')
+    cfg.optim_wrapper.update(type='AmpOptimWrapper', dtype=dtype, loss_scale=loss_scale)
 
 
 def set_resume(cfg: Config, path: str) -> None:

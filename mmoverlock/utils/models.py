@@ -1,6 +1,7 @@
 """The model of a config, and the library it belongs to."""
 
 from mmengine.config import Config
+from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS
 from torch import nn
 
@@ -10,13 +11,13 @@ _BASES = {'BaseDetector': 'mmdet', 'BaseSegmentor': 'mmseg', 'BaseClassifier': '
 
 
 def build_model(cfg: Config) -> nn.Module:
-    """Build the config's model with its preprocessor, as the Runner does; no weights are loaded.
+    """Build the config's model with its preprocessor, for one process; no weights are loaded.
 
     Call it in the config's default scope. It raises what :func:`build` does.
     """
     preprocessor = cfg.get('data_preprocessor')
     defaults = {'data_preprocessor': preprocessor} if preprocessor else {}
-    return build(MODELS, {**defaults, **cfg.model}, 'model')
+    return revert_sync_batchnorm(build(MODELS, {**defaults, **cfg.model}, 'model'))
 
 
 def library_of(model: nn.Module) -> str:

@@ -16,15 +16,10 @@ MIN_SCORE = 0.5  # of what is drawn
 
 
 def draw_predictions(predictions: str | Path, classes: Sequence[str], path: str | Path) -> None:
-    """Draw the first pictures of a test run with what was found in them, to the picture `path`.
-
-    Args:
-        predictions: File of predictions that a test run of mmdet wrote.
-        classes: Class names in the order of the labels.
-        path: Replaced if it exists.
+    """Draw what a test run of mmdet found in its first pictures, to the picture `path`.
 
     Raises:
-        ValueError: if the file holds no detections, or a picture is not where it was.
+        ValueError: if the file of predictions holds none, or a picture is not where it was.
     """
     samples = mmengine.load(predictions)[:COUNT]
     if not samples or 'pred_instances' not in samples[0]:
