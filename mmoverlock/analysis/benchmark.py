@@ -97,12 +97,12 @@ def benchmark(
             else:
                 with torch.no_grad(), autocast:
                     result = model.test_step(batch)
-            _synchronize(place)
+            _synchronize()
             return result
 
         seconds = in_turns({'step': step}, warmup - 1 + iters)['step'][-iters:]
         parts = _main_parts(model)
-        times = _part_seconds(step, place, parts, optimizer, min(iters, SHARE_RUNS))
+        times = _part_seconds(step, parts, optimizer, min(iters, SHARE_RUNS))
         memory = peak_memory(step, place)
         macs = _part_multiply_adds(model, parts, make_batch(model, library, size, 1))
         with recording() as records:
@@ -144,9 +144,9 @@ def _check_amp(amp: str | None, device: torch.device, train: bool) -> None:
             raise ValueError(f'{amp=}: this GPU has none, use float16')
 
 
-def _synchronize(device: torch.device) -> None:
-    if device.type == 'cuda':
-        torch.cuda.synchronize(device)
+def _synchronize() -> None:
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
 
 
 def _optimizer(cfg: Config, model: nn.Module, amp: str | None) -> Any:
@@ -184,16 +184,12 @@ def _main_parts(model: nn.Module) -> dict[str, nn.Module]:
 
 
 def _part_seconds(
-    step: Callable[[], Any],
-    device: torch.device,
-    parts: dict[str, nn.Module],
-    optimizer: Any,
-    runs: int,
+    step: Callable[[], Any], parts: dict[str, nn.Module], optimizer: Any, runs: int
 ) -> dict[str, float]:
     """Seconds of a step by part; a part's backward pass is under its name after `BACKWARD`."""
 
     def now() -> float:
-        _synchronize(device)
+        _synchronize()
         return time.perf_counter()
 
     meter = Meter(now)

@@ -17,7 +17,8 @@ def class_names(
 ) -> list[str]:
     """One name for each of the model's classes; 'class 3' and so on where none are known."""
     heads = [module for name, module in model.named_modules() if 'head' in name]
-    number = max((getattr(head, 'num_classes', None) or 0 for head in heads), default=0)
+    numbers = [getattr(head, 'num_classes', None) for head in heads]
+    number = max((number for number in numbers if isinstance(number, int)), default=0)
     names = list(_meta(dataset, checkpoint, 'classes'))
     if names and number in (0, len(names)):
         return [str(name) for name in names]
@@ -42,6 +43,6 @@ def _meta(dataset: Mapping[str, Any], checkpoint: Mapping[str, Any], key: str) -
     for source in (meta.get('dataset_meta'), meta, dataset.get('metainfo'), own):
         for name in (key, key.upper()):
             value = (source or {}).get(name)
-            if value and isinstance(value, (list, tuple)):
+            if isinstance(value, (list, tuple)) and value:
                 return value
     return ()
