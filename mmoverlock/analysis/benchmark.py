@@ -100,7 +100,8 @@ def benchmark(
             _synchronize()
             return result
 
-        seconds = in_turns({'step': step}, warmup - 1 + iters)['step'][-iters:]
+        runs = max(warmup - 1, 0) + iters  # after one more
+        seconds = in_turns({'step': step}, runs)['step'][-iters:]
         parts = _main_parts(model)
         times = _part_seconds(step, parts, optimizer, min(iters, SHARE_RUNS))
         memory = peak_memory(step, place)
@@ -215,7 +216,7 @@ def _part_seconds(
 def _part_multiply_adds(
     model: nn.Module, parts: dict[str, nn.Module], batch: dict[str, list]
 ) -> dict[str, float]:
-    """Multiply-adds of a forward pass that predicts nothing: that would depend on the weights.
+    """Multiply-adds of a forward pass without postprocessing, which depends on the weights.
 
     PyTorch's counter sees convolutions and matrix products, so ContMix runs as the `reference`
     formula, in which all of its products are such.

@@ -79,7 +79,7 @@ def machine(device: torch.device | str = 'cpu') -> str:
 
 
 class Meter:
-    """Divides what the counter that `read` reads counts among parts, each with its share."""
+    """Divides what a running counter, read by `read`, counts: each part has what it took."""
 
     def __init__(self, read: Callable[[], float]):
         self.read = read

@@ -37,7 +37,7 @@ _BUILT_LATER = {
 
 
 def preflight(cfg: Config, training: bool) -> None:
-    """Check a run, which trains or tests; on each machine its first process does it for all.
+    """Check a run that trains or tests; on each machine the first process does it for all.
 
     Raises:
         ValueError, OSError: naming what is wrong, its value and what is allowed.

@@ -24,7 +24,7 @@ METRICS = {
 
 
 def set_metrics(cfg: Config, names: Sequence[str]) -> None:
-    """Let the config's evaluators compute exactly the metrics `names`; ValueError if none can.
+    """Let the evaluators compute exactly the metrics `names`; ValueError if none of them can.
 
     The accuracy is that of top-1 and top-5 at least.
     """

@@ -1,6 +1,6 @@
 """Pictures with what was found in them: bars below, or boxes, masks and captions inside.
 
-Pictures are (H, W, 3) uint8 in RGB, here and in return; tiny ones are enlarged.
+Pictures go in and come out as (H, W, 3) uint8 in RGB; tiny ones are enlarged.
 """
 
 from collections.abc import Mapping, Sequence
