@@ -100,7 +100,7 @@ def benchmark(
             _synchronize()
             return result
 
-        runs = max(warmup - 1, 0) + iters  # after one more
+        runs = max(warmup - 1, 0) + iters  # and one that in_turns() does not count
         seconds = in_turns({'step': step}, runs)['step'][-iters:]
         parts = _main_parts(model)
         times = _part_seconds(step, parts, optimizer, min(iters, SHARE_RUNS))
