@@ -1,6 +1,5 @@
 """Speed, memory, parameters and multiply-adds of any config's model, and its parts' shares."""
 
-import contextlib
 import copy
 import statistics
 import time
@@ -10,7 +9,6 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.logging import MessageHub
-from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
 from torch import nn
@@ -27,7 +25,7 @@ from mmoverlock.utils.models import build_model, library_of
 
 from .profiling import OTHER, Meter, attributed, in_turns, machine, peak_memory
 from .report import Part, Report
-from .slow_paths import Situation, slow_paths
+from .slow_paths import slow_model, slow_operators, slow_process
 from .synthetic import image_size, make_batch
 
 BACKWARD = 'backward of '
@@ -78,15 +76,12 @@ def benchmark(
 
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
         # Weights are loaded by init_weights(), which is not called.
-        model = build_model(cfg)
+        model = build_model(cfg).to(place).train(train)
         library = library_of(model)
-        model = revert_sync_batchnorm(model).to(place).train(train)
         for module in model.modules():
             if isinstance(module, DilatedReparam) and merge and not train:
                 module.reparameterize()
-        source = 'given'
-        if size is None:
-            size, source = image_size(cfg, library)
+        size, source = (size, 'given') if size else image_size(cfg, library)
         of_config = (cfg.get('train_dataloader') or {}).get('batch_size') or 2
         batch_size = batch_size or (of_config if train else 1)
         batch = make_batch(model, library, size, batch_size)
@@ -94,34 +89,32 @@ def benchmark(
 
         optimizer = _optimizer(cfg, model, amp) if train else None
         half = _half(amp, optimizer)
+        autocast = torch.autocast(place.type, amp and getattr(torch, amp), enabled=bool(amp))
 
         def step() -> Any:
             if train:
-                return model.train_step(batch, optimizer)
-            with torch.no_grad(), _autocast(place, amp):
-                return model.test_step(batch)
+                result = model.train_step(batch, optimizer)
+            else:
+                with torch.no_grad(), autocast:
+                    result = model.test_step(batch)
+            _synchronize()
+            return result
 
-        def run() -> None:
-            step()
-            _synchronize(place)
-
-        for _ in range(warmup - 1):
-            run()
-        seconds = in_turns({'step': run}, iters)['step']  # one more run to warm up
+        runs = max(warmup - 1, 0) + iters  # and one that in_turns() does not count
+        seconds = in_turns({'step': step}, runs)['step'][-iters:]
         parts = _main_parts(model)
-        times = _part_seconds(step, place, parts, optimizer, min(iters, SHARE_RUNS))
-        memory = peak_memory(run, place)
-        # What a detector does with its detections depends on the weights.
-        mode = 'tensor' if library == 'mmdet' else 'predict'
-        macs = _part_multiply_adds(model, parts, make_batch(model, library, size, 1), mode)
+        times = _part_seconds(step, parts, optimizer, min(iters, SHARE_RUNS))
+        memory = peak_memory(step, place)
+        macs = _part_multiply_adds(model, parts, make_batch(model, library, size, 1))
         with recording() as records:
             step()
         explanation = Explanation(tuple(records))
-        notes = _notes(model, library, step)
-        situation = Situation(model, place, train, bool(half), memory, explanation)
+        notes = _notes(model, step) if library == 'mmdet' and not train else []
 
-    parameters = _part_parameters(model, parts, train)
     on_gpu = place.type == 'cuda'
+    slow = [*slow_operators(explanation, place), *slow_model(model, place, bool(half))]
+    parameters = _part_parameters(model, parts, train)
+    used = sum(parameters.values())
     return Report(
         config=cfg.filename,
         mode='training' if train else 'inference',
@@ -134,14 +127,13 @@ def benchmark(
         step_ms=[1e3 * one for one in seconds],
         peak_memory_mb=None if memory is None else memory / 1e6,
         memory_kind='allocated on the GPU' if on_gpu else 'above what the process held before',
-        parameters=sum(parameters.values()),
-        training_only_parameters=sum(p.numel() for p in model.parameters())
-        - sum(parameters.values()),
+        parameters=used,
+        training_only_parameters=sum(p.numel() for p in model.parameters()) - used,
         multiply_adds=int(sum(macs.values())),
         parts=_rows(parts, parameters, macs, times, 1e3 * statistics.median(seconds)),
         operators=str(explanation).splitlines(),
         notes=notes,
-        slow=slow_paths(situation),
+        slow=slow if on_gpu else [*slow, *slow_process(memory)],
     )
 
 
@@ -153,13 +145,9 @@ def _check_amp(amp: str | None, device: torch.device, train: bool) -> None:
             raise ValueError(f'{amp=}: this GPU has none, use float16')
 
 
-def _autocast(device: torch.device, amp: str | None) -> contextlib.AbstractContextManager:
-    return torch.autocast(device.type, getattr(torch, amp)) if amp else contextlib.nullcontext()
-
-
-def _synchronize(device: torch.device) -> None:
-    if device.type == 'cuda':
-        torch.cuda.synchronize(device)
+def _synchronize() -> None:
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
 
 
 def _optimizer(cfg: Config, model: nn.Module, amp: str | None) -> Any:
@@ -197,16 +185,12 @@ def _main_parts(model: nn.Module) -> dict[str, nn.Module]:
 
 
 def _part_seconds(
-    step: Callable[[], Any],
-    device: torch.device,
-    parts: dict[str, nn.Module],
-    optimizer: Any,
-    runs: int,
+    step: Callable[[], Any], parts: dict[str, nn.Module], optimizer: Any, runs: int
 ) -> dict[str, float]:
     """Seconds of a step by part; a part's backward pass is under its name after `BACKWARD`."""
 
     def now() -> float:
-        _synchronize(device)
+        _synchronize()
         return time.perf_counter()
 
     meter = Meter(now)
@@ -216,22 +200,23 @@ def _part_seconds(
         type(optimizer).backward(optimizer, loss, **kwargs)
         meter.switch(OTHER)
 
-    steps = {} if optimizer is None else {OPTIMIZER: optimizer}
-    with attributed(meter, parts), attributed(meter, steps, ('step', 'zero_grad')):
-        if optimizer is not None:
-            optimizer.backward = backward
+    objects = dict(parts)
+    if optimizer is not None:
+        objects[OPTIMIZER] = optimizer
+        optimizer.backward = backward
+    with attributed(meter, objects):
         for _ in range(runs):
             del meter.starts[1:]
             step()
     if optimizer is not None:
         del optimizer.backward
-    return {part: meter.amounts[part] / runs for part in [*meter.amounts] if part}
+    return {part: amount / runs for part, amount in meter.amounts.items() if part}
 
 
 def _part_multiply_adds(
-    model: nn.Module, parts: dict[str, nn.Module], batch: dict[str, list], mode: str
+    model: nn.Module, parts: dict[str, nn.Module], batch: dict[str, list]
 ) -> dict[str, float]:
-    """Multiply-adds of a forward pass.
+    """Multiply-adds of a forward pass without postprocessing, which depends on the weights.
 
     PyTorch's counter sees convolutions and matrix products, so ContMix runs as the `reference`
     formula, in which all of its products are such.
@@ -241,7 +226,7 @@ def _part_multiply_adds(
     meter = Meter(lambda: counter.get_total_flops() / 2)
     model.eval()
     with torch.no_grad(), backend('reference'), counter, attributed(meter, parts):
-        model(**model.data_preprocessor(batch, False), mode=mode)
+        model(**model.data_preprocessor(batch, False), mode='tensor')
     model.train(training)
     return meter.amounts
 
@@ -280,10 +265,8 @@ def _rows(
     return rows
 
 
-def _notes(model: nn.Module, library: str, step: Callable[[], Any]) -> list[str]:
+def _notes(model: nn.Module, step: Callable[[], Any]) -> list[str]:
     """What to know about a detector's figures; its time depends on what it finds."""
-    if library != 'mmdet' or model.training:
-        return []
     found = [len(sample.pred_instances) for sample in step() if 'pred_instances' in sample]
     note = f'the random weights detect {statistics.mean(found or [0]):.0f} objects per image'
     if getattr(model, 'with_mask', False):

@@ -8,23 +8,22 @@ import platform
 import re
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-Run = Callable[[], object]
-
 OTHER = 'other'
-# What a part of a model in mmdet, mmseg or mmpretrain is entered by.
-ENTRANCES = ('forward', 'loss', 'predict', 'loss_and_predict', 'loss_and_target')
-ENTRANCES += ('loss_by_feat', 'predict_by_feat')
+# Methods by which a part of a model in mmdet, mmseg or mmpretrain is entered, and an optimizer.
+ENTRANCES = (
+    'forward', 'loss', 'predict', 'loss_and_predict', 'loss_and_target', 'loss_by_feat',
+    'predict_by_feat', 'step', 'zero_grad',
+)  # fmt: skip
 
 
-def in_turns(rivals: dict[str, Run], rounds: int) -> dict[str, list[float]]:
+def in_turns(rivals: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
     """Seconds of `rounds` runs of each rival, after one run that does not count."""
     for run in rivals.values():
         run()
@@ -37,7 +36,7 @@ def in_turns(rivals: dict[str, Run], rounds: int) -> dict[str, list[float]]:
     return seconds
 
 
-def peak_memory(run: Run, device: torch.device | str = 'cpu') -> int | None:
+def peak_memory(run: Callable[[], Any], device: torch.device | str = 'cpu') -> int | None:
     """Most bytes held while `run` runs; None if this system does not tell.
 
     On a GPU, what PyTorch has allocated, weights included. On the CPU, the rise of resident memory
@@ -68,13 +67,11 @@ def _peak_resident() -> int:
 
 def machine(device: torch.device | str = 'cpu') -> str:
     """One line about where the figures come from."""
-    name = platform.processor() or platform.machine()
     info = Path('/proc/cpuinfo')
+    names = re.findall(r'^model name\s*: (.+)', info.read_text(), re.M) if info.exists() else []
+    name = names[0] if names else platform.processor() or platform.machine()
     if torch.device(device).type == 'cuda':
         name = torch.cuda.get_device_name(device)
-    elif info.exists():
-        names = [line for line in info.read_text().splitlines() if line.startswith('model name')]
-        name = names[0].partition(': ')[2] if names else name
     return (
         f'{name}, {torch.get_num_threads()} threads, torch {torch.__version__}, '
         f'Python {platform.python_version()}, {time.strftime("%Y-%m-%d")}'
@@ -82,11 +79,7 @@ def machine(device: torch.device | str = 'cpu') -> str:
 
 
 class Meter:
-    """Divides what a running counter counts among parts: each has what was counted during it.
-
-    Args:
-        read: The counter, such as ``time.perf_counter``.
-    """
+    """Divides what a running counter, read by `read`, counts: each part has what it took."""
 
     def __init__(self, read: Callable[[], float]):
         self.read = read
@@ -130,20 +123,16 @@ class Meter:
 
 
 @contextlib.contextmanager
-def attributed(
-    meter: Meter, objects: Mapping[str, Any], entrances: Sequence[str] = ENTRANCES
-) -> Iterator[None]:
-    """While it lasts, what an object's methods do counts for its name, the innermost one's.
+def attributed(meter: Meter, parts: Mapping[str, Any]) -> Iterator[None]:
+    """While it lasts, what a part's methods do counts for its name, the innermost one's.
 
-    Args:
-        meter: Counts; what is done outside of all counts for `OTHER`.
-        objects: Such as modules, by name.
-        entrances: Names of the methods.
+    What is done outside of all counts for `OTHER`.
     """
     with contextlib.ExitStack() as stack:
-        for part, one in objects.items():
-            for name in filter(partial(hasattr, one), entrances):
-                setattr(one, name, meter.counting(part)(getattr(one, name)))
-                stack.callback(delattr, one, name)
+        for part, one in parts.items():
+            for name in ENTRANCES:
+                if hasattr(one, name):
+                    setattr(one, name, meter.counting(part)(getattr(one, name)))
+                    stack.callback(delattr, one, name)
         with meter.counting(OTHER):
             yield

@@ -3,8 +3,8 @@
 import os
 import platform
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -17,31 +17,13 @@ from mmoverlock.ops.explain import Explanation
 EXPECTED = 'the map is large', 'torch.compile', 'numba runs on the CPU', 'evaluation mode'
 
 
-@dataclass(frozen=True)
-class Situation:
-    """A model that ran on `device`, in mixed precision if `half`, in `peak` bytes of memory."""
-
-    model: nn.Module
-    device: torch.device
-    train: bool
-    half: bool
-    peak: int | None = None
-    explanation: Explanation = Explanation(())  # of the operators' backends
-
-
-def slow_paths(now: Situation) -> list[str]:
-    """What is slow in this situation, one line each, with the way to leave it."""
-    return [*_operators(now), *_model(now), *_process(now)]
-
-
-def _operators(now: Situation) -> Iterator[str]:
-    ran = now.explanation
+def slow_operators(ran: Explanation, device: torch.device) -> Iterator[str]:
+    """What is slow about the backends that ran on `device`, with the way to leave it."""
     if 'reference' in ran.backends('contmix'):
-        able = available_backends(now.device)[0]
+        able = available_backends(device)[0]
         advice = f'unset MMOVERLOCK_BACKEND to run {able}'
         if able == 'reference':
-            package = 'numba' if now.device.type == 'cpu' else 'triton'
-            (advice,) = ran.reasons('contmix', package)
+            (advice,) = ran.reasons('contmix', 'numba' if device.type == 'cpu' else 'triton')
         yield f'ContMix unfolds its maps: {advice}'
     for operator in ('dilated_branches', 'conv_mlp'):
         for reason in sorted(ran.reasons(operator, 'numba')):
@@ -52,39 +34,34 @@ def _operators(now: Situation) -> Iterator[str]:
                 return
 
 
-def _model(now: Situation) -> Iterator[str]:
-    modules = [*now.model.modules()]
-    if not now.train and not all(m.deploy for m in modules if isinstance(m, DilatedReparam)):
+def slow_model(model: nn.Module, device: torch.device, half: bool) -> Iterator[str]:
+    """What is slow about a model in its mode, in mixed precision if `half`."""
+    modules = [*model.modules()]
+    if not model.training and not all(m.deploy for m in modules if isinstance(m, DilatedReparam)):
         yield 'the large-kernel branches are not merged (merge=False)'
     exact = torch.get_float32_matmul_precision() == 'highest'
-    if now.device.type == 'cuda' and not now.half and exact:
+    if device.type == 'cuda' and not half and exact:
         yield (
             "float32 without tensor cores: use amp='bfloat16', or set "
             'TORCH_ALLOW_TF32_CUBLAS_OVERRIDE=1 for TF32'
         )
-    if now.train and any(map(_checkpoints, modules)):
+    checkpoints = [getattr(m, name, 0) for m in modules for name in ('use_checkpoint', 'with_cp')]
+    if model.training and any(map(np.any, checkpoints)):
         yield (
             'gradient checkpointing runs blocks twice to save memory: '
             'model.backbone.use_checkpoint=[0,0,0,0] (with_cp=False elsewhere) turns it off'
         )
 
 
-def _checkpoints(module: nn.Module) -> bool:
-    counts = getattr(module, 'use_checkpoint', False)
-    counts = any(counts) if isinstance(counts, (list, tuple)) else counts
-    return bool(counts or getattr(module, 'with_cp', False))
-
-
-def _process(now: Situation) -> Iterator[str]:
-    if now.device.type != 'cpu':
-        return
+def slow_process(peak: int | None = None) -> Iterator[str]:
+    """What is slow about a process on the CPU that held `peak` bytes."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
     if torch.get_num_threads() == 1 and cores != 1:
         yield f'one thread of {cores} cores: set OMP_NUM_THREADS={cores}'
     # glibc requests every large map from the system, unless told to keep what is freed.
     tunable = 'MALLOC_MMAP_THRESHOLD_'
     told = tunable in os.environ or 'malloc' in os.environ.get('LD_PRELOAD', '')
-    small = now.peak is not None and now.peak < MMAP_THRESHOLD
+    small = peak is not None and peak < MMAP_THRESHOLD
     if platform.libc_ver()[0] == 'glibc' and not told and not small:
         yield (
             'maps of more than 32 MB are new memory every time: set '

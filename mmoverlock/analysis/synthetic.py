@@ -2,11 +2,10 @@
 
 from typing import Any
 
-import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.structures import BaseDataElement, InstanceData, PixelData
-from torch import Tensor, nn
+from torch import nn
 
 from mmoverlock.utils.datasets import leaf_dataset
 
@@ -16,19 +15,16 @@ DEFAULT_SIZES = {'mmdet': (800, 1344), 'mmseg': (512, 512), 'mmpretrain': (224, 
 
 def image_size(cfg: Config, library: str) -> tuple[tuple[int, int], str]:
     """Height and width of the images that a config tests with, and where it says so."""
-    preprocessor = {**(cfg.get('data_preprocessor') or {})}
-    preprocessor.update(cfg.model.get('data_preprocessor') or {})
-    if preprocessor.get('size'):
-        height, width = preprocessor['size']
-        return (height, width), 'data_preprocessor.size'
+    for one in (cfg.model, cfg):
+        if (one.get('data_preprocessor') or {}).get('size'):
+            height, width = one.data_preprocessor.size
+            return (height, width), 'data_preprocessor.size'
     dataset = (cfg.get('test_dataloader') or {}).get('dataset') or {}
     for transform in reversed(leaf_dataset(dataset).get('pipeline') or ()):
         size = transform.get('crop_size') or transform.get('scale') or 0
         width, height = (size, size) if isinstance(size, int) else size
         if min(width, height) > 0:
-            divisor = preprocessor.get('pad_size_divisor') or 1
-            padded = (-(-height // divisor) * divisor, -(-width // divisor) * divisor)
-            return padded, f"the test pipeline's {transform['type']}"
+            return (height, width), f"the test pipeline's {transform['type']}"
     return DEFAULT_SIZES[library], 'usual, the config names none'
 
 
@@ -44,48 +40,37 @@ def make_batch(
     ]
     batch: dict[str, list] = dict(inputs=[], data_samples=[])
     for index in range(batch_size):
-        rng = np.random.default_rng(index)
-        batch['inputs'].append(_integers(rng, 256, (3, *size)).to(torch.uint8))
-        sample = _labelled(library, rng, size, min(counts, default=1), model.data_preprocessor)
+        batch['inputs'].append(torch.randint(256, (3, *size), dtype=torch.uint8))
+        sample = _labelled(library, size, min(counts, default=1), model.data_preprocessor)
         meta = dict(img_shape=size, ori_shape=size, pad_shape=size, scale_factor=(1.0, 1.0))
         sample.set_metainfo(dict(meta, img_id=index, img_path=''))
         batch['data_samples'].append(sample)
     return batch
 
 
-def _integers(rng: np.random.Generator, end: int, shape: tuple[int, ...]) -> Tensor:
-    return torch.from_numpy(rng.integers(end, size=shape))
-
-
 def _labelled(
-    library: str, rng: np.random.Generator, size: tuple[int, int], classes: int, preprocessor: Any
+    library: str, size: tuple[int, int], classes: int, preprocessor: Any
 ) -> BaseDataElement:
     """The library's data sample with random labels."""
     if library == 'mmpretrain':
         from mmpretrain.structures import DataSample
 
-        return DataSample().set_gt_label(_integers(rng, classes, (1,)))
+        return DataSample().set_gt_label(torch.randint(classes, (1,)))
     if library == 'mmseg':
         from mmseg.structures import SegDataSample
 
-        return SegDataSample(gt_sem_seg=PixelData(data=_integers(rng, classes, (1, *size))))
+        return SegDataSample(gt_sem_seg=PixelData(data=torch.randint(classes, (1, *size))))
     from mmdet.structures import DetDataSample
     from mmdet.structures.mask import BitmapMasks
 
-    height, width = size
-    start, extent = rng.uniform(0, 0.6, (OBJECTS, 2)), rng.uniform(0.1, 0.4, (OBJECTS, 2))
-    boxes = np.concatenate([start, start + extent], 1) * (width, height, width, height)
-    objects = InstanceData(
-        bboxes=torch.from_numpy(boxes).float(), labels=_integers(rng, classes, (OBJECTS,))
-    )
+    start, extent = 0.6 * torch.rand(OBJECTS, 2), 0.1 + 0.3 * torch.rand(OBJECTS, 2)
+    boxes = torch.cat([start, start + extent], 1) * torch.tensor([*size[::-1]] * 2)
+    objects = InstanceData(bboxes=boxes, labels=torch.randint(classes, (OBJECTS,)))
     # The preprocessor's flags say which other labels the model learns from.
     if getattr(preprocessor, 'pad_mask', False):
-        masks = np.zeros((OBJECTS, *size), np.uint8)
-        for mask, (x1, y1, x2, y2) in zip(masks, boxes.round().astype(int), strict=True):
-            mask[y1:y2, x1:x2] = 1
-        objects.masks = BitmapMasks(masks, *size)
+        objects.masks = BitmapMasks.random(OBJECTS, *size)
     ignored = InstanceData(bboxes=torch.zeros(0, 4), labels=torch.zeros(0, dtype=torch.long))
     sample = DetDataSample(gt_instances=objects, ignored_instances=ignored)
     if getattr(preprocessor, 'pad_seg', False):
-        sample.gt_sem_seg = PixelData(sem_seg=_integers(rng, classes, (1, *size)))
+        sample.gt_sem_seg = PixelData(sem_seg=torch.randint(classes, (1, *size)))
     return sample

@@ -1,6 +1,5 @@
 """Pictures in and out: which files are meant, what is in them, and names that are still free."""
 
-import contextlib
 import glob
 import itertools
 import os
@@ -63,17 +62,10 @@ def read_image(path: Path) -> np.ndarray:
     return picture
 
 
-def write_new(folder: Path, name: str, data: bytes) -> Path:
-    """Write `data` to `folder`/`name`, or to ``stem_1.suffix``, ... where that exists already."""
+def free_path(folder: Path, name: str) -> Path:
+    """`folder`/`name`, or ``stem_1.suffix``, ``stem_2.suffix``, ... where that exists already."""
     stem, suffix = os.path.splitext(name)
-    for number in itertools.count():
-        path = folder / (f'{stem}_{number}{suffix}' if number else name)
-        with contextlib.suppress(FileExistsError), path.open('xb') as file:
-            file.write(data)
-            return path
-
-
-def encode(picture: np.ndarray, suffix: str) -> bytes:
-    """A picture (H, W, 3) in BGR, or (H, W), as the bytes of a .png or .jpg file."""
-    quality = [cv2.IMWRITE_JPEG_QUALITY, 92] if suffix == '.jpg' else []
-    return cv2.imencode(suffix, np.ascontiguousarray(picture), quality)[1].tobytes()
+    path, numbers = folder / name, itertools.count(1)
+    while path.exists():
+        path = folder / f'{stem}_{next(numbers)}{suffix}'
+    return path

@@ -1,6 +1,5 @@
 """From a config, a checkpoint and pictures to results, drawn pictures and a JSON file."""
 
-import copy
 import json
 import os
 from collections import Counter
@@ -8,21 +7,22 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import mmcv
 import numpy as np
 from mmengine.config import Config
-from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import DefaultScope
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from mmoverlock.engine.hooks.checkpoint_guard import fit_state_dict
 from mmoverlock.models.overlock.reparam import DilatedReparam
 from mmoverlock.utils.config import read_config, require
+from mmoverlock.utils.datasets import leaf_dataset
 from mmoverlock.utils.device import pick_device
 from mmoverlock.utils.errors import one_line
 from mmoverlock.utils.models import build_model, library_of
 
-from .images import encode, find_images, read_image, write_new
-from .names import class_names, colours, test_dataset
+from .images import find_images, free_path, read_image
+from .names import class_names, colours
 from .tasks import TASKS
 
 
@@ -58,23 +58,23 @@ class Inferencer:
             raise ValueError(f'topk={topk}: at least 1 is needed')
         if not 0 <= score_thr <= 1:
             raise ValueError(f'score_thr={score_thr}: a score from 0 to 1 is needed')
-        cfg = copy.deepcopy(config) if isinstance(config, Config) else read_config(config)
+        cfg = config if isinstance(config, Config) else read_config(config)
         require(cfg, 'model', 'test_dataloader')
+        dataset = leaf_dataset(cfg.test_dataloader.dataset)
         place = pick_device(device)
         loaded = CheckpointLoader.load_checkpoint(str(checkpoint), map_location='cpu')
         with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
-            cfg.test_dataloader.dataset = test_dataset(cfg)
             model = build_model(cfg)
             fits, _ = fit_state_dict(model, loaded, strict=True, path=str(checkpoint))
             model.load_state_dict(fits, strict=False)
-            model = revert_sync_batchnorm(model).to(place).eval()
+            model.to(place).eval()
             for module in model.modules():
                 if isinstance(module, DilatedReparam) and merge:
                     module.reparameterize()
-            self.classes = class_names(cfg, loaded, model)
-            palette = colours(cfg, loaded, len(self.classes))
+            self.classes = class_names(dataset, loaded, model)
+            palette = colours(dataset, loaded, len(self.classes))
             model.dataset_meta = dict(classes=self.classes, palette=palette)
-            self._task = TASKS[library_of(model)](cfg, model, topk, score_thr)
+            self._task = TASKS[library_of(model)](model, dataset.pipeline, topk, score_thr)
 
     def predict(self, image: str | os.PathLike | np.ndarray) -> dict[str, Any]:
         """What the model says about one picture.
@@ -124,7 +124,7 @@ class Inferencer:
         finally:
             if out_dir is not None and done:
                 text = json.dumps(done, indent=1, ensure_ascii=False) + '\n'
-                write_new(out_dir, 'predictions.json', text.encode())
+                free_path(out_dir, 'predictions.json').write_text(text, encoding='utf-8')
 
     def _one(self, path: Path, out_dir: Path | None) -> dict[str, Any]:
         try:
@@ -138,11 +138,12 @@ class Inferencer:
             return result
         suffix = '.jpg' if path.suffix.lower() in ('.jpg', '.jpeg') else '.png'
         drawn = self._task.draw(picture[..., ::-1], result)[..., ::-1]  # drawn in RGB
-        result['picture'] = str(write_new(out_dir, path.stem + suffix, encode(drawn, suffix)))
+        result['picture'] = str(free_path(out_dir, path.stem + suffix))
+        mmcv.imwrite(drawn, result['picture'])
         if 'labels' in result:
             labels = result['labels'].astype(np.uint8 if len(self.classes) <= 256 else np.uint16)
-            data = encode(labels, '.png')
-            result['label_map'] = str(write_new(out_dir, f'{path.stem}_labels.png', data))
+            result['label_map'] = str(free_path(out_dir, f'{path.stem}_labels.png'))
+            mmcv.imwrite(labels, result['label_map'])
         return result
 
 
@@ -153,10 +154,9 @@ def infer(
     out_dir: str | os.PathLike | None = None,
     **options: Any,
 ) -> list[dict[str, Any]]:
-    """Load a model and go through pictures: see :class:`Inferencer`, whose options these are.
+    """Load a model and go through pictures: what :meth:`Inferencer.run` yields, as a list.
 
-    Returns:
-        One dict for each picture, see :meth:`Inferencer.run`.
+    The options are those of :class:`Inferencer`.
     """
     return list(Inferencer(config, checkpoint, **options).run(images, out_dir))
 

@@ -4,30 +4,26 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 from torch import nn
 
 from mmoverlock.utils.errors import shown
-from mmoverlock.visualization.drawing import Bar, draw_bars, draw_objects, paint, usual_colours
+from mmoverlock.visualization.drawing import BAR, draw_bars, draw_objects, paint, usual_colours
 from mmoverlock.visualization.predictions import objects_of
-
-from .names import name_of
 
 OPACITY = 0.6  # of a segmentor's colours over the picture
 LISTED = 8  # classes below the picture
 
 
 class Task:
-    """Predict by the config's test pipeline; the results are :class:`mmoverlock.apis.Inferencer`'s.
+    """Predict by the `steps` of a test pipeline; the results are those of :class:`Inferencer`.
 
     ``predict`` takes pictures (H, W, 3) in BGR, ``draw`` takes and returns them in RGB.
     """
 
-    def __init__(self, cfg: Config, model: nn.Module, topk: int, score_thr: float):
+    def __init__(self, model: nn.Module, steps: list[dict], topk: int, score_thr: float):
         self.model, self.topk, self.score_thr = model, topk, score_thr
         self.classes, self.palette = model.dataset_meta['classes'], model.dataset_meta['palette']
-        steps = cfg.test_dataloader.dataset.pipeline
         self.pipeline = Compose([step for step in steps if 'Load' not in str(step.get('type'))])
         self.reads_files = any('LoadImage' in str(step.get('type')) for step in steps)
 
@@ -40,8 +36,6 @@ class Task:
 
 
 class Classifier(Task):
-    """Of mmpretrain."""
-
     def predict(self, picture: np.ndarray) -> dict[str, Any]:
         # A data set that reads no files, such as CIFAR, gives its arrays as the model needs them.
         if not self.reads_files and not getattr(self.model.data_preprocessor, 'to_rgb', False):
@@ -49,15 +43,14 @@ class Classifier(Task):
         every = self.sample(picture).pred_score.float()
         scores, labels = every.topk(min(self.topk, len(every)))
         pairs = zip(labels.tolist(), scores.tolist(), strict=True)
-        return dict(top=[dict(label=i, name=name_of(self.classes, i), score=s) for i, s in pairs])
+        names = dict(enumerate(self.classes))  # the model may not tell how many there are
+        return dict(top=[dict(label=i, name=names.get(i, f'class {i}'), score=s) for i, s in pairs])
 
     def draw(self, picture: np.ndarray, result: dict[str, Any]) -> np.ndarray:
-        return draw_bars(picture, [Bar(one['name'], one['score']) for one in result['top']])
+        return draw_bars(picture, [(one['name'], one['score'], BAR) for one in result['top']])
 
 
 class Detector(Task):
-    """Of mmdet."""
-
     def predict(self, picture: np.ndarray) -> dict[str, Any]:
         from mmdet.structures.mask import encode_mask_results, mask2bbox
 
@@ -78,8 +71,6 @@ class Detector(Task):
 
 
 class Segmentor(Task):
-    """Of mmseg."""
-
     def predict(self, picture: np.ndarray) -> dict[str, Any]:
         labels = self.sample(picture).pred_sem_seg.data[0].numpy()
         found, counts = np.unique(labels, return_counts=True)
@@ -94,7 +85,7 @@ class Segmentor(Task):
         for one in result['classes']:
             colour = self.palette[one['label']]
             paint(drawn, result['labels'] == one['label'], colour, OPACITY)
-            bars.append(Bar(one['name'], one['share'], colour))
+            bars.append((one['name'], one['share'], colour))
         return draw_bars(drawn, bars[:LISTED])
 
 

@@ -1,8 +1,7 @@
 """Checks of a config's data sets before a run: categories, number of classes, labels.
 
 OpenMMLab's data sets fail late or not at all when a folder is missing or when an annotation file's
-categories are not the config's classes (they then train on nothing). These checks name the config
-key, the value and the remedy.
+categories are not the config's classes (they then train on nothing).
 """
 
 import inspect
@@ -28,10 +27,7 @@ _TAIL = 2**22  # bytes in which a COCO file's categories must stand
 
 
 def check_dataset(cfg: Mapping[str, Any], key: str, model: nn.Module) -> Sequence[str] | None:
-    """Build the data set `cfg`, found under the config's `key`, and compare it with the model.
-
-    Returns:
-        The names of its classes, if it has any.
+    """Build the data set `cfg`, found under `key`, compare it with the model, return its classes.
 
     Raises:
         ValueError: a path is missing, classes are missing in the annotation file, the model's heads
@@ -74,11 +70,10 @@ def check_same_classes(classes: Mapping[str, Sequence[str] | None]) -> None:
     known = {key: list(names) for key, names in classes.items() if names}
     first = next(iter(known), None)
     for key, names in known.items():
-        if names == known[first]:
-            continue
-        odd = sorted({*names} ^ {*known[first]})
-        what = f'{shown(odd)} only in one of them' if odd else 'in another order'
-        raise ValueError(f'{first} and {key} have different classes: {what}')
+        if names != known[first]:
+            odd = sorted({*names} ^ {*known[first]})
+            what = f'{shown(odd)} only in one of them' if odd else 'in another order'
+            raise ValueError(f'{first} and {key} have different classes: {what}')
 
 
 def check_topk(metric: Any, key: str, classes: Mapping[str, Sequence[str] | None]) -> None:
@@ -89,10 +84,6 @@ def check_topk(metric: Any, key: str, classes: Mapping[str, Sequence[str] | None
         raise ValueError(f'{key}.topk is {max(topk)}, but there are {number} classes')
 
 
-def _joined(cfg: Mapping[str, Any], path: str) -> str:
-    return str(Path(cfg.get('data_root') or '', path))
-
-
 def _check_paths(cfg: Mapping[str, Any], key: str) -> None:
     kind = find_class(DATASETS, cfg)
     if cfg.get('backend_args') or kind is None:
@@ -100,18 +91,19 @@ def _check_paths(cfg: Mapping[str, Any], key: str) -> None:
     download = inspect.signature(kind.__init__).parameters.get('download')
     if download and cfg.get('download', download.default):
         return
-    check_path(cfg.get('data_root') or '', f'{key}.data_root')
-    if cfg.get('ann_file'):
-        check_path(_joined(cfg, cfg['ann_file']), f'{key}.ann_file')
-    prefixes = cfg.get('data_prefix') or {}
+    root, prefixes = cfg.get('data_root') or '', cfg.get('data_prefix') or {}
+    check_path(root, f'{key}.data_root')
+    paths = {'ann_file': cfg.get('ann_file')}
     if isinstance(prefixes, str):
-        prefixes = {'': prefixes}
-    for name, prefix in prefixes.items():
-        if prefix:
-            check_path(_joined(cfg, prefix), f'{key}.data_prefix.{name}'.rstrip('.'))
-    if hasattr(kind, 'COCOAPI') and cfg.get('ann_file'):
+        paths['data_prefix'] = prefixes
+    else:
+        paths.update({f'data_prefix.{name}': prefix for name, prefix in prefixes.items()})
+    for name, path in paths.items():
+        if path:
+            check_path(str(Path(root, path)), f'{key}.{name}')
+    if hasattr(kind, 'COCOAPI') and paths['ann_file']:
         classes = (cfg.get('metainfo') or {}).get('classes', kind.METAINFO.get('classes'))
-        _check_categories(classes, _joined(cfg, cfg['ann_file']), key)
+        _check_categories(classes, str(Path(root, paths['ann_file'])), key)
 
 
 def _check_categories(classes: Sequence[str] | None, path: str, key: str) -> None:

@@ -10,8 +10,5 @@ def check_path(path: str, key: str) -> None:
     if not path or '://' in path or Path(path).exists():
         return
     advice = remedy(path)
-    if advice:
-        advice = f', {advice}'
-    elif not Path(path).is_absolute():
-        advice = f' in {Path.cwd()}'
-    raise ValueError(f"{key}: '{path}' does not exist{advice or ''}")
+    where = '' if Path(path).is_absolute() else f' in {Path.cwd()}'
+    raise ValueError(f"{key}: '{path}' does not exist{f', {advice}' if advice else where}")

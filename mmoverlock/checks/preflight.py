@@ -5,6 +5,8 @@ will load, and throw all of it away. That costs seconds; a mistake is then told 
 names the config's key, instead of by a traceback, or by a run that goes wrong hours later.
 """
 
+import re
+
 import torch
 from mmengine import registry
 from mmengine.config import Config
@@ -12,22 +14,30 @@ from mmengine.registry import DefaultScope
 from torch import nn
 
 from mmoverlock.engine.distributed import env_rank
-from mmoverlock.utils.config import each, require
+from mmoverlock.models import OverLoCK
+from mmoverlock.utils.config import as_list, each, require, walk
 from mmoverlock.utils.models import build_model
 from mmoverlock.utils.registry import build, check_type
 
 from .checkpoints import check_checkpoints
 from .datasets import check_dataset, check_same_classes, check_topk
-from .model import check_channels, check_masks
 from .paths import check_path
+
+# What only the Runner can build: of this the types are checked.
+_BUILT_LATER = {
+    r'custom_hooks|default_hooks\.\w+': registry.HOOKS,
+    'param_scheduler': registry.PARAM_SCHEDULERS,
+    'visualizer': registry.VISUALIZERS,
+    r'visualizer\.vis_backends': registry.VISBACKENDS,
+    'log_processor': registry.LOG_PROCESSORS,
+    'optim_wrapper': registry.OPTIM_WRAPPERS,
+    '(train|val|test)_cfg': registry.LOOPS,
+    r'(train|val|test)_dataloader\.(batch_)?sampler': registry.DATA_SAMPLERS,
+}
 
 
 def preflight(cfg: Config, training: bool) -> None:
-    """Check a run; on each machine the first process does it while the others wait for it.
-
-    Args:
-        cfg: The config, ready to run.
-        training: Whether to train, else to test.
+    """Check a run that trains or tests; on each machine the first process does it for all.
 
     Raises:
         ValueError, OSError: naming what is wrong, its value and what is allowed.
@@ -40,8 +50,11 @@ def preflight(cfg: Config, training: bool) -> None:
     loaders = [f'{part}_dataloader' for part in parts if cfg.get(f'{part}_dataloader')]
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
         model = build_model(cfg)
-        check_channels(cfg, model)
-        _check_types(cfg, loaders)
+        _check_channels(cfg, model)
+        for key, part in walk(cfg._cfg_dict):
+            for pattern, kind in _BUILT_LATER.items():
+                if re.fullmatch(rf'({pattern})(\.\d+)?', key):
+                    check_type(kind, part, key)
         if training and 'optimizer' in cfg.optim_wrapper:
             parameters = dict(params=[nn.Parameter(torch.zeros(1))])
             optimizer = {**cfg.optim_wrapper.optimizer, **parameters}
@@ -55,26 +68,24 @@ def preflight(cfg: Config, training: bool) -> None:
                 check_path(metric.get('ann_file') or '', f'{key}.ann_file')
                 check_topk(build(registry.METRICS, metric, key), key, classes)
         if not training:
-            check_masks(cfg, model)
+            _check_masks(cfg, model)
 
 
-def _check_types(cfg: Config, loaders: list[str]) -> None:
-    """Check the types of what only the Runner can build."""
-    places = [
-        (registry.HOOKS, 'custom_hooks', cfg.get('custom_hooks')),
-        (registry.PARAM_SCHEDULERS, 'param_scheduler', cfg.get('param_scheduler')),
-        (registry.VISUALIZERS, 'visualizer', cfg.get('visualizer')),
-        (registry.LOG_PROCESSORS, 'log_processor', cfg.get('log_processor')),
-        (registry.OPTIM_WRAPPERS, 'optim_wrapper', cfg.get('optim_wrapper')),
-    ]
-    hooks = cfg.get('default_hooks') or {}
-    places += [(registry.HOOKS, f'default_hooks.{name}', hooks[name]) for name in hooks]
-    backends = (cfg.get('visualizer') or {}).get('vis_backends')
-    places.append((registry.VISBACKENDS, 'visualizer.vis_backends', backends))
-    places += [(registry.LOOPS, key, cfg.get(key)) for key in ('train_cfg', 'val_cfg', 'test_cfg')]
-    for loader in loaders:
-        for part in ('sampler', 'batch_sampler'):
-            places.append((registry.DATA_SAMPLERS, f'{loader}.{part}', cfg[loader].get(part)))
-    for kind, place, value in places:
-        for key, one in each(value, place):
-            check_type(kind, one, key)
+def _check_channels(cfg: Config, model: nn.Module) -> None:
+    """Raise ValueError if the neck's channels, which the config repeats, are not the backbone's."""
+    neck = next(iter(as_list(cfg.model.get('neck'))), {})
+    given, backbone = neck.get('in_channels'), getattr(model, 'backbone', None)
+    if not isinstance(backbone, OverLoCK) or not isinstance(given, (list, tuple)):
+        return
+    if tuple(given) != backbone.out_channels:
+        raise ValueError(
+            f'model.neck.in_channels={list(given)}: the backbone of this arch and out_indices '
+            f'returns {list(backbone.out_channels)}'
+        )
+
+
+def _check_masks(cfg: Config, model: nn.Module) -> None:
+    """Raise ValueError if a test evaluates masks, which the model does not predict."""
+    for evaluator in as_list(cfg.get('test_evaluator')):
+        if 'segm' in (evaluator.get('metric') or ()) and not getattr(model, 'with_mask', True):
+            raise ValueError("'segm' cannot be evaluated: the model has no mask head")

@@ -9,7 +9,6 @@ import argparse
 import functools
 import json
 import os
-import re
 import sys
 import time
 import traceback
@@ -28,12 +27,7 @@ USER_ERRORS = (ValueError, OSError)
 
 
 def command(add_arguments: Callable[[ArgumentParser], None], description: str) -> Callable:
-    """Decorate a command's ``main(args)``: it becomes ``main(argv=None, prog=None)``.
-
-    Args:
-        add_arguments: Adds the command's arguments to a parser.
-        description: What the command does, for its help.
-    """
+    """Decorate a command's ``main(args)``: it becomes ``main(argv=None, prog=None)``."""
 
     def decorate(main: Callable[[argparse.Namespace], Any]) -> Callable[..., Any]:
         @functools.wraps(main)
@@ -68,16 +62,14 @@ def in_flags(message: str, given: dict[str, object]) -> str:
     ``device='tpu': ...`` becomes ``--device tpu: ...``, and ``resume: ...`` ``--resume: ...``, if
     that option was given.
     """
-    found = re.match(r"(\w+)(?:: |=(?:'([^']*)'|([^\s:]+)))", message)
-    if found is None or found[1] not in given:
-        return message
-    flag = '--' + found[1].replace('_', '-')
-    value = found[2] or found[3]
-    if value is None:
-        return f'{flag}: {message[found.end() :]}'
-    if value != str(given[found[1]]):  # another argument of this name
-        return message
-    return (flag if value == 'True' else f'{flag} {value}') + message[found.end() :]
+    for name, value in given.items():
+        flag = '--' + name.replace('_', '-')
+        if message.startswith(f'{name}: '):
+            return message.replace(name, flag, 1)
+        if message.startswith(f'{name}={value!r}'):
+            option = flag if value is True else f'{flag} {value}'
+            return message.replace(f'{name}={value!r}', option, 1)
+    return message
 
 
 def _fail(message: str, code: int) -> NoReturn:

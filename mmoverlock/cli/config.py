@@ -21,17 +21,11 @@ def load_config(
     work_dir: str | None = None,
     launcher: str = 'none',
 ) -> Config:
-    """Read a config file and set what every run needs.
+    """Read a config file and set what every run needs; ValueError if an option has no place in it.
 
-    Args:
-        path: The file.
-        options: Dotted keys and their values, from ``--cfg-options``. The variables ``data_root``
-            and ``num_classes`` also change wherever the config uses their value.
-        work_dir: Where logs go; by default the config's, else ``./work_dirs/<config name>``.
-        launcher: ``none``, ``pytorch``, ``slurm`` or ``mpi``.
-
-    Raises:
-        ValueError: the file is missing, no config, or fails; or an option has no place in it.
+    The options are those of ``--cfg-options``. Of them ``data_root`` and ``num_classes`` also
+    change wherever the config uses their value. The work_dir is by default the config's, else
+    ``./work_dirs/<config name>``.
     """
     cfg = read_config(path)
     _set_options(cfg, options or {})

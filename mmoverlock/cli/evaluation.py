@@ -21,20 +21,12 @@ METRICS = {
     'ValLoss': (None, ('cross_entropy',)),
     'SingleLabelMetric': ('items', ('precision', 'recall', 'f1-score', 'support')),
 }
-_HOOKS = {
-    'mmdet': 'DetVisualizationHook',
-    'mmseg': 'SegVisualizationHook',
-    'mmpretrain': 'VisualizationHook',
-}
 
 
 def set_metrics(cfg: Config, names: Sequence[str]) -> None:
-    """Let the config's evaluators compute exactly the metrics `names`.
+    """Let the evaluators compute exactly the metrics `names`; ValueError if none of them can.
 
     The accuracy is that of top-1 and top-5 at least.
-
-    Raises:
-        ValueError: a name that none of them can compute; it lists the allowed ones.
     """
     evaluators = as_list(cfg.get('test_evaluator'))
     kinds = [str(evaluator.get('type')).rpartition('.')[2] for evaluator in evaluators]
@@ -67,11 +59,7 @@ def _usual_topk(cfg: Config, given: int | Sequence[int]) -> tuple[int, ...]:
 
 
 def set_output(cfg: Config, path: str) -> None:
-    """Write the predictions to the pickle file `path`; masks are run-length encoded.
-
-    Raises:
-        ValueError: the file exists, or its name does not end in .pkl or .pickle.
-    """
+    """Write the predictions to the new pickle file `path`; masks are run-length encoded."""
     if Path(path).suffix not in ('.pkl', '.pickle'):
         raise ValueError(f"--out: '{path}' does not end in .pkl or .pickle")
     if Path(path).exists():
@@ -84,33 +72,29 @@ def set_output(cfg: Config, path: str) -> None:
 
 
 def set_pictures(cfg: Config, folder: str) -> None:
-    """Draw every test picture with its predictions into `folder`.
-
-    Raises:
-        ValueError: the folder is not empty, the library draws nothing, or there are several
-            processes, of which only the first would draw its pictures.
-    """
-    if cfg.launcher != 'none':
+    """Draw every test picture with its predictions into the empty or new `folder`."""
+    if cfg.launcher != 'none':  # only the first process would draw its pictures
         raise ValueError('--show-dir works in one process only: python tools/test.py ...')
     path = Path(folder).absolute()
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise ValueError(f"--show-dir: '{folder}' is not an empty folder")
+    drawing = {
+        'mmdet': dict(type='DetVisualizationHook', draw=True, test_out_dir=str(path)),
+        'mmseg': dict(type='SegVisualizationHook', draw=True, interval=1),
+        'mmpretrain': dict(type='VisualizationHook', enable=True, interval=1, out_dir=str(path)),
+    }
     scope = cfg.get('default_scope')
-    if scope not in _HOOKS:
-        raise ValueError(f"--show-dir: default_scope '{scope}' is none of {shown(_HOOKS)}")
-    if scope == 'mmdet':
-        settings = dict(draw=True, test_out_dir=str(path))
-    elif scope == 'mmpretrain':
-        settings = dict(enable=True, interval=1, out_dir=str(path))
+    if scope not in drawing:
+        raise ValueError(f"--show-dir: default_scope '{scope}' is none of {shown(drawing)}")
+    if scope == 'mmpretrain':
         cfg.visualizer = cfg.get('visualizer') or dict(type='UniversalVisualizer')
-    else:
-        settings = dict(draw=True, interval=1)
+    elif scope == 'mmseg':
         visualizer = cfg.get('visualizer') or dict(type='SegLocalVisualizer')
         where = dict(vis_backends=[dict(type='LocalVisBackend')], save_dir=str(path))
         cfg.visualizer = {**visualizer, **where}
-    hooks = dict(cfg.get('default_hooks') or {})
-    old = hooks.get('visualization') or dict(type=_HOOKS[scope])
-    cfg.default_hooks = {**hooks, 'visualization': {**old, **settings}}
+    hooks = cfg.get('default_hooks') or {}
+    hook = {**(hooks.get('visualization') or {}), **drawing[scope]}
+    cfg.default_hooks = {**hooks, 'visualization': hook}
 
 
 @master_only

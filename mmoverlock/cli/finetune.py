@@ -13,9 +13,6 @@ def use_folder(cfg: Config, data_root: str, num_classes: int | None = None) -> N
     """Train and evaluate on a :class:`ClassFolder`, with the config's own pipelines.
 
     Heads and mixed labels get the number of classes, which `num_classes` may check.
-
-    Raises:
-        ValueError: the config is of no classifier, or the folder has another number of classes.
     """
     from mmoverlock.datasets.class_folder import class_names  # needs mmpretrain
 

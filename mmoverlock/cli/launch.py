@@ -19,7 +19,7 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from .command import command
 from .options import ArgumentParser
 
-DEFAULT_PORT = 29500  # with several nodes, which must agree on it
+DEFAULT_PORT = '29500'  # with several nodes, which must agree on it
 
 
 def _number(name: str, text: str, low: int, high: int | None = None) -> int:
@@ -31,9 +31,7 @@ def _number(name: str, text: str, low: int, high: int | None = None) -> int:
 
 
 def _port(nodes: int, node: int) -> int:
-    text = os.environ.get('PORT')
-    if text is None and nodes > 1:
-        text = str(DEFAULT_PORT)
+    text = os.environ.get('PORT', DEFAULT_PORT if nodes > 1 else '')
     port = _number('PORT', text, 1, 65535) if text else 0
     if node:
         return port
@@ -42,15 +40,15 @@ def _port(nodes: int, node: int) -> int:
             return probe.getsockname()[1]
     except OSError as error:
         reason = os.strerror(error.errno)
-        message = f'PORT {port} cannot be used ({reason}): set PORT to a free one'
-        raise ValueError(message) from error
+        raise ValueError(
+            f'PORT {port} cannot be used ({reason}): set PORT to a free one'
+        ) from error
 
 
 def _use_cpu(processes: int) -> None:
     """Divide the cores among the processes and have glibc keep what is freed, unless set already.
 
-    Otherwise glibc takes every map of more than 32 MB from the system again, which costs more time
-    than most layers spend on one.
+    Taking maps of more than 32 MB from the system again costs more than most layers spend on one.
     """
     affinity = getattr(os, 'sched_getaffinity', None)  # not on every system
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1

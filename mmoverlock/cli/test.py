@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from mmoverlock.checks import preflight
+from mmoverlock.checks.preflight import preflight
 from mmoverlock.engine.distributed import process_group
 from mmoverlock.engine.runner import build_runner
 

@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.runner import find_latest_checkpoint
 
-from mmoverlock.checks import preflight
+from mmoverlock.checks.preflight import preflight
 from mmoverlock.engine.distributed import env_rank, process_group
 from mmoverlock.engine.runner import build_runner
 
@@ -51,8 +51,11 @@ def main(args: argparse.Namespace) -> None:
         raise ValueError('--num-classes requires --data-root')
     if args.data_root is not None:
         use_folder(cfg, args.data_root, args.num_classes)
-    if args.seed is not None:
-        set_seed(cfg, args.seed)
+    if args.seed is not None:  # on one machine, the same run again
+        if not 0 <= args.seed < 2**32:
+            raise ValueError(f'--seed {args.seed}: a number from 0 to {2**32 - 1} is needed')
+        os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')  # cuBLAS asks for it
+        cfg.randomness = dict(seed=args.seed, deterministic=True)
     if args.amp:
         use_amp(cfg)
     if args.auto_scale_lr:
@@ -70,25 +73,16 @@ def main(args: argparse.Namespace) -> None:
 
 
 def use_amp(cfg: Config) -> None:
-    """Train in bfloat16 where the GPU has it, else in float16 with loss scaling.
-
-    Raises:
-        ValueError: there is no GPU.
-    """
+    """Train in bfloat16 where the GPU has it, else in float16 with loss scaling."""
     if not torch.cuda.is_available():
         raise ValueError('--amp needs a GPU, this machine has none')
     bfloat16 = torch.cuda.is_bf16_supported(including_emulation=False)
-    cfg.optim_wrapper.type = 'AmpOptimWrapper'
-    cfg.optim_wrapper.dtype = 'bfloat16' if bfloat16 else 'float16'
-    cfg.optim_wrapper.loss_scale = 1.0 if bfloat16 else 'dynamic'
+    dtype, loss_scale = ('bfloat16', 1.0) if bfloat16 else ('float16', 'dynamic')
+    cfg.optim_wrapper.update(type='AmpOptimWrapper', dtype=dtype, loss_scale=loss_scale)
 
 
 def set_resume(cfg: Config, path: str) -> None:
-    """Continue from `path`, or from the last checkpoint in the work_dir when it is 'auto'.
-
-    Raises:
-        ValueError: there is nothing to continue from.
-    """
+    """Continue from `path`, or from the last checkpoint in the work_dir when it is 'auto'."""
     if path == 'auto':
         latest = find_latest_checkpoint(cfg.work_dir)
         if latest is None:
@@ -99,14 +93,6 @@ def set_resume(cfg: Config, path: str) -> None:
         raise ValueError(f"--resume: checkpoint '{path}' does not exist")
     cfg.resume = True
     cfg.load_from = path
-
-
-def set_seed(cfg: Config, seed: int) -> None:
-    """Make the run repeatable on one machine, somewhat slower; ValueError out of range."""
-    if not 0 <= seed < 2**32:
-        raise ValueError(f'--seed {seed}: a number from 0 to {2**32 - 1} is needed')
-    os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')  # cuBLAS asks for it
-    cfg.randomness = dict(seed=seed, deterministic=True)
 
 
 def clear_work_dir(cfg: Config, overwrite: bool) -> None:

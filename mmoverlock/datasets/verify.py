@@ -14,7 +14,7 @@ from mmengine.registry import DATASETS, DefaultScope
 from PIL import Image
 from rich.progress import track
 
-from mmoverlock.utils.images import why_unreadable
+from mmoverlock.utils.errors import why_unreadable
 from mmoverlock.utils.registry import build
 
 from .labels import check_files, check_labels, unserialized

@@ -50,11 +50,7 @@ def _safe_globals() -> list:
 def read_checkpoint(
     filename: str | os.PathLike, map_location: str | torch.device | None = 'cpu'
 ) -> dict[str, Any]:
-    """Read a checkpoint file without running code from it.
-
-    Args:
-        filename: A file written by ``torch.save``, in today's or the legacy format.
-        map_location: Where the tensors go.
+    """Read a file of ``torch.save``, in today's or the legacy format, without running code from it.
 
     Returns:
         The dict that was saved: a state dict, or a training checkpoint around one.

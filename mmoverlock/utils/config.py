@@ -26,12 +26,10 @@ def read_config(path: str | os.PathLike) -> Config:
     try:
         if path.endswith('.py'):
             ast.parse(Path(path).read_text(encoding='utf-8'))
-    except (SyntaxError, ValueError) as error:
-        line = getattr(error, 'lineno', None)
-        where = f', line {line}' if line else ''
-        raise ValueError(f"config '{path}'{where}: {getattr(error, 'msg', error)}") from error
-    try:
         cfg = Config.fromfile(path)
+    except SyntaxError as error:
+        where = f', line {error.lineno}' if error.lineno else ''  # MMEngine's for a base has none
+        raise ValueError(f"config '{path}'{where}: {error.msg}") from error
     except FileNotFoundError as error:  # of a base
         raise ValueError(f"config '{path}': '{error.filename}' does not exist") from error
     except Exception as error:  # a config is a program: anything may fail in it or in its bases
@@ -52,11 +50,10 @@ def require(cfg: Config, *keys: str) -> None:
 
 def walk(part: Any, key: str = '') -> Iterator[tuple[str, Any]]:
     """Every dict in a config with its dotted key, the outer ones first; they may be changed."""
+    inside = enumerate(part) if isinstance(part, (list, tuple)) else ()
     if isinstance(part, Mapping):
         yield key, part
         inside = list(part.items())
-    else:
-        inside = enumerate(part) if isinstance(part, (list, tuple)) else ()
     for name, value in inside:
         yield from walk(value, f'{key}.{name}' if key else str(name))
 

@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 
 def one_line(error: BaseException) -> str:
@@ -24,3 +25,14 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     lower = {other.lower(): other for other in known}
     close = difflib.get_close_matches(name.lower(), lower, n=1)
     return f", did you mean '{lower[close[0]]}'?" if close else ''
+
+
+def why_unreadable(path: str, error: Exception) -> str:
+    """What is wrong with an image file, for a message."""
+    if isinstance(error, FileNotFoundError):
+        return 'it does not exist'
+    if Path(path).is_file() and Path(path).stat().st_size == 0:
+        return 'it is empty (0 bytes)'
+    if isinstance(error, PermissionError):
+        return 'permission denied'
+    return 'it is damaged, or no image'

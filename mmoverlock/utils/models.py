@@ -1,6 +1,7 @@
 """The model of a config, and the library it belongs to."""
 
 from mmengine.config import Config
+from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS
 from torch import nn
 
@@ -10,24 +11,17 @@ _BASES = {'BaseDetector': 'mmdet', 'BaseSegmentor': 'mmseg', 'BaseClassifier': '
 
 
 def build_model(cfg: Config) -> nn.Module:
-    """Build the config's model with its preprocessor, as the Runner does; no weights are loaded.
+    """Build the config's model with its preprocessor, for one process; no weights are loaded.
 
-    Call it in the config's default scope.
-
-    Raises:
-        ValueError: see :func:`mmoverlock.utils.registry.build`.
+    Call it in the config's default scope. It raises what :func:`build` does.
     """
     preprocessor = cfg.get('data_preprocessor')
     defaults = {'data_preprocessor': preprocessor} if preprocessor else {}
-    return build(MODELS, {**defaults, **cfg.model}, 'model')
+    return revert_sync_batchnorm(build(MODELS, {**defaults, **cfg.model}, 'model'))
 
 
 def library_of(model: nn.Module) -> str:
-    """'mmdet', 'mmseg' or 'mmpretrain', by the base of the model's class.
-
-    Raises:
-        ValueError: if it derives from none.
-    """
+    """'mmdet', 'mmseg' or 'mmpretrain', by the model's base class; ValueError if it has none."""
     for base in type(model).__mro__:
         library = _BASES.get(base.__name__)
         if library and base.__module__.startswith(library):

@@ -65,7 +65,5 @@ def check_type(registry: Registry, cfg: Any, key: str) -> None:
 def unknown_type(registry: Registry, name: str, key: str) -> str:
     """The message for a type that no registry of this kind knows."""
     root = registry if registry.parent is None else registry.parent
-    known = {*root.module_dict}
-    for child in root.children.values():
-        known.update(child.module_dict)
+    known = {name for one in (root, *root.children.values()) for name in one.module_dict}
     return f"{key}.type: unknown type '{name}'{did_you_mean(name.rpartition('.')[2], known)}"

@@ -12,25 +12,8 @@ EVALUATED = ('mAP', *PERCENT, VAL_LOSS)
 Points = dict[int, float]  # step: value
 
 
-def read_scalars(work_dir: str | Path) -> list[dict[str, float]]:
-    """All scalars of a work_dir, in the order of writing; a resumed run goes on in a new file.
-
-    Raises:
-        ValueError: if there are none.
-    """
-    files = sorted(Path(work_dir).glob('*/vis_data/scalars.json'))
-    rows = [json.loads(line) for file in files for line in file.read_text().splitlines()]
-    if not rows:
-        raise ValueError(f"'{work_dir}' holds no */vis_data/scalars.json: no run trained there")
-    return rows
-
-
 def draw_curves(work_dir: str | Path, path: str | Path) -> None:
-    """Draw losses and evaluation metrics against the training step.
-
-    Args:
-        work_dir: Of a training run.
-        path: The picture to write, or to replace.
+    """Draw a run's losses and evaluation metrics against the training step, to the picture `path`.
 
     Raises:
         ValueError: if the run left no scalars.
@@ -39,15 +22,13 @@ def draw_curves(work_dir: str | Path, path: str | Path) -> None:
     figure = Figure(figsize=(11, 4), layout='constrained')
     losses, metrics = figure.subplots(1, 2)
     for name, values in sorted(trained.items()):
-        steps = sorted(values)
         width = 2 if name == 'loss' else 1
-        losses.plot(steps, [values[step] for step in steps], label=name, linewidth=width)
+        losses.plot(*zip(*sorted(values.items()), strict=True), label=name, linewidth=width)
     for name, values in sorted(evaluated.items()):
         axes = losses if name == VAL_LOSS else metrics
         share = 0.01 if name.endswith(PERCENT) else 1.0
-        steps = sorted(values)
-        points = [share * values[step] for step in steps]
-        axes.plot(steps, points, marker='o', markersize=4, label=name)
+        points = sorted((step, share * value) for step, value in values.items())
+        axes.plot(*zip(*points, strict=True), marker='o', markersize=4, label=name)
     losses.set(xlabel='step', ylabel='loss' if VAL_LOSS in evaluated else 'training loss')
     metrics.set(xlabel='step', ylabel='evaluation')
     for axes in (losses, metrics):
@@ -64,14 +45,18 @@ def draw_curves(work_dir: str | Path, path: str | Path) -> None:
 def read_points(work_dir: str | Path) -> tuple[dict[str, Points], dict[str, Points]]:
     """Training losses and evaluation metrics, each by name as values at training steps.
 
-    Of a step that was trained twice, because the run was resumed before it, the later one counts.
+    A resumed run goes on in a new file; of a step that was trained twice the later value counts.
 
     Raises:
         ValueError: if the run left no scalars.
     """
+    files = sorted(Path(work_dir).glob('*/vis_data/scalars.json'))
+    rows = [json.loads(line) for file in files for line in file.read_text().splitlines()]
+    if not rows:
+        raise ValueError(f"'{work_dir}' holds no */vis_data/scalars.json: no run trained there")
     trained, evaluated = {}, {}
     last_step = 0  # MMEngine numbers evaluations by epoch or not at all
-    for row in read_scalars(work_dir):
+    for row in rows:
         if 'loss' in row:
             last_step = row['step']
             for name in (name for name in row if 'loss' in name):

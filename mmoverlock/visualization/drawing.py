@@ -1,7 +1,10 @@
-"""Pictures with what was found in them: bars below, or boxes, masks and captions inside."""
+"""Pictures with what was found in them: bars below, or boxes, masks and captions inside.
+
+Pictures go in and come out as (H, W, 3) uint8 in RGB; tiny ones are enlarged.
+"""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,14 +21,6 @@ TRACK: Colour = (233, 236, 239)
 MASK_OPACITY = 0.45
 
 
-class Bar(NamedTuple):
-    """A line below the picture; `value` from 0 to 1."""
-
-    name: str
-    value: float
-    colour: Colour = BAR
-
-
 def usual_colours(number: int) -> list[Colour]:
     """As many colours (RGB, 0 to 255), the first ones easy to tell apart."""
     table = [colour for name in ('tab10', 'Set2', 'Dark2') for colour in colormaps[name].colors]
@@ -38,16 +33,8 @@ def scale_of(picture: np.ndarray) -> int:
     return -(-SMALLEST // min(max(picture.shape[:2]), SMALLEST))
 
 
-def draw_bars(picture: np.ndarray, bars: Sequence[Bar]) -> np.ndarray:
-    """Put names, bars and numbers below a picture, on a white strip.
-
-    Args:
-        picture: (H, W, 3) uint8, RGB; tiny ones are enlarged.
-        bars: From top to bottom.
-
-    Returns:
-        (H', W', 3) uint8, RGB.
-    """
+def draw_bars(picture: np.ndarray, bars: Sequence[tuple[str, float, Colour]]) -> np.ndarray:
+    """Put bars (name, value from 0 to 1, colour) below a picture, on a white strip."""
     factor = scale_of(picture)
     picture = picture.repeat(factor, 0).repeat(factor, 1)
     height, width = picture.shape[:2]
@@ -77,13 +64,10 @@ def draw_objects(
     """Draw masks, then boxes, then captions; of two that overlap, the first comes on top.
 
     Args:
-        picture: (H, W, 3) uint8, RGB; tiny ones are enlarged.
+        picture: The picture, which is not changed.
         objects: The best first: ``label``, ``name``, ``score``, ``box`` (x1, y1, x2, y2 in pixels)
             and, if known, ``mask`` (COCO's run lengths).
         colours: Of the labels.
-
-    Returns:
-        (H', W', 3) uint8, RGB.
     """
     factor = scale_of(picture)
     canvas = np.ascontiguousarray(picture.repeat(factor, 0).repeat(factor, 1))

@@ -11,28 +11,17 @@ from matplotlib.figure import Figure
 from .drawing import draw_objects, usual_colours
 
 PANEL = 3.6  # inches, at 100 dots each
+COUNT = 12  # pictures at most
+MIN_SCORE = 0.5  # of what is drawn
 
 
-def draw_predictions(
-    predictions: str | Path,
-    classes: Sequence[str],
-    path: str | Path,
-    count: int = 12,
-    min_score: float = 0.5,
-) -> None:
-    """Draw the first pictures of a test run with what was found in them.
-
-    Args:
-        predictions: File of predictions that a test run of mmdet wrote.
-        classes: Class names in the order of the labels.
-        path: The picture to write, or to replace.
-        count: Number of pictures.
-        min_score: Least score of what is drawn.
+def draw_predictions(predictions: str | Path, classes: Sequence[str], path: str | Path) -> None:
+    """Draw what a test run of mmdet found in its first pictures, to the picture `path`.
 
     Raises:
-        ValueError: if the file holds no detections, or a picture is not where it was.
+        ValueError: if the file of predictions holds none, or a picture is not where it was.
     """
-    samples = mmengine.load(predictions)[:count]
+    samples = mmengine.load(predictions)[:COUNT]
     if not samples or 'pred_instances' not in samples[0]:
         raise ValueError(f"'{predictions}' holds no detections")
     columns = min(6, len(samples))
@@ -46,7 +35,7 @@ def draw_predictions(
         if not Path(sample['img_path']).is_file():
             raise ValueError(f"picture '{sample['img_path']}' of '{predictions}' does not exist")
         picture = cv2.imread(sample['img_path'])[..., ::-1]
-        objects = objects_of(sample['pred_instances'], classes, min_score)
+        objects = objects_of(sample['pred_instances'], classes, MIN_SCORE)
         axes.imshow(draw_objects(picture, objects, colours))
     figure.savefig(path, dpi=100)
 
@@ -54,17 +43,13 @@ def draw_predictions(
 def objects_of(
     found: Mapping[str, Any], classes: Sequence[str], min_score: float
 ) -> list[dict[str, Any]]:
-    """The objects in a detector's ``pred_instances`` with run-length masks, the best first.
-
-    They are as :func:`mmoverlock.visualization.drawing.draw_objects` takes them.
-    """
+    """A detector's ``pred_instances`` with run-length masks, as :func:`draw_objects` takes them."""
     objects = []
     for i in found['scores'].argsort(descending=True).tolist():
-        if found['scores'][i] >= min_score:
-            label, score = int(found['labels'][i]), found['scores'][i].item()
-            one = dict(name=classes[label], label=label, score=score)
-            one['box'] = found['bboxes'][i].tolist()
+        label, score = found['labels'][i].item(), found['scores'][i].item()
+        if score >= min_score:
+            box = found['bboxes'][i].tolist()
+            objects.append(dict(name=classes[label], label=label, score=score, box=box))
             if 'masks' in found:
-                one['mask'] = found['masks'][i]
-            objects.append(one)
+                objects[-1]['mask'] = found['masks'][i]
     return objects

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from mmoverlock.analysis.profiling import OTHER, Meter, attributed, in_turns, peak_memory
-from mmoverlock.analysis.slow_paths import Situation, slow_paths
+from mmoverlock.analysis.slow_paths import slow_model, slow_operators, slow_process
 from mmoverlock.models import ContMixBlock
 from mmoverlock.ops import _numba, backend, explain
 
@@ -96,52 +96,55 @@ def test_in_turns():
     assert ''.join(calls) == 'abababab'
 
 
-def test_slow_paths(monkeypatch):
+def test_slow_operators(monkeypatch):
     monkeypatch.delenv('MMOVERLOCK_BACKEND', raising=False)
-    monkeypatch.setattr('os.sched_getaffinity', lambda _: {0}, raising=False)
-    monkeypatch.setenv('MALLOC_MMAP_THRESHOLD_', '4294967296')
     monkeypatch.delenv('TRITON_INTERPRET', raising=False)
     block = ContMixBlock(16, kernel_size=5, num_heads=2)
-    cpu = torch.device('cpu')
-    here = dict(model=block, device=cpu, train=True, half=False)
 
-    def seen(model=block, **changes):
-        told = explain(model, torch.zeros(2, 16, 8, 8))
-        return Situation(**{**here, **changes}, explanation=told)
+    def slow() -> list[str]:
+        ran = explain(block, torch.zeros(2, 16, 8, 8))
+        return list(slow_operators(ran, torch.device('cpu')))
 
-    assert slow_paths(Situation(**here)) == []
-    (merge,) = slow_paths(Situation(**{**here, 'train': False}))
-    assert 'not merged' in merge
-
-    assert slow_paths(seen()) == []
+    assert slow() == []
     with backend('reference'):
-        (unfold,) = slow_paths(seen())
+        (unfold,) = slow()
     assert unfold.endswith('unset MMOVERLOCK_BACKEND to run numba')
     hook = block.mlp[1].register_forward_hook(lambda *args: None)
-    assert slow_paths(seen()) == ['conv_mlp runs layer by layer: a layer has hooks']
+    assert slow() == ['conv_mlp runs layer by layer: a layer has hooks']
     hook.remove()
     with monkeypatch.context() as patch:
         patch.setattr(_numba, '_missing', lambda: 'numba is not installed: pip install numba')
-        missing = slow_paths(seen())
+        missing = slow()
     assert missing[0].endswith('numba is not installed: pip install numba')
-    assert slow_paths(seen()) == []
+    assert slow() == []
 
+
+def test_slow_model():
+    cpu, gpu = torch.device('cpu'), torch.device('cuda')
+    block, plain = ContMixBlock(16, kernel_size=5, num_heads=2), nn.Linear(2, 2)
+    assert list(slow_model(block, cpu, half=False)) == []
+    (merge,) = slow_model(block.eval(), cpu, half=False)
+    assert 'not merged' in merge
+    (precise,) = slow_model(plain, gpu, half=False)
+    assert "amp='bfloat16'" in precise
+    assert list(slow_model(plain, gpu, half=True)) == []
+    plain.use_checkpoint = (0, 2, 0, 0)
+    (twice,) = slow_model(plain, cpu, half=False)
+    assert twice.startswith('gradient checkpointing runs blocks twice')
+
+
+def test_slow_process(monkeypatch):
     monkeypatch.setattr('os.sched_getaffinity', lambda _: {0, 1}, raising=False)
     monkeypatch.setattr('torch.get_num_threads', lambda: 1)
-    (threads,) = slow_paths(Situation(**{**here, 'model': nn.Linear(2, 2)}))
-    assert threads == 'one thread of 2 cores: set OMP_NUM_THREADS=2'
+    monkeypatch.setenv('MALLOC_MMAP_THRESHOLD_', '4294967296')
+    assert list(slow_process()) == ['one thread of 2 cores: set OMP_NUM_THREADS=2']
 
     monkeypatch.setattr('torch.get_num_threads', lambda: 2)
+    assert list(slow_process()) == []
     monkeypatch.delenv('MALLOC_MMAP_THRESHOLD_')
     monkeypatch.setattr('platform.libc_ver', lambda: ('glibc', '2.36'))
-    plain = dict(here, model=nn.Linear(2, 2))
-    (mapped,) = slow_paths(Situation(**plain))
+    (mapped,) = slow_process()
     assert 'set MALLOC_MMAP_THRESHOLD_=4294967296' in mapped
-    assert slow_paths(Situation(**plain, peak=1 << 20)) == []
+    assert list(slow_process(peak=1 << 20)) == []
     monkeypatch.setenv('LD_PRELOAD', '/usr/lib/libjemalloc.so.2')
-    assert slow_paths(Situation(**plain)) == []
-
-    on_gpu = dict(here, model=nn.Linear(2, 2), device=torch.device('cuda'))
-    (precise,) = slow_paths(Situation(**on_gpu))
-    assert "amp='bfloat16'" in precise
-    assert slow_paths(Situation(**{**on_gpu, 'half': True})) == []
+    assert list(slow_process()) == []

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mmoverlock.visualization.curves import draw_curves, read_points, read_scalars
+from mmoverlock.visualization.curves import draw_curves, read_points
 
 
 @pytest.fixture
@@ -29,7 +29,9 @@ def ink(path) -> np.ndarray:
 
 
 def test_curves(work_dir):
-    assert len(read_scalars(work_dir)) == 6
+    trained, evaluated = read_points(work_dir)
+    assert trained['loss'] == {step: 5.0 / step for step in (1, 2, 3, 4)}
+    assert evaluated['coco/bbox_mAP'] == {2: 0.2, 4: 0.6}
     draw_curves(work_dir, work_dir / 'curves.png')
     height, width = (drawn := ink(work_dir / 'curves.png')).shape
     for half in (drawn[:, : width // 2], drawn[:, width // 2 :]):

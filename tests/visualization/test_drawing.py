@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from mmoverlock.visualization.drawing import Bar, draw_bars, draw_objects
+from mmoverlock.visualization.drawing import draw_bars, draw_objects
 
 
 @pytest.mark.parametrize(('size', 'factor'), [((400, 500), 1), ((8, 8), 45), ((100, 300), 2)])
 def test_bars_stand_below_the_picture(size, factor):
     picture = np.random.default_rng(0).integers(0, 255, (*size, 3), np.uint8)
     colour = (10, 200, 30)
-    drawn = draw_bars(picture, [Bar('all of it', 1.0, colour), Bar('a name' * 50, 0.0, colour)])
+    drawn = draw_bars(picture, [('all of it', 1.0, colour), ('a name' * 50, 0.0, colour)])
     height, width = factor * size[0], factor * size[1]
     left = (drawn.shape[1] - width) // 2
     inside = drawn[:height, left : left + width]

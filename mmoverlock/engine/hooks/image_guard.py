@@ -14,7 +14,7 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from mmoverlock.utils.datasets import leaf_datasets
-from mmoverlock.utils.images import why_unreadable
+from mmoverlock.utils.errors import why_unreadable
 
 
 class NamingLoader:
