@@ -62,10 +62,13 @@ def read_image(path: Path) -> np.ndarray:
     return picture
 
 
-def free_path(folder: Path, name: str) -> Path:
-    """`folder`/`name`, or ``stem_1.suffix``, ``stem_2.suffix``, ... where that exists already."""
+def new_file(folder: Path, name: str) -> Path:
+    """Create `folder`/`name`, or ``stem_1.suffix``, ``stem_2.suffix``, ... if that exists already."""
     stem, suffix = os.path.splitext(name)
-    path, numbers = folder / name, itertools.count(1)
-    while path.exists():
-        path = folder / f'{stem}_{next(numbers)}{suffix}'
-    return path
+    for number in itertools.count():
+        path = folder / (f'{stem}_{number}{suffix}' if number else name)
+        try:
+            path.touch(exist_ok=False)
+            return path
+        except FileExistsError:
+            continue

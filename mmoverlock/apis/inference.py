@@ -21,7 +21,7 @@ from mmoverlock.utils.device import pick_device
 from mmoverlock.utils.errors import one_line
 from mmoverlock.utils.models import build_model, library_of
 
-from .images import find_images, free_path, read_image
+from .images import find_images, new_file, read_image
 from .names import class_names, colours
 from .tasks import TASKS
 
@@ -61,6 +61,8 @@ class Inferencer:
         cfg = config if isinstance(config, Config) else read_config(config)
         require(cfg, 'model', 'test_dataloader')
         dataset = leaf_dataset(cfg.test_dataloader.dataset)
+        if dataset.get('pipeline') is None:
+            raise ValueError(f"config '{cfg.filename}': test_dataloader.dataset has no pipeline")
         place = pick_device(device)
         loaded = CheckpointLoader.load_checkpoint(str(checkpoint), map_location='cpu')
         with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
@@ -124,7 +126,7 @@ class Inferencer:
         finally:
             if out_dir is not None and done:
                 text = json.dumps(done, indent=1, ensure_ascii=False) + '\n'
-                free_path(out_dir, 'predictions.json').write_text(text, encoding='utf-8')
+                new_file(out_dir, 'predictions.json').write_text(text, encoding='utf-8')
 
     def _one(self, path: Path, out_dir: Path | None) -> dict[str, Any]:
         try:
@@ -138,11 +140,11 @@ class Inferencer:
             return result
         suffix = '.jpg' if path.suffix.lower() in ('.jpg', '.jpeg') else '.png'
         drawn = self._task.draw(picture[..., ::-1], result)[..., ::-1]  # drawn in RGB
-        result['picture'] = str(free_path(out_dir, path.stem + suffix))
+        result['picture'] = str(new_file(out_dir, path.stem + suffix))
         mmcv.imwrite(drawn, result['picture'])
         if 'labels' in result:
             labels = result['labels'].astype(np.uint8 if len(self.classes) <= 256 else np.uint16)
-            result['label_map'] = str(free_path(out_dir, f'{path.stem}_labels.png'))
+            result['label_map'] = str(new_file(out_dir, f'{path.stem}_labels.png'))
             mmcv.imwrite(labels, result['label_map'])
         return result
 

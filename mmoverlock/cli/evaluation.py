@@ -93,8 +93,9 @@ def set_pictures(cfg: Config, folder: str) -> None:
         where = dict(vis_backends=[dict(type='LocalVisBackend')], save_dir=str(path))
         cfg.visualizer = {**visualizer, **where}
     hooks = cfg.get('default_hooks') or {}
-    hook = {**(hooks.get('visualization') or {}), **drawing[scope]}
-    cfg.default_hooks = {**hooks, 'visualization': hook}
+    own = hooks.get('visualization') or {}
+    kind = own.get('type', drawing[scope]['type'])
+    cfg.default_hooks = {**hooks, 'visualization': {**own, **drawing[scope], 'type': kind}}
 
 
 @master_only

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from mmoverlock.apis import find_images
-from mmoverlock.apis.images import free_path, read_image
+from mmoverlock.apis.images import new_file, read_image
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_unreadable(tmp_path, data, reason):
 
 def test_writes_beside_what_is_there(tmp_path):
     (tmp_path / 'a.png').write_text('mine')
-    assert free_path(tmp_path, 'a.png').name == 'a_1.png'
+    assert new_file(tmp_path, 'a.png').name == 'a_1.png'
     (tmp_path / 'a_1.png').write_text('mine, too')
-    assert free_path(tmp_path, 'a.png').name == 'a_2.png'
-    assert free_path(tmp_path, 'b.png').name == 'b.png'
+    assert new_file(tmp_path, 'a.png').name == 'a_2.png'
+    assert new_file(tmp_path, 'b.png').name == 'b.png'
