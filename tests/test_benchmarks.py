@@ -48,6 +48,16 @@ def test_benchmark(name, tmp_path):
         assert rival in done.stdout
 
 
+def test_busy():
+    options = ['--arch', 'xxt', '--size', '64', '--rounds', '1']
+    command = [sys.executable, BENCHMARKS / 'busy.py', *options]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stderr == ''
+    rows = re.findall(r'^(\S.*?) +(\d+) ms +(\d+) ms +[\d.]+$', done.stdout, re.M)
+    assert [name for name, *_ in rows][:2] == ["mmoverlock's default", "libgomp's default"]
+    assert len(rows) == 4 and all(int(time) > 0 for _, *times in rows for time in times)
+
+
 def test_ablation_adds_and_removes_every_operator(monkeypatch, capsys):
     monkeypatch.syspath_prepend(BENCHMARKS)
     import model

@@ -63,7 +63,7 @@ def read_image(path: Path) -> np.ndarray:
 
 
 def new_file(folder: Path, name: str) -> Path:
-    """Create `folder`/`name`, or ``stem_1.suffix``, ``stem_2.suffix``, ... if that exists already."""
+    """Create `folder`/`name`, or ``stem_1.suffix``, ``stem_2.suffix``, ... where that exists."""
     stem, suffix = os.path.splitext(name)
     for number in itertools.count():
         path = folder / (f'{stem}_{number}{suffix}' if number else name)
