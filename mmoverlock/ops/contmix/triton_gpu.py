@@ -32,8 +32,7 @@ def _forward(
     constants = tile_constants(value.dtype, QUERY=query.shape[2], VALUE=channels)
     grid = pixel_grid(batch * groups, height, width)
     sizes = groups, height, width
-    out = torch.empty_like(value)
-    log_sum = value.new_empty((batch, 2, groups, height, width), dtype=constants['dtype'])
+    out, log_sum = fused.empty_results(value)
     for half, (size, _, rows, biases) in enumerate(_halves(keys, bias, rpb_small, rpb_large)):
         tensors = query, rows, *biases, *(x[:, half] for x in (value, out, log_sum))
         launch(triton_kernels, 'contmix_forward', grid, *tensors, *sizes, K=size, **constants)
@@ -42,14 +41,14 @@ def _forward(
 
 def _backward(
     grad_out: Tensor,
-    out: Tensor,
-    log_sum: Tensor,
     query: Tensor,
     keys: Tensor,
     bias: Tensor,
     rpb_small: Tensor,
     rpb_large: Tensor,
     value: Tensor,
+    out: Tensor,
+    log_sum: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     query, value, grad_out = query.contiguous(), value.contiguous(), grad_out.contiguous()
     batch, _, groups, channels, height, width = value.shape

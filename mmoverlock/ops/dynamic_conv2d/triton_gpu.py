@@ -31,12 +31,7 @@ def _backward(grad_out: Tensor, kernels: Tensor, value: Tensor) -> tuple[Tensor,
 
 
 _op = differentiable(
-    'dynamic_conv2d_triton',
-    _forward,
-    lambda kernels, value: torch.empty_like(value),
-    _backward,
-    lambda grad_out, kernels, value: (torch.empty_like(kernels), torch.empty_like(value)),
-    save=lambda inputs, outputs: (inputs, ()),
+    'dynamic_conv2d_triton', _forward, _backward, lambda kernels, value: torch.empty_like(value)
 )
 
 

@@ -1,15 +1,13 @@
 """Residual convolution in inference on the CPU, written over its input."""
 
-import torch
 from torch import Tensor
 
 from mmoverlock.ops._numba.simd import VECTOR_BYTES
 from mmoverlock.ops._numba.tensors import (
     STRIP_BYTES,
-    array,
     dense,
-    flat,
     overwritten,
+    run,
     vectors_and_strips,
 )
 
@@ -23,13 +21,6 @@ def residual_conv(x: Tensor, weight: Tensor, bias: Tensor, inplace: bool) -> Ten
     taps = weight.flatten(1).clone()
     taps[:, size**2 // 2] += 1  # x + conv(x)
     rows = max(STRIP_BYTES // (x.shape[3] * VECTOR_BYTES), 1)
-    numba_kernels.overwrite(
-        vectors_and_strips(x)[0],
-        torch.get_num_threads(),
-        flat(x),
-        x.stride(),
-        array(taps),
-        array(bias[:, None]),
-        (*x.shape, size, min(rows, x.shape[2])),
-    )
+    sizes = *x.shape, size, min(rows, x.shape[2])
+    run(numba_kernels.overwrite, vectors_and_strips(x)[0], x, taps, bias[:, None], sizes)
     return overwritten(x)
