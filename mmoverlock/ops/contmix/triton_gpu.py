@@ -35,7 +35,7 @@ def _forward(
     out, log_sum = fused.empty_results(value)
     for half, (size, _, rows, biases) in enumerate(_halves(keys, bias, rpb_small, rpb_large)):
         tensors = query, rows, *biases, *(x[:, half] for x in (value, out, log_sum))
-        launch(triton_kernels, 'contmix_forward', grid, *tensors, *sizes, K=size, **constants)
+        launch(triton_kernels.contmix_forward, grid, *tensors, *sizes, K=size, **constants)
     return out, log_sum
 
 
@@ -71,11 +71,11 @@ def _backward(
         ]
         given = v, total, d, g
         args = query, rows, *biases, *given, grad_query[half], *sizes
-        launch(triton_kernels, 'contmix_grad_query', grid, *args, **constants)
+        launch(triton_kernels.contmix_grad_query, grid, *args, **constants)
         args = query, cols, *biases, *given, *sums, *sizes, parts
-        launch(triton_kernels, 'contmix_grad_keys', (maps * parts,), *args, **constants)
+        launch(triton_kernels.contmix_grad_keys, (maps * parts,), *args, **constants)
         args = query, cols, *biases, total, g, gv, *sizes
-        launch(triton_kernels, 'contmix_grad_value', grid, *args, **constants)
+        launch(triton_kernels.contmix_grad_value, grid, *args, **constants)
         grads.append([x.sum(axes) for x, axes in zip(sums, (2, (0, 1, 2), (0, 2)), strict=True)])
     grad_keys, grad_bias, grad_rpb = zip(*grads, strict=True)
     return (
