@@ -6,6 +6,7 @@ as FakeTensorMode, or for tensor subclasses, it is a custom operator that PyTorc
 """
 
 from collections.abc import Callable
+from itertools import zip_longest
 from typing import get_args
 
 import torch
@@ -65,9 +66,8 @@ def differentiable(
         if grad_out is None:
             return (None,) * len(ctx.needs_input_grad)
         grads = run(grad_out, *ctx.saved_tensors, *ctx.settings)
-        needed = ctx.needs_input_grad
-        kept = (grad if need else None for grad, need in zip(grads, needed, strict=False))
-        return *kept, *(None for _ in range(len(needed) - len(grads)))
+        pairs = zip_longest(grads, ctx.needs_input_grad)  # settings have no gradient
+        return tuple(grad if needed else None for grad, needed in pairs)
 
     op.register_autograd(
         lambda ctx, grad_out, *_: gradients(ctx, op_backward, grad_out),

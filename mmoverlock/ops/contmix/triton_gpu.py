@@ -77,14 +77,9 @@ def _backward(
         args = query, cols, *biases, total, g, gv, *sizes
         launch(triton_kernels.contmix_grad_value, grid, *args, **constants)
         grads.append([x.sum(axes) for x, axes in zip(sums, (2, (0, 1, 2), (0, 2)), strict=True)])
+    grad_query = grad_query.sum(0).to(query.dtype)
     grad_keys, grad_bias, grad_rpb = zip(*grads, strict=True)
-    return (
-        grad_query.sum(0).to(query.dtype),
-        torch.cat(grad_keys, -1).to(keys.dtype),
-        torch.cat(grad_bias).to(bias.dtype),
-        *(x.to(rpb_small.dtype) for x in grad_rpb),
-        grad_value,
-    )
+    return grad_query, torch.cat(grad_keys, -1), torch.cat(grad_bias), *grad_rpb, grad_value
 
 
 contmix = fused.register('contmix_triton', _forward, _backward)
