@@ -35,11 +35,9 @@ def run(kernel: Callable, pieces: int, *args: object) -> None:
 
 
 def _arrays(arg: object) -> object:
-    if isinstance(arg, tuple):
-        return tuple(map(_arrays, arg))
-    if not isinstance(arg, Tensor):
-        return arg
-    return (flat(arg), arg.stride()) if arg.ndim > 2 else array(arg)
+    if isinstance(arg, Tensor):
+        return (flat(arg), arg.stride()) if arg.ndim > 2 else array(arg)
+    return tuple(map(_arrays, arg)) if isinstance(arg, tuple) else arg
 
 
 def dense(tensor: Tensor) -> Tensor:
