@@ -73,12 +73,12 @@ def _backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     x = dense(x)
     pieces, sizes = _plan(x, weight.shape[-1])
-    taps = weight.flatten(1)
-    given = grad_out, x, shift[:, None], taps, gamma, norm, y, eps
-    grads = tuple(torch.empty_like(tensor) for tensor in (x, shift, taps, bias, gamma, beta))
-    run(numba_kernels.backward, pieces, *given, grads, sizes)
-    grad_x, grad_shift, grad_taps, *others = grads
-    return grad_x, grad_shift, grad_taps.view(weight.shape), *others
+    given = grad_out, x, shift[:, None], weight.flatten(1), gamma, norm, y, eps
+    grads = tuple(torch.empty_like(tensor) for tensor in (x, shift, weight, bias, gamma, beta))
+    grad_x, grad_shift, grad_weight, *others = grads
+    flat_grads = grad_x, grad_shift, grad_weight.view(len(weight), -1), *others
+    run(numba_kernels.backward, pieces, *given, flat_grads, sizes)
+    return grads
 
 
 _op = differentiable('gelu_conv_grn', _forward, _backward, lambda x, *_: _results(x))
