@@ -1,7 +1,7 @@
 """Checks of arguments that several operators share."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def check_window(name: str, size: tuple[int, int], kernel_size: int) -> None:
@@ -20,3 +20,14 @@ def check_same(**tensors: Tensor) -> None:
                 f'{first} ({a.dtype}, {a.device}) and {name} ({b.dtype}, {b.device}): '
                 'floating-point tensors of one dtype (but for autocast) on one device are needed'
             )
+
+
+def has_hooks(*layers: nn.Module) -> bool:
+    """True if a layer has hooks: an operator that replaces layers would not call them."""
+    return any(
+        layer._forward_hooks
+        or layer._forward_pre_hooks
+        or layer._backward_hooks
+        or layer._backward_pre_hooks
+        for layer in layers
+    )

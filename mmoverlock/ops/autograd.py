@@ -5,8 +5,9 @@ PyTorch's dispatcher goes through (about 80 µs a call). Under torch.compile, in
 as FakeTensorMode, or for tensor subclasses, it is a custom operator that PyTorch takes as it is.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
+from itertools import zip_longest
+from typing import get_args
 
 import torch
 from torch import Tensor
@@ -24,12 +25,7 @@ def is_eager(*tensors: Tensor) -> bool:
 
 
 def differentiable(
-    name: str,
-    forward: Callable,
-    fake_forward: Callable,
-    backward: Callable,
-    fake_backward: Callable,
-    save: Callable[[Sequence[Any], Sequence[Tensor]], tuple[Sequence[Tensor], Sequence[Any]]],
+    name: str, forward: Callable, backward: Callable, fake: Callable, saves_output: bool = False
 ) -> Callable:
     """Register an operator and its gradient.
 
@@ -37,34 +33,41 @@ def differentiable(
         name: The operator's, in the namespace `mmoverlock`; the gradient's ends in `_backward`.
         forward: (tensors, settings) → a tensor, or several of which the first is differentiable,
             once. Its annotations and those of `backward` give PyTorch the schemas.
-        fake_forward: The same for tensors without memory.
-        backward: (gradient of the first result, saved tensors, settings) → gradients of the
-            tensors; what it returns for one that needs no gradient is dropped.
-        fake_backward: The same for tensors without memory.
-        save: (arguments, results) → the tensors to save for `backward`, and the settings.
+        backward: (gradient of the first result, tensors, other results, settings) → gradients of
+            the tensors in turn: like each of them, or empty for one that is None. What it returns
+            for one that needs no gradient is dropped.
+        fake: `forward` for tensors without memory.
+        saves_output: `backward` takes the first result too, before the other ones.
 
     Returns:
         A function with the signature of `forward`.
     """
     op = torch.library.custom_op(f'mmoverlock::{name}', forward, mutates_args=())
     op_backward = torch.library.custom_op(f'mmoverlock::{name}_backward', backward, mutates_args=())
-    op.register_fake(fake_forward)
-    op_backward.register_fake(fake_backward)
+    op.register_fake(fake)
+    number = len(get_args(backward.__annotations__['return']))
+
+    @op_backward.register_fake
+    def fake_backward(grad_out, *args):
+        return tuple(
+            grad_out.new_empty(0) if tensor is None else torch.empty_like(tensor)
+            for tensor in args[:number]
+        )
 
     def setup_context(ctx, inputs, output):
         outputs = output if isinstance(output, tuple) else (output,)
-        tensors, ctx.settings = save(inputs, outputs)
+        tensors = [x for x in inputs if x is None or isinstance(x, Tensor)]
+        ctx.settings = inputs[len(tensors) :]
         ctx.mark_non_differentiable(*outputs[1:])
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(*tensors)
+        ctx.save_for_backward(*tensors, *(outputs if saves_output else outputs[1:]))
 
     def gradients(ctx, run, grad_out):
         if grad_out is None:
             return (None,) * len(ctx.needs_input_grad)
         grads = run(grad_out, *ctx.saved_tensors, *ctx.settings)
-        needed = ctx.needs_input_grad
-        kept = (grad if need else None for grad, need in zip(grads, needed, strict=False))
-        return *kept, *(None for _ in range(len(needed) - len(grads)))
+        pairs = zip_longest(grads, ctx.needs_input_grad)  # settings have no gradient
+        return tuple(grad if needed else None for grad, needed in pairs)
 
     op.register_autograd(
         lambda ctx, grad_out, *_: gradients(ctx, op_backward, grad_out),

@@ -1,7 +1,8 @@
 """Scratch memory of the numba kernels, and the way of a map into it and out of it.
 
-A (C, H, W) map of any strides becomes rows of pixels whose channels lie side by side, padded to
-whole vectors, so that a vector holds neighbouring channels of one pixel.
+A map is (flat memory, strides), its last three axes (C, H, W). It becomes rows of pixels whose
+channels lie side by side, padded to whole vectors, so that a vector holds neighbouring channels of
+one pixel.
 """
 
 import numpy as np
@@ -52,63 +53,75 @@ def load_pixel(tensor, at, column):
 
 
 @jit
-def pack(tensor, start, strides, channels, top, bottom, width, rows, first, line):
-    """Copy rows top to bottom of the map at `start` to pixels of `rows`.
+def part(tensor, *index):
+    """The map from the element at `index` of its first axes on."""
+    data, strides = tensor
+    start = 0
+    for k in range(len(index)):
+        start += index[k] * strides[k]
+    return data[start:], strides
 
-    The first pixel goes to `first`, the next row `line` elements behind it. `strides` are the
-    tensor's, of which the last three are those of the map.
+
+@jit
+def pack(tensor, channels, top, bottom, width, rows, first, line):
+    """Copy rows top to bottom of a map to pixels of `rows`.
+
+    The first pixel goes to `first`, the next row `line` elements behind it.
     """
+    data, strides = tensor
     step = padded(channels, rows)
     for i in range(top, bottom):
-        to, at = first + (i - top) * line, start + i * strides[-2]
+        to, at = first + (i - top) * line, i * strides[-2]
         if strides[-3] == 1 and channels == lanes(rows):
             for j in range(width):
-                store(rows, to + j * step, load(tensor, at + j * strides[-1]))
+                store(rows, to + j * step, load(data, at + j * strides[-1]))
         elif strides[-1] < strides[-3]:
             for c in range(channels):
                 for j in range(width):
-                    rows[to + j * step + c] = tensor[at + c * strides[-3] + j * strides[-1]]
+                    rows[to + j * step + c] = data[at + c * strides[-3] + j * strides[-1]]
         else:
             for j in range(width):
                 for c in range(channels):
-                    rows[to + j * step + c] = tensor[at + c * strides[-3] + j * strides[-1]]
+                    rows[to + j * step + c] = data[at + c * strides[-3] + j * strides[-1]]
 
 
 @jit
-def unpack(rows, tensor, start, strides, channels, top, bottom, width, line, add):
-    """Copy pixels, from the first of `rows` on, to the map; with `add`, add them to it."""
+def unpack(rows, tensor, channels, top, bottom, width, line, add=False):
+    """The reverse, from the first of `rows` on; with `add`, add the pixels to the map."""
+    data, strides = tensor
     step = padded(channels, rows)
     for i in range(top, bottom):
-        row, to = (i - top) * line, start + i * strides[-2]
+        row, to = (i - top) * line, i * strides[-2]
         if strides[-3] == 1 and channels == lanes(rows) and not add:
             for j in range(width):
-                store(tensor, to + j * strides[-1], load(rows, row + j * step))
+                store(data, to + j * strides[-1], load(rows, row + j * step))
         elif strides[-1] < strides[-3]:
             for c in range(channels):
                 for j in range(width):
                     at = to + c * strides[-3] + j * strides[-1]
                     number = rows[row + j * step + c]
-                    tensor[at] = tensor[at] + number if add else number
+                    data[at] = data[at] + number if add else number
         else:
             for j in range(width):
                 for c in range(channels):
                     at = to + c * strides[-3] + j * strides[-1]
                     number = rows[row + j * step + c]
-                    tensor[at] = tensor[at] + number if add else number
+                    data[at] = data[at] + number if add else number
 
 
 @jit
-def pixel_view(tensor, start, strides, channels, top, bottom, width):
-    """Where rows top to bottom of the map at `start` have their pixels, each a vector of channels.
+def pixel_view(tensor, channels, top, bottom, width):
+    """Where rows top to bottom of a map have their pixels, each a vector of channels.
 
     Returns an array, where the first pixel is in it, and how far from each other rows and columns
     are. The array is the tensor, if channels lie side by side and fill a vector; otherwise a copy.
     """
-    step = lanes(tensor)
+    data, strides = tensor
+    step = lanes(data)
     if strides[-3] == 1 and channels == step:
-        return tensor, start + top * strides[-2], strides[-2], strides[-1]
-    rows = scratch((bottom - top) * width * step, tensor)
-    pack(tensor, start, strides, channels, top, bottom, width, rows, 0, width * step)
+        return data, top * strides[-2], strides[-2], strides[-1]
+    rows = scratch((bottom - top) * width * step, data)
+    pack(tensor, channels, top, bottom, width, rows, 0, width * step)
     return rows, 0, width * step, step
 
 

@@ -1,4 +1,6 @@
-"""Tensors as the numba kernels take them: flat arrays, and memory for results."""
+"""Tensors as the numba kernels take them, and memory for results."""
+
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -22,6 +24,20 @@ def flat(tensor: Tensor) -> np.ndarray:
 def array(tensor: Tensor) -> np.ndarray:
     """A CPU tensor as an array that shares its memory."""
     return tensor.detach().numpy()
+
+
+def run(kernel: Callable, pieces: int, *args: object) -> None:
+    """Run a compiled function in so many pieces, on as many threads as PyTorch has.
+
+    Tensors become arrays, in tuples too; maps, of three axes or more, (flat memory, strides).
+    """
+    kernel(pieces, torch.get_num_threads(), *_arrays(args))
+
+
+def _arrays(arg: object) -> object:
+    if isinstance(arg, Tensor):
+        return (flat(arg), arg.stride()) if arg.ndim > 2 else array(arg)
+    return tuple(map(_arrays, arg)) if isinstance(arg, tuple) else arg
 
 
 def dense(tensor: Tensor) -> Tensor:

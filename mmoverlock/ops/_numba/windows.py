@@ -85,10 +85,8 @@ def gather(kernels, line, rows, row, width, size, step, out):
     zero, stride = splat(out.dtype.type(0)), width * step
     j = 0
     while j < width:
-        start, number = (
-            row * stride + window_start(j, width, size) * step,
-            count_sharing(j, width, size),
-        )
+        start = row * stride + window_start(j, width, size) * step
+        number = count_sharing(j, width, size)
         for c in range(0, step, lanes(out)):
             if number == TILE:
                 sums = repeat(zero, TILE)
@@ -123,10 +121,8 @@ def scatter(kernels, line, pixels, width, size, step, rows, row):
     zero, one, stride = splat(rows.dtype.type(0)), splat(rows.dtype.type(1)), width * step
     j = 0
     while j < width:
-        start, number = (
-            row * stride + window_start(j, width, size) * step,
-            count_sharing(j, width, size),
-        )
+        start = row * stride + window_start(j, width, size) * step
+        number = count_sharing(j, width, size)
         for c in range(0, step, lanes(rows)):
             if number == TILE:
                 channels = fma_each(repeat(zero, TILE), pixels, j * step + c, step, one)
@@ -146,11 +142,11 @@ def scatter(kernels, line, pixels, width, size, step, rows, row):
 
 
 @jit
-def pack_planes(tensor, start, strides, channels, height, width, plane, planes):
-    """The (channels, H, W) map at `start` → planes of H·W, `plane` elements apart."""
+def pack_planes(tensor, channels, height, width, plane, planes):
+    """A (C, H, W) map → planes of H·W, `plane` elements apart."""
+    data, strides = tensor
     for i in range(height):
-        at = start + i * strides[-2]
         for c in range(channels):
             for j in range(width):
-                source = at + c * strides[-3] + j * strides[-1]
-                planes[c * plane + i * width + j] = tensor[source]
+                at = i * strides[-2] + c * strides[-3] + j * strides[-1]
+                planes[c * plane + i * width + j] = data[at]

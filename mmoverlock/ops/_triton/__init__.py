@@ -5,7 +5,6 @@ With TRITON_INTERPRET=1 the kernels run on the CPU, very slowly: for tests.
 
 from collections.abc import Callable
 from importlib.util import find_spec
-from types import ModuleType
 
 import torch
 from torch import Tensor
@@ -30,26 +29,18 @@ def interpreted(device: torch.device) -> str | None:
 
 
 def launch(
-    kernels: ModuleType,
-    name: str,
+    kernel: Callable,
     grid: Callable | tuple[int, ...],
     *args: Tensor | int,
     dtype: torch.dtype,
     **constants: int,
 ) -> None:
-    """Run a kernel on the device of its first tensor.
+    """Run a kernel on the device of its first argument, with sums in `dtype`: its constant ACC."""
+    import triton.language as tl
 
-    Args:
-        kernels: The module of the kernel.
-        name: The kernel's.
-        grid: Triton's.
-        args: The kernel's arguments.
-        dtype: Of its sums, for its argument ACC.
-        constants: The kernel's `tl.constexpr` arguments.
-    """
-    acc = getattr(kernels.tl, str(dtype).removeprefix('torch.'))
+    acc = getattr(tl, str(dtype).removeprefix('torch.'))
     with torch.cuda.device_of(args[0]):
-        getattr(kernels, name)[grid](*args, ACC=acc, **constants)
+        kernel[grid](*args, ACC=acc, **constants)
 
 
 def pixel_grid(maps: int, height: int, width: int) -> Callable[[dict[str, int]], tuple[int]]:

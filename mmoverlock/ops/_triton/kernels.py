@@ -1,6 +1,6 @@
 """Tuning, and functions that several Triton kernels call."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from inspect import signature
 
 import triton
@@ -49,10 +49,10 @@ CACHE = {'cache_results': True} if 'cache_results' in signature(triton.autotune)
 
 
 def tuned(
-    constants: Iterable[str],
+    constants: tuple[str, ...],
     shapes: list[tuple[int, ...]],
     interpreted: tuple[int, ...],
-    key: Iterable[str],
+    key: list[str],
 ) -> Callable:
     """Let Triton choose the tile, once for every dtype and every value of some arguments.
 
@@ -60,21 +60,11 @@ def tuned(
         constants: Names of the kernel's arguments that give the tile.
         shapes: Their values to choose from; the last number of each is that of warps.
         interpreted: Their values in Triton's interpreter.
-        key: Names of the arguments; those that the kernel does not have are left out.
+        key: Names of the arguments.
     """
     shapes = [(*interpreted, 1)] if INTERPRETED else shapes
     configs = [
         triton.Config(dict(zip(constants, shape, strict=False)), num_warps=shape[-1])
         for shape in shapes
     ]
-
-    def decorate(kernel: triton.runtime.KernelInterface) -> triton.runtime.KernelInterface:
-        names = [name for name in key if name in kernel.arg_names]
-        return triton.autotune(configs, names, **CACHE)(kernel)
-
-    return decorate
-
-
-def tuned_pixels(shapes: list[tuple[int, int]]) -> Callable:
-    """:func:`tuned` for (BLOCK, warps) by kernel size and channels."""
-    return tuned(('BLOCK',), shapes, (512,), ('K', 'QUERY', 'VALUE'))
+    return triton.autotune(configs, key, **CACHE)

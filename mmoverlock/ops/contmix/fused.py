@@ -29,6 +29,12 @@ def accumulator(dtype: torch.dtype) -> torch.dtype:
     return torch.promote_types(dtype, torch.float32)
 
 
+def empty_results(value: Tensor) -> tuple[Tensor, Tensor]:
+    """Memory for out and log_sum."""
+    shape, dtype = (*value.shape[:3], *value.shape[4:]), accumulator(value.dtype)
+    return torch.empty_like(value), value.new_empty(shape, dtype=dtype)
+
+
 def register(
     name: str, forward: Callable, backward: Callable, half_precision: bool = True
 ) -> Callable:
@@ -41,24 +47,15 @@ def register(
         name: The operator's name, in the namespace `mmoverlock`.
         forward: (query, keys, bias, rpb_small, rpb_large, value) → (out, log_sum). Its annotations
             and those of backward give PyTorch the schemas.
-        backward: (grad_out, out, log_sum, query, keys, bias, rpb_small, rpb_large, value) → the
-            gradients of the last six, each in the dtype and shape of its tensor.
+        backward: (grad_out, query, keys, bias, rpb_small, rpb_large, value, out, log_sum) → the
+            gradients of the six tensors, each in the dtype and shape of its tensor.
         half_precision: Whether query and value may be in a half precision.
     """
 
-    def fake_forward(query, keys, bias, rpb_small, rpb_large, value):
-        batch, two, groups, _, height, width = value.shape
-        dtype = accumulator(value.dtype)
-        log_sum = value.new_empty((batch, two, groups, height, width), dtype=dtype)
-        return torch.empty_like(value), log_sum
+    def fake(*tensors):
+        return empty_results(tensors[-1])
 
-    def fake_backward(grad_out, out, log_sum, *tensors):
-        return tuple(torch.empty_like(tensor) for tensor in tensors)
-
-    def save(inputs, outputs):
-        return (*outputs, *inputs), ()
-
-    op = differentiable(name, forward, fake_forward, backward, fake_backward, save)
+    op = differentiable(name, forward, backward, fake, saves_output=True)
 
     def contmix(query, key, value, proj_weight, proj_bias, rpb_small, rpb_large, *sizes) -> Tensor:
         device, dtype = value.device.type, value.dtype

@@ -6,7 +6,7 @@ Half precisions are computed in float32. Nothing of size B·G·H·W·K² is made
 import torch
 from torch import Tensor
 
-from mmoverlock.ops._numba.tensors import dense, flat
+from mmoverlock.ops._numba.tensors import dense, run
 
 from . import fused, numba_kernels
 
@@ -24,62 +24,36 @@ def _forward(
 ) -> tuple[Tensor, Tensor]:
     query, value = dense(query), dense(value)
     sizes = batch, groups, *_, strips = _sizes(query, rpb_small, rpb_large, value)
-    out = torch.empty_like(value)
-    log_sum = value.new_empty(batch, 2, groups, *value.shape[4:])
-    numba_kernels.contmix_forward(
-        batch * groups * strips,
-        torch.get_num_threads(),
-        (
-            flat(query),
-            query.stride(),
-            flat(keys.contiguous()),
-            flat(bias.contiguous()),
-            flat(value),
-            value.stride(),
-            flat(out),
-            flat(log_sum),
-        ),
-        (flat(rpb_small.contiguous()), flat(rpb_large.contiguous())),
-        sizes,
-    )
+    out, log_sum = fused.empty_results(value)
+    tables = rpb_small.flatten(), rpb_large.flatten()
+    given = query, keys.flatten(), bias.contiguous(), value, out, log_sum.view(-1), tables
+    run(numba_kernels.forward, batch * groups * strips, *given, sizes)
     return out, log_sum
 
 
 def _backward(
     grad_out: Tensor,
-    out: Tensor,
-    log_sum: Tensor,
     query: Tensor,
     keys: Tensor,
     bias: Tensor,
     rpb_small: Tensor,
     rpb_large: Tensor,
     value: Tensor,
+    out: Tensor,
+    log_sum: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     query, value = dense(query), dense(value)
     keys, bias, *tables = (x.contiguous() for x in (keys, bias, rpb_small, rpb_large))
     sizes = batch, groups, *_ = _sizes(query, *tables, value)
     grads = tuple(torch.empty_like(tensor) for tensor in (query, keys, bias, *tables, value))
-    grad_query, grad_keys, grad_bias, *grad_tables, grad_value = map(flat, grads)
-    numba_kernels.contmix_backward(
+    grad_query, grad_keys, grad_bias, *grad_tables, grad_value = grads
+    run(
+        numba_kernels.backward,
         batch * groups,
-        torch.get_num_threads(),
-        (
-            flat(grad_out),
-            grad_out.stride(),
-            flat(out),
-            flat(log_sum),
-            flat(query),
-            query.stride(),
-            flat(keys),
-            flat(bias),
-            flat(value),
-            value.stride(),
-        ),
-        tuple(map(flat, tables)),
-        (grad_query, grad_keys, grad_value),
-        grad_bias,
-        tuple(grad_tables),
+        (grad_out, query, keys.view(-1), bias, value, out, log_sum.view(-1)),
+        tuple(table.view(-1) for table in tables),
+        (grad_query, grad_keys.view(-1), grad_bias, grad_value),
+        tuple(table.view(-1) for table in grad_tables),
         sizes,
     )
     return grads

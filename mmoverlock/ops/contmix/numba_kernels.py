@@ -3,16 +3,18 @@
 A map is what one group of one image sees. A thread copies the map into scratch memory, in the
 layouts that its vectors want, and then goes through it row by row. What concerns all pixels alike,
 queries and keys, is a product of matrices over a row; for what concerns the window of a pixel see
-numba_windows.py.
+_numba/windows.py. Scratch is padded to whole vectors and tiles.
 
-Tensors come as flat arrays with their strides in elements, so that any layout runs the same code.
-Scratch is padded to whole vectors and tiles.
+query is (B, G, c, H, W), and value, out and their gradients are (B, 2, G, C, H, W), of any strides.
+Contiguous and flat are keys (B, G, c, T), the tables (G, 2·K - 1, 2·K - 1), log_sum (B, 2, G, H, W)
+and, as an array, bias (T). `sizes` is B, G, c, C, H, W, ks, kl and into how many strips of rows a
+map is cut. Half 0 is the small kernels', 1 the large ones'.
 """
 
 import numpy as np
 
 from mmoverlock.ops._numba.compile import jit
-from mmoverlock.ops._numba.layout import TILE, pack, padded, scratch, tiled, unpack
+from mmoverlock.ops._numba.layout import TILE, pack, padded, part, scratch, tiled, unpack
 from mmoverlock.ops._numba.parallel import parallel_for
 from mmoverlock.ops._numba.simd import (
     add,
@@ -93,46 +95,52 @@ def add_to_table(taps, mask, table, row, column, size):
 
 
 @jit
-def contmix_forward_half(
-    half, item, query, query_strides, keys, bias, value, value_strides, out, log_sum, rpb, sizes
-):
-    """One half of ContMix: 0 the small kernels', 1 the large ones'.
+def padded_copy(numbers, count):
+    """A copy with zeros behind, for loads that reach beyond `count` numbers."""
+    copy = scratch(count + 2 * lanes(numbers), numbers)
+    copy[: len(numbers)] = numbers
+    return copy
 
-    `out` has the strides of `value`; keys (B, G, c, T), bias (T), rpb and log_sum (B, 2, G, H, W)
-    are contiguous.
-    """
-    batch, groups, inner, channels, height, width, small, large, strips = sizes
+
+@jit
+def taps_of(half, g, bias, tables, sizes):
+    """Of one half: K, the first of its taps, and copies of their bias and of the group's table."""
+    small, large = sizes[6:8]
     size, first_tap = (large, small * small) if half else (small, 0)
     taps, table_size = size * size, (2 * size - 1) ** 2
-    step, inner_step = padded(channels, value), padded(inner, value)
-    plane, beyond = padded(taps, value), 2 * lanes(value)
+    tap_biases = padded_copy(bias[first_tap : first_tap + taps], padded(taps, bias))
+    table = padded_copy(tables[half][g * table_size : (g + 1) * table_size], table_size)
+    return size, first_tap, tap_biases, table
+
+
+@jit
+def forward_half(half, item, query, keys, bias, value, out, log_sum, tables, sizes):
+    """One half of a piece of the result."""
+    _, groups, inner, channels, height, width, small, large, strips = sizes
     n, strip = item // strips, item % strips
     b, g = n // groups, n % groups
+    size, first_tap, tap_biases, table = taps_of(half, g, bias, tables, sizes)
+    taps, step, inner_step = size * size, padded(channels, keys), padded(inner, keys)
+    plane = padded(taps, keys)
     first, last = strip * height // strips, (strip + 1) * height // strips
     top = window_start(first, height, size)
     bottom = window_start(last - 1, height, size) + size
-    rows = scratch((bottom - top) * width * step, value)
-    queries = scratch(tiled(width) * inner_step, value)
-    mixed = scratch(width * step, value)
-    keys_n = scratch(inner * plane, value)
-    kernels = scratch(tiled(width) * plane, value)
-    biases = scratch(plane + beyond, value)
-    tap_biases = scratch(plane + beyond, value)
-    tap_biases[:taps] = bias[first_tap : first_tap + taps]
-    table = scratch(table_size + beyond, value)
-    table[:table_size] = rpb[g * table_size : (g + 1) * table_size]
+    rows = scratch((bottom - top) * width * step, keys)
+    queries = scratch(tiled(width) * inner_step, keys)
+    mixed = scratch(width * step, keys)
+    keys_n = scratch(inner * plane, keys)
+    kernels = scratch(tiled(width) * plane, keys)
+    biases = scratch(len(tap_biases), keys)
 
-    value_n = b * value_strides[0] + half * value_strides[1] + g * value_strides[2]
-    query_n = b * query_strides[0] + g * query_strides[1]
     log_sum_n = ((b * 2 + half) * groups + g) * height * width
-    pack(value, value_n, value_strides, channels, top, bottom, width, rows, 0, width * step)
+    pack(part(value, b, half, g), channels, top, bottom, width, rows, 0, width * step)
     for c in range(inner):
         at = (n * inner + c) * (small * small + large * large) + first_tap
         keys_n[c * plane : c * plane + taps] = keys[at : at + taps]
 
     for i in range(first, last):
         row = window_start(i, height, size)
-        pack(query, query_n, query_strides, inner, i, i + 1, width, queries, 0, 0)
+        pack(part(query, b, g), inner, i, i + 1, width, queries, 0, 0)
         times(queries, inner_step, tiled(width), inner, keys_n, plane, kernels, plane)
         previous = -1
         for j in range(width):
@@ -141,104 +149,75 @@ def contmix_forward_half(
             if offset != previous:
                 tap_bias(tap_biases, table, row - i + size - 1, offset, size, biases)
                 previous = offset
-            at, peaks = j * plane, splat(value.dtype.type(-np.inf))
-            for t in range(0, plane, lanes(value)):
+            at, peaks = j * plane, splat(keys.dtype.type(-np.inf))
+            for t in range(0, plane, lanes(keys)):
                 logits = add(load(kernels, at + t), load(biases, t))
                 peaks = maximum(peaks, logits)
                 store(kernels, at + t, logits)
-            peak, sums = highest(peaks), splat(value.dtype.type(0))
-            for t in range(at, at + plane, lanes(value)):
+            peak, sums = highest(peaks), splat(keys.dtype.type(0))
+            for t in range(at, at + plane, lanes(keys)):
                 terms = exp(sub(load(kernels, t), splat(peak)))
                 sums = add(sums, terms)
                 store(kernels, t, terms)
             denominator = total(sums)
-            scale = splat(value.dtype.type(1) / denominator)
-            for t in range(at, at + plane, lanes(value)):
+            scale = splat(keys.dtype.type(1) / denominator)
+            for t in range(at, at + plane, lanes(keys)):
                 store(kernels, t, mul(load(kernels, t), scale))
             log_sum[log_sum_n + i * width + j] = peak + np.log(denominator)
         gather(kernels, plane, rows, row - top, width, size, step, mixed)
-        unpack(mixed, out, value_n, value_strides, channels, i, i + 1, width, 0, False)
+        unpack(mixed, part(out, b, half, g), channels, i, i + 1, width, 0)
 
 
 @jit
-def contmix_forward_piece(item, maps, tables, sizes):
-    """ContMix of some rows of a map.
-
-    sizes: B, G, c, C, H, W, ks, kl and into how many strips of rows a map is cut.
-    """
+def forward_piece(item, query, keys, bias, value, out, log_sum, tables, sizes):
+    """The result for some rows of a map."""
     for half in range(2):
-        contmix_forward_half(half, item, *maps, tables[half], sizes)
+        forward_half(half, item, query, keys, bias, value, out, log_sum, tables, sizes)
 
 
 @jit
-def contmix_forward(pieces, threads, *args):
-    """:func:`contmix_forward_piece` for every piece."""
-    parallel_for(contmix_forward_piece, pieces, threads, args)
+def forward(pieces, threads, *args):
+    """:func:`forward_piece` for every piece."""
+    parallel_for(forward_piece, pieces, threads, args)
 
 
 @jit
-def contmix_backward_half(
-    half,
-    n,
-    grad_out,
-    grad_strides,
-    out,
-    log_sum,
-    query,
-    query_strides,
-    keys,
-    bias,
-    value,
-    value_strides,
-    rpb,
-    grad_query,
-    grad_keys,
-    grad_value,
-    grad_bias,
-    grad_rpb,
-    sizes,
-):
+def backward_half(half, n, maps, tables, grads, grad_tables, sizes):
     """Gradients of one half for map n. What the second half finds in grad_query, it adds to.
 
-    Those of the biases are of this map alone: grad_bias (B·G, T) and grad_rpb (B, G·(2·K - 1)²).
-    The others have the strides of their tensors.
+    Those of the biases are of this map alone: grad_bias (B·G, T) and grad_tables, of both halves,
+    (B, G·(2·K - 1)²).
     """
-    batch, groups, inner, channels, height, width, small, large, _ = sizes
-    size, first_tap = (large, small * small) if half else (small, 0)
+    grad_out, query, keys, bias, value, out, log_sum = maps
+    grad_query, grad_keys, grad_bias, grad_value = grads
+    _, groups, inner, channels, height, width, small, large, _ = sizes
+    b, g = n // groups, n % groups
+    size, first_tap, tap_biases, table = taps_of(half, g, bias, tables, sizes)
     every = small * small + large * large
     taps, table_size = size * size, (2 * size - 1) ** 2
-    step, inner_step = padded(channels, value), padded(inner, value)
-    plane, line, beyond = padded(taps, value), row_pitch(size, value), 2 * lanes(value)
-    map_plane = padded(height * width, value) + lanes(value)
-    zero, one = value.dtype.type(0), value.dtype.type(1)
-    b, g = n // groups, n % groups
-    planes = scratch(channels * map_plane + TILE * width, value)
-    grad_rows = scratch(height * width * step, value)
-    queries = scratch(tiled(width) * inner_step, value)
-    grad_queries = scratch(tiled(width) * inner_step, value)
-    outs = scratch(width * step, value)
-    grads = scratch(width * step, value)
-    keys_n = scratch(inner * plane, value)
-    keys_t = scratch(taps * inner_step, value)
-    grad_keys_t = scratch(tiled(taps) * inner_step, value)
-    kernels = scratch(tiled(width) * plane, value)
-    grad_kernels = scratch(tiled(width) * line, value)
-    biases = scratch(plane + beyond, value)
-    tap_biases = scratch(plane + beyond, value)
-    tap_biases[:taps] = bias[first_tap : first_tap + taps]
-    table = scratch(table_size + beyond, value)
-    table[:table_size] = rpb[g * table_size : (g + 1) * table_size]
-    grad_biases = scratch(plane + beyond, value)  # of the pixels since the table was moved
-    grad_bias_n = scratch(plane, value)
-    grad_table = scratch(table_size + beyond, value)
-    mask = scratch(size + beyond, value)
-    mask[:size] = one
+    step, inner_step = padded(channels, keys), padded(inner, keys)
+    plane, line = padded(taps, keys), row_pitch(size, keys)
+    map_plane = padded(height * width, keys) + lanes(keys)
+    zero = keys.dtype.type(0)
+    planes = scratch(channels * map_plane + TILE * width, keys)
+    grad_rows = scratch(height * width * step, keys)
+    queries = scratch(tiled(width) * inner_step, keys)
+    grad_queries = scratch(tiled(width) * inner_step, keys)
+    outs = scratch(width * step, keys)
+    grad_outs = scratch(width * step, keys)
+    keys_n = scratch(inner * plane, keys)
+    keys_t = scratch(taps * inner_step, keys)
+    grad_keys_t = scratch(tiled(taps) * inner_step, keys)
+    kernels = scratch(tiled(width) * plane, keys)
+    grad_kernels = scratch(tiled(width) * line, keys)
+    biases = scratch(len(tap_biases), keys)
+    grad_biases = scratch(len(tap_biases), keys)  # of the pixels since the table was moved
+    grad_bias_n = scratch(plane, keys)
+    grad_table = scratch(len(table), keys)
+    mask = padded_copy(np.ones(size, keys.dtype), size)
 
-    value_n = b * value_strides[0] + half * value_strides[1] + g * value_strides[2]
-    query_n = b * query_strides[0] + g * query_strides[1]
-    grad_n = b * grad_strides[0] + half * grad_strides[1] + g * grad_strides[2]
     log_sum_n = ((b * 2 + half) * groups + g) * height * width
-    pack_planes(value, value_n, value_strides, channels, height, width, map_plane, planes)
+    pack_planes(part(value, b, half, g), channels, height, width, map_plane, planes)
     for c in range(inner):
         at = (n * inner + c) * every + first_tap
         for t in range(taps):
@@ -246,11 +225,11 @@ def contmix_backward_half(
 
     for i in range(height):
         row = window_start(i, height, size)
-        pack(query, query_n, query_strides, inner, i, i + 1, width, queries, 0, 0)
-        pack(out, value_n, value_strides, channels, i, i + 1, width, outs, 0, 0)
-        pack(grad_out, grad_n, grad_strides, channels, i, i + 1, width, grads, 0, 0)
+        pack(part(query, b, g), inner, i, i + 1, width, queries, 0, 0)
+        pack(part(out, b, half, g), channels, i, i + 1, width, outs, 0, 0)
+        pack(part(grad_out, b, half, g), channels, i, i + 1, width, grad_outs, 0, 0)
         times(queries, inner_step, tiled(width), inner, keys_n, plane, kernels, plane)
-        project(grads, step, channels, planes, map_plane, row, width, size, grad_kernels)
+        project(grad_outs, step, channels, planes, map_plane, row, width, size, grad_kernels)
         previous = -1
         for j in range(width):
             column = window_start(j, width, size)
@@ -259,8 +238,8 @@ def contmix_backward_half(
                 tap_bias(tap_biases, table, row - i + size - 1, offset, size, biases)
                 previous = offset
             inward = splat(zero)  # Σ_t kernel[t] · grad_kernel[t]
-            for at in range(j * step, (j + 1) * step, lanes(grads)):
-                inward = fma(load(grads, at), load(outs, at), inward)
+            for at in range(j * step, (j + 1) * step, lanes(keys)):
+                inward = fma(load(grad_outs, at), load(outs, at), inward)
             inward = splat(total(inward))
             log_sums = splat(log_sum[log_sum_n + i * width + j])
 
@@ -278,35 +257,15 @@ def contmix_backward_half(
                 for t in range(0, taps, lanes(kernels)):
                     store(grad_bias_n, t, add(load(grad_bias_n, t), load(grad_biases, t)))
                     store(grad_biases, t, splat(zero))
-        scatter(kernels, plane, grads, width, size, step, grad_rows, row)
-        times(
-            grad_kernels,
-            line,
-            tiled(width),
-            taps,
-            keys_t,
-            inner_step,
-            grad_queries,
-            inner_step,
-        )
+        scatter(kernels, plane, grad_outs, width, size, step, grad_rows, row)
+        times(grad_kernels, line, tiled(width), taps, keys_t, inner_step, grad_queries, inner_step)
         add_transposed_times(
             grad_kernels, line, width, tiled(taps), queries, inner_step, grad_keys_t
         )
         more = half == 1  # than the first half wrote
-        unpack(grad_queries, grad_query, query_n, query_strides, inner, i, i + 1, width, 0, more)
+        unpack(grad_queries, part(grad_query, b, g), inner, i, i + 1, width, 0, more)
 
-    unpack(
-        grad_rows,
-        grad_value,
-        value_n,
-        value_strides,
-        channels,
-        0,
-        height,
-        width,
-        width * step,
-        False,
-    )
+    unpack(grad_rows, part(grad_value, b, half, g), channels, 0, height, width, width * step)
     for c in range(inner):
         at = (n * inner + c) * every + first_tap
         for t in range(taps):
@@ -314,26 +273,26 @@ def contmix_backward_half(
     for t in range(taps):
         grad_bias[n, first_tap + t] = grad_bias_n[t]
     for t in range(table_size):
-        grad_rpb[b, g * table_size + t] = grad_table[t]
+        grad_tables[half][b, g * table_size + t] = grad_table[t]
 
 
 @jit
-def contmix_backward_piece(n, maps, tables, grads, grad_tables, sizes):
+def backward_piece(n, maps, tables, grads, grad_tables, sizes):
     """Gradients of map n."""
     for half in range(2):
-        parts = (tables[half], *grads, grad_tables[half], sizes)
-        contmix_backward_half(half, n, *maps, *parts)
+        backward_half(half, n, maps, tables, grads, grad_tables, sizes)
 
 
 @jit
-def contmix_backward(pieces, threads, maps, tables, grads, grad_bias, grad_tables, sizes):
-    """:func:`contmix_backward_piece` for every piece, and the sums over maps and images.
+def backward(pieces, threads, maps, tables, grads, grad_tables, sizes):
+    """:func:`backward_piece` for every piece, and the sums over maps and images.
 
-    `grads` are those of query, keys and value.
+    `grads` are those of query, keys, bias and value.
     """
+    grad_query, grad_keys, grad_bias, grad_value = grads
     dtype, batch, (small, large) = grad_bias.dtype, sizes[0], grad_tables
     biases = np.empty((pieces, len(grad_bias)), dtype)
     parts = np.empty((batch, len(small)), dtype), np.empty((batch, len(large)), dtype)
-    args = (maps, tables, (*grads, biases), parts, sizes)
-    parallel_for(contmix_backward_piece, pieces, threads, args)
+    of_maps = grad_query, grad_keys, biases, grad_value
+    parallel_for(backward_piece, pieces, threads, (maps, tables, of_maps, parts, sizes))
     grad_bias[:], small[:], large[:] = biases.sum(0), parts[0].sum(0), parts[1].sum(0)

@@ -32,24 +32,23 @@ def _forward(
     constants = tile_constants(value.dtype, QUERY=query.shape[2], VALUE=channels)
     grid = pixel_grid(batch * groups, height, width)
     sizes = groups, height, width
-    out = torch.empty_like(value)
-    log_sum = value.new_empty((batch, 2, groups, height, width), dtype=constants['dtype'])
+    out, log_sum = fused.empty_results(value)
     for half, (size, _, rows, biases) in enumerate(_halves(keys, bias, rpb_small, rpb_large)):
         tensors = query, rows, *biases, *(x[:, half] for x in (value, out, log_sum))
-        launch(triton_kernels, 'contmix_forward', grid, *tensors, *sizes, K=size, **constants)
+        launch(triton_kernels.contmix_forward, grid, *tensors, *sizes, K=size, **constants)
     return out, log_sum
 
 
 def _backward(
     grad_out: Tensor,
-    out: Tensor,
-    log_sum: Tensor,
     query: Tensor,
     keys: Tensor,
     bias: Tensor,
     rpb_small: Tensor,
     rpb_large: Tensor,
     value: Tensor,
+    out: Tensor,
+    log_sum: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     query, value, grad_out = query.contiguous(), value.contiguous(), grad_out.contiguous()
     batch, _, groups, channels, height, width = value.shape
@@ -72,20 +71,15 @@ def _backward(
         ]
         given = v, total, d, g
         args = query, rows, *biases, *given, grad_query[half], *sizes
-        launch(triton_kernels, 'contmix_grad_query', grid, *args, **constants)
+        launch(triton_kernels.contmix_grad_query, grid, *args, **constants)
         args = query, cols, *biases, *given, *sums, *sizes, parts
-        launch(triton_kernels, 'contmix_grad_keys', (maps * parts,), *args, **constants)
+        launch(triton_kernels.contmix_grad_keys, (maps * parts,), *args, **constants)
         args = query, cols, *biases, total, g, gv, *sizes
-        launch(triton_kernels, 'contmix_grad_value', grid, *args, **constants)
+        launch(triton_kernels.contmix_grad_value, grid, *args, **constants)
         grads.append([x.sum(axes) for x, axes in zip(sums, (2, (0, 1, 2), (0, 2)), strict=True)])
+    grad_query = grad_query.sum(0).to(query.dtype)
     grad_keys, grad_bias, grad_rpb = zip(*grads, strict=True)
-    return (
-        grad_query.sum(0).to(query.dtype),
-        torch.cat(grad_keys, -1).to(keys.dtype),
-        torch.cat(grad_bias).to(bias.dtype),
-        *(x.to(rpb_small.dtype) for x in grad_rpb),
-        grad_value,
-    )
+    return grad_query, torch.cat(grad_keys, -1), torch.cat(grad_bias), *grad_rpb, grad_value
 
 
 contmix = fused.register('contmix_triton', _forward, _backward)

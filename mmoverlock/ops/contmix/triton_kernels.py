@@ -22,17 +22,18 @@ from mmoverlock.ops._triton.kernels import (
     channels_at,
     reached_pixels,
     tile_of_pixels,
-    tuned_pixels,
+    tuned,
     window_start,
 )
 
+KEY = ['K', 'QUERY', 'VALUE']
 # At least a lane for each thread: a warp has 32, on some devices 64.
-PIXELS = [(64, 2), (64, 1), (128, 2), (256, 4), (128, 1)]
+PIXELS = tuned(('BLOCK',), [(64, 2), (64, 1), (128, 2), (256, 4), (128, 1)], (512,), KEY)
 # One warp: on ROCm a barrier does not wait for what other warps write to memory.
-TAPS = [(32, 1), (64, 1), (128, 1)]
+TAPS = tuned(('BLOCK',), [(32, 1), (64, 1), (128, 1)], (512,), KEY)
 
 
-@tuned_pixels(PIXELS)
+@PIXELS
 @triton.jit
 def contmix_forward(
     query,  # (B, G, QUERY, H, W)
@@ -92,7 +93,7 @@ def contmix_forward(
     tl.store(log_sum + plane * area + pixel, peak + tl.log(total))
 
 
-@tuned_pixels(PIXELS)
+@PIXELS
 @triton.jit
 def contmix_grad_query(
     query,
@@ -147,7 +148,7 @@ def contmix_grad_query(
     tl.store(grad_query + n * QUERY * area + q_at, grad, mask=q_real)
 
 
-@tuned_pixels(TAPS)
+@TAPS
 @triton.jit
 def contmix_grad_keys(
     query,
@@ -239,7 +240,7 @@ def contmix_grad_keys(
         tl.store(grad_keys + program * QUERY * K * K + key_at, grad_key, mask=key_mask)
 
 
-@tuned_pixels(PIXELS)
+@PIXELS
 @triton.jit
 def contmix_grad_value(
     query,

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from mmoverlock.ops import _numba
+from mmoverlock.ops.arguments import has_hooks
 from mmoverlock.ops.dispatch import Backend, Operator
-from mmoverlock.ops.hooks import has_hooks
 
 from .layers import GELU, GRN, MMAP_THRESHOLD, ResDWConv
 

@@ -10,11 +10,10 @@ from torch import Tensor, nn
 from mmoverlock.ops._numba.simd import VECTOR_BYTES
 from mmoverlock.ops._numba.tensors import (
     STRIP_BYTES,
-    array,
     dense,
     empty_maps,
-    flat,
     overwritten,
+    run,
     vectors_and_strips,
 )
 from mmoverlock.ops.autograd import differentiable, is_eager
@@ -36,27 +35,16 @@ def _results(x: Tensor, inplace: bool = False) -> tuple[Tensor, Tensor, Tensor]:
     return x if inplace else torch.empty_like(x), norm, empty_maps(x)
 
 
-def _compute(results: tuple[Tensor, Tensor, Tensor], x: Tensor, *inputs: Tensor | float) -> None:
-    """:func:`_forward` of a dense map into its :func:`_results`."""
-    shift, weight, bias, gamma, beta, eps = inputs
+def _compute(
+    inplace: bool, x: Tensor, shift: Tensor, weight: Tensor, bias: Tensor, *others: Tensor | float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """:func:`_forward`, to the memory of x if so wanted."""
+    x = dense(x)
     pieces, sizes = _plan(x, weight.shape[-1])
-    out, norm, y = results
-    numba_kernels.forward(
-        pieces,
-        torch.get_num_threads(),
-        flat(x),
-        x.stride(),
-        array(shift),
-        array(weight.flatten(1)),
-        array(bias),
-        array(gamma),
-        array(beta),
-        eps,
-        flat(out),
-        array(norm),
-        flat(y),
-        sizes,
-    )
+    results = _results(x, inplace)
+    given = x, shift[:, None], weight.flatten(1), bias[:, None], *others
+    run(numba_kernels.forward, pieces, *given, *results, sizes)
+    return results
 
 
 def _forward(
@@ -68,14 +56,7 @@ def _forward(
     beta: Tensor,
     eps: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    x = dense(x)
-    results = _results(x)
-    _compute(results, x, shift, weight, bias, gamma, beta, eps)
-    return results
-
-
-def _fake_forward(x, shift, weight, bias, gamma, beta, eps):
-    return _results(x)
+    return _compute(False, x, shift, weight, bias, gamma, beta, eps)
 
 
 def _backward(
@@ -85,44 +66,22 @@ def _backward(
     weight: Tensor,
     bias: Tensor,
     gamma: Tensor,
+    beta: Tensor,
     norm: Tensor,
     y: Tensor,
     eps: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     x = dense(x)
     pieces, sizes = _plan(x, weight.shape[-1])
-    grad_x, *grads = (torch.empty_like(t) for t in (x, shift, weight, bias, gamma, gamma))
-    numba_kernels.backward(
-        pieces,
-        torch.get_num_threads(),
-        flat(grad_out),
-        grad_out.stride(),
-        flat(x),
-        x.stride(),
-        array(shift),
-        array(weight.flatten(1)),
-        array(bias),
-        array(gamma),
-        array(norm),
-        flat(y),
-        eps,
-        flat(grad_x),
-        *(array(grad.flatten(1) if grad.dim() > 1 else grad) for grad in grads),
-        sizes,
-    )
-    return grad_x, *grads
+    given = grad_out, x, shift[:, None], weight.flatten(1), gamma, norm, y, eps
+    grads = tuple(torch.empty_like(tensor) for tensor in (x, shift, weight, bias, gamma, beta))
+    grad_x, grad_shift, grad_weight, *others = grads
+    flat_grads = grad_x, grad_shift, grad_weight.view(len(weight), -1), *others
+    run(numba_kernels.backward, pieces, *given, flat_grads, sizes)
+    return grads
 
 
-def _fake_backward(grad_out, x, shift, weight, bias, gamma, norm, y, eps):
-    return tuple(torch.empty_like(tensor) for tensor in (x, shift, weight, bias, gamma, gamma))
-
-
-def _save(inputs, outputs):
-    x, shift, weight, bias, gamma, _, eps = inputs
-    return (x, shift, weight, bias, gamma, *outputs[1:]), (eps,)
-
-
-_op = differentiable('gelu_conv_grn', _forward, _fake_forward, _backward, _fake_backward, _save)
+_op = differentiable('gelu_conv_grn', _forward, _backward, lambda x, *_: _results(x))
 
 
 def gelu_conv_grn(
@@ -151,11 +110,9 @@ def gelu_conv_grn(
         (B, C, H, W), in the layout of x. Differentiable once in all tensors.
     """
     inputs = shift, weight, bias, gamma.flatten(), beta.flatten(), eps
-    if not (inplace and is_eager(x)):
-        return _op(x, *inputs)[0]
-    x = dense(x)
-    _compute(_results(x, inplace), x, *inputs)
-    return overwritten(x)
+    if inplace and is_eager(x):
+        return overwritten(_compute(True, x, *inputs)[0])
+    return _op(x, *inputs)[0]
 
 
 def conv_mlp(

@@ -6,8 +6,7 @@ lanes); the GELU is made again.
 A thread takes one vector of channels of some rows of an image. Taps are (vectors of channels, K·K,
 lanes), and numbers of channels likewise, with all images' vectors where every image has its own, or
 with all pieces where they are sums over a piece. `shift` is added to the input. `sizes` is B, C, H,
-W, K and into how many strips of rows a map is cut. Arrays of one dimension are contiguous, but for
-those with strides.
+W, K and into how many strips of rows a map is cut.
 """
 
 import numpy as np
@@ -17,6 +16,7 @@ from mmoverlock.ops._numba.gelu import gelu, gelu_and_slope
 from mmoverlock.ops._numba.layout import (
     aligned,
     load_pixel,
+    part,
     pixel_view,
     scratch,
     sum_strips,
@@ -45,18 +45,18 @@ def clear(rows, first, last):
 
 
 @jit
-def activate(x, start, strides, offset, count, first, last, activated, slopes, sizes):
+def activate(x, offset, count, first, last, activated, slopes, sizes):
     """GELU(x + offset) of rows first to last and those around them, with zeros on either side.
 
     Derivatives of the GELU go to `slopes`, rows of whole tiles, unless it is empty; both have rows
     of padding above.
     """
     _, _, height, width, size, _ = sizes
-    step, halo = lanes(x), size // 2
+    step, halo = lanes(activated), size // 2
     flat_line = tiled(width) * step
     line = flat_line + 2 * halo * step
     top, bottom = max(first - halo, 0), min(last + halo, height)
-    source, here, row, column = pixel_view(x, start, strides, count, top, bottom, width)
+    source, here, row, column = pixel_view(x, count, top, bottom, width)
     for i in range(top, bottom):
         edge, slope_at = (i - first + halo) * line, (i - first + halo) * flat_line
         to, at = edge + halo * step, here + (i - top) * row
@@ -76,19 +76,17 @@ def activate(x, start, strides, offset, count, first, last, activated, slopes, s
 
 
 @jit
-def convolve_piece(item, x, strides, shift, taps, bias, y, squares, sizes):
+def convolve_piece(item, x, shift, taps, bias, y, squares, sizes):
     """y, and Σ y²."""
     _, channels, height, width, size, strips = sizes
-    step, halo, zero = lanes(x), size // 2, splat(x.dtype.type(0))
-    n, b, c, count, first, last = piece_bounds(item, channels, height, strips, x)
-    span = first, last, height
-    rows, flat_line = last - first, tiled(width) * step
+    step, halo, zero = lanes(y), size // 2, splat(y.dtype.type(0))
+    n, b, c, count, first, last = piece_bounds(item, channels, height, strips, y)
+    span, rows, flat_line = (first, last, height), last - first, tiled(width) * step
     line = flat_line + 2 * halo * step
-    activated = aligned((rows + 2 * halo) * line, x)
-    start, offset = b * strides[0] + c * strides[1], load(shift, c)
-    activate(x, start, strides, offset, count, first, last, activated, y[:0], sizes)
+    activated = aligned((rows + 2 * halo) * line, y)
+    activate(part(x, b, c), load(shift, c), count, first, last, activated, y[:0], sizes)
     kernel, out = taps[c * size * size :], y[(n * height + first) * flat_line :]
-    convolve(activated, line, kernel, bias[c:], size, 1, span, width, out, False)
+    convolve(activated, line, kernel, bias[c:], size, 1, span, width, out)
     total = zero
     for i in range(rows):
         along = zero
@@ -100,28 +98,26 @@ def convolve_piece(item, x, strides, shift, taps, bias, y, squares, sizes):
 
 
 @jit
-def scale_piece(item, y, factors, out, strides, sizes):
-    """out (B, C, H, W) = factors[0] · y + factors[1]; every image has its own factors."""
+def scale_piece(item, y, factors, out, sizes):
+    """out = factors[0] · y + factors[1]; every image has its own factors."""
     _, channels, height, width, _, strips = sizes
     step = lanes(y)
     n, b, c, count, first, last = piece_bounds(item, channels, height, strips, y)
-    line, start = tiled(width) * step, b * strides[0] + c * strides[1]
-    factor, offset = load(factors, 2 * n * step), load(factors, 2 * n * step + step)
-    mixed = aligned(line, y)
+    line, factor = tiled(width) * step, load(factors, 2 * n * step)
+    offset, mixed = load(factors, 2 * n * step + step), aligned(line, y)
     for i in range(first, last):
         for j in range(0, width * step, step):
             store(mixed, j, fma(load(y, (n * height + i) * line + j), factor, offset))
-        unpack(mixed, out, start, strides, count, i, i + 1, width, line, False)
+        unpack(mixed, part(out, b, c), count, i, i + 1, width, line)
 
 
 @jit
-def sums_piece(item, grad_out, strides, y, sums, sizes):
+def sums_piece(item, grad_out, y, sums, sizes):
     """Σ grad_out and Σ grad_out · y."""
     _, channels, height, width, _, strips = sizes
     step, zero = lanes(y), splat(y.dtype.type(0))
     n, b, c, count, first, last = piece_bounds(item, channels, height, strips, y)
-    start = b * strides[0] + c * strides[1]
-    grads, here, row, column = pixel_view(grad_out, start, strides, count, first, last, width)
+    grads, here, row, column = pixel_view(part(grad_out, b, c), count, first, last, width)
     total, weighted = zero, zero
     for i in range(first, last):
         along, weighted_along = zero, zero
@@ -137,38 +133,23 @@ def sums_piece(item, grad_out, strides, y, sums, sizes):
 
 @jit
 def backward_piece(
-    item,
-    grad_out,
-    grad_strides,
-    x,
-    strides,
-    shift,
-    flipped,
-    y,
-    mix,
-    grad_x,
-    grad_taps,
-    grad_offsets,
-    sizes,
+    item, grad_out, x, shift, flipped, y, mix, grad_x, grad_taps, grad_offsets, sizes
 ):
-    """Gradients of x, with its strides, of the taps, zeros before, and of the offsets.
+    """The gradient of x; those of the taps, added to zeros, and of the offsets.
 
     The gradient of y is mix[0] · grad_out + mix[1] · y; every image has its own `mix`. `flipped`
     are the taps, the last first.
     """
     _, channels, height, width, size, strips = sizes
-    step, halo, zero = lanes(x), size // 2, splat(x.dtype.type(0))
-    n, b, c, count, first, last = piece_bounds(item, channels, height, strips, x)
-    span = first, last, height
-    top, bottom, rows = max(first - halo, 0), min(last + halo, height), last - first
-    flat_line = tiled(width) * step
+    step, halo, zero = lanes(y), size // 2, splat(y.dtype.type(0))
+    n, b, c, count, first, last = piece_bounds(item, channels, height, strips, y)
+    span, rows, flat_line = (first, last, height), last - first, tiled(width) * step
+    top, bottom = max(first - halo, 0), min(last + halo, height)
     line = flat_line + 2 * halo * step
-    activated, grads = aligned((rows + 2 * halo) * line, x), scratch((rows + 2 * halo) * line, x)
-    slopes, mixed = aligned((rows + 2 * halo) * flat_line, x), aligned(rows * flat_line, x)
-    start, offset = b * strides[0] + c * strides[1], load(shift, c)
-    activate(x, start, strides, offset, count, first, last, activated, slopes, sizes)
-    start = b * grad_strides[0] + c * grad_strides[1]
-    source, here, row, column = pixel_view(grad_out, start, grad_strides, count, top, bottom, width)
+    activated, grads = aligned((rows + 2 * halo) * line, y), scratch((rows + 2 * halo) * line, y)
+    slopes, mixed = aligned((rows + 2 * halo) * flat_line, y), aligned(rows * flat_line, y)
+    activate(part(x, b, c), load(shift, c), count, first, last, activated, slopes, sizes)
+    source, here, row, column = pixel_view(part(grad_out, b, c), count, top, bottom, width)
     direct, pull = load(mix, 2 * n * step), load(mix, 2 * n * step + step)
     grad_bias = zero
     for i in range(top, bottom):
@@ -183,8 +164,8 @@ def backward_piece(
             grad_bias = add(grad_bias, along)
     grad_kernel, middle = grad_taps[item * size * size * step :], halo * (line + step)
     correlate(activated, line, grads, middle, size, 1, span, width, grad_kernel)
-    kernel, zeros = flipped[c * size * size :], scratch(step, x)
-    convolve(grads, line, kernel, zeros, size, 1, span, width, mixed, False)
+    kernel, zeros = flipped[c * size * size :], scratch(step, y)
+    convolve(grads, line, kernel, zeros, size, 1, span, width, mixed)
     grad_shift = zero
     for i in range(rows):
         along = zero
@@ -196,59 +177,33 @@ def backward_piece(
         grad_shift = add(grad_shift, along)
     store(grad_offsets, 2 * item * step, grad_shift)
     store(grad_offsets, 2 * item * step + step, grad_bias)
-    start = b * strides[0] + c * strides[1] + first * strides[2]
-    unpack(mixed, grad_x, start, strides, count, 0, rows, width, flat_line, False)
+    unpack(mixed, part(grad_x, b, c), count, first, last, width, flat_line)
 
 
 @jit
-def one_each(numbers, like):
-    """A number for each channel, (C), as (vectors of channels, lanes), flat."""
-    return taps_in_vectors(np.expand_dims(numbers, 1), like)
+def forward(pieces, threads, x, shift, weight, bias, gamma, beta, eps, out, norm, y, sizes):
+    """y, its GRN, to `out`, and the norms of y's channels, to norm (B, C), in float64.
 
-
-@jit
-def forward(
-    pieces, threads, x, strides, shift, weight, bias, gamma, beta, eps, out, norm, y, sizes
-):
-    """y, its GRN, to `out`, and the norms of y's channels, to norm (B, C), in float64."""
+    Weight is (C, K·K), shift and bias (C, 1), gamma and beta (C).
+    """
     batch, channels, _, _, _, strips = sizes
-    given = (one_each(shift, x), taps_in_vectors(weight, x), one_each(bias, x))
-    squares, lines = aligned(pieces * lanes(x), x), np.empty((batch, 2, channels))
-    parallel_for(convolve_piece, pieces, threads, (x, strides, *given, y, squares, sizes))
+    given = (taps_in_vectors(shift, y), taps_in_vectors(weight, y), taps_in_vectors(bias, y))
+    squares, lines = aligned(pieces * lanes(y), y), np.empty((batch, 2, channels))
+    parallel_for(convolve_piece, pieces, threads, (x, *given, y, squares, sizes))
     norm[:] = np.sqrt(sum_strips(squares, batch, strips, 1, channels)[:, 0])
     for b in range(batch):
         lines[b, 0] = gamma * (norm[b] / (norm[b].mean() + eps)) + 1
         lines[b, 1] = beta
-    parallel_for(scale_piece, pieces, threads, (y, to_vectors(lines, x), out, strides, sizes))
+    parallel_for(scale_piece, pieces, threads, (y, to_vectors(lines, y), out, sizes))
 
 
 @jit
-def backward(
-    pieces,
-    threads,
-    grad_out,
-    grad_strides,
-    x,
-    strides,
-    shift,
-    weight,
-    bias,
-    gamma,
-    norm,
-    y,
-    eps,
-    grad_x,
-    grad_shift,
-    grad_weight,
-    grad_bias,
-    grad_gamma,
-    grad_beta,
-    sizes,
-):
-    """Gradients of everything that :func:`forward` takes."""
+def backward(pieces, threads, grad_out, x, shift, weight, gamma, norm, y, eps, grads, sizes):
+    """Gradients of x, shift, weight, bias, gamma and beta."""
+    grad_x, grad_shift, grad_weight, grad_bias, grad_gamma, grad_beta = grads
     batch, channels, _, _, _, strips = sizes
-    sums, mixes = aligned(2 * pieces * lanes(x), x), np.empty((batch, 2, channels))
-    parallel_for(sums_piece, pieces, threads, (grad_out, grad_strides, y, sums, sizes))
+    sums, mixes = aligned(2 * pieces * lanes(y), y), np.empty((batch, 2, channels))
+    parallel_for(sums_piece, pieces, threads, (grad_out, y, sums, sizes))
     totals, gradient = sum_strips(sums, batch, strips, 2, channels), np.zeros(channels)
     for b in range(batch):
         mean = norm[b].mean() + eps
@@ -260,11 +215,11 @@ def backward(
         mixes[b, 1] = (grad_response - through_mean) / mean / np.maximum(norm[b], TINY)
     grad_gamma[:], grad_beta[:] = gradient, totals[:, 0].sum(0)
 
-    flipped, number = taps_in_vectors(weight[:, ::-1], x), weight.shape[1]
-    mix, grad_offsets = to_vectors(mixes, x), sums
-    grad_taps = scratch(pieces * number * lanes(x), x)
-    given = (grad_out, grad_strides, x, strides, one_each(shift, x), flipped, y, mix)
-    parallel_for(backward_piece, pieces, threads, given + (grad_x, grad_taps, grad_offsets, sizes))
+    offset, flipped = taps_in_vectors(shift, y), taps_in_vectors(weight[:, ::-1], y)
+    mix, grad_offsets = to_vectors(mixes, y), sums
+    grad_taps = scratch(pieces * weight.shape[1] * lanes(y), y)
+    args = (grad_out, x, offset, flipped, y, mix, grad_x, grad_taps, grad_offsets, sizes)
+    parallel_for(backward_piece, pieces, threads, args)
     add_taps(threads, grad_taps, batch, strips, grad_weight)
     totals = sum_strips(grad_offsets, batch, strips, 2, channels)
     grad_shift[:], grad_bias[:] = totals[:, 0].sum(0), totals[:, 1].sum(0)

@@ -82,33 +82,18 @@ def _forward(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int, back
 
 
 def _backward(
-    grad_out: Tensor, x: Tensor, weight: Tensor, with_bias: bool, dilation: int, backend: str
+    grad_out: Tensor, x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int, backend: str
 ) -> tuple[Tensor, Tensor, Tensor]:
     kind = _kind(x, weight, dilation)
     grads = BACKWARD(
         grad_out, x, weight, dilation, device=x.device, backend=backend or None, kind=kind
     )
-    grad_bias = grad_out.sum((0, 2, 3)) if with_bias else weight.new_empty(0)
+    grad_bias = weight.new_empty(0) if bias is None else grad_out.sum((0, 2, 3))
     return *grads, grad_bias
 
 
-def _fake_backward(grad_out, x, weight, with_bias, dilation, backend):
-    bias = weight.new_empty(len(weight) if with_bias else 0)
-    return torch.empty_like(x), torch.empty_like(weight), bias
-
-
-def _save(inputs, outputs):
-    x, weight, bias, dilation, backend = inputs
-    return (x, weight), (bias is not None, dilation, backend)
-
-
 _op = differentiable(
-    'depthwise_conv2d',
-    _forward,
-    lambda x, weight, bias, dilation, backend: torch.empty_like(x),
-    _backward,
-    _fake_backward,
-    _save,
+    'depthwise_conv2d', _forward, _backward, lambda x, *others: torch.empty_like(x)
 )
 
 

@@ -5,7 +5,8 @@ rows into scratch memory, with the zero padding around, and keeps the sums of TI
 pixels (or taps, for the weight's gradient) in registers. Neighbouring taps want the same pixels:
 without dilation, two taps at a time load TILE + 1 vectors of pixels for 2 · TILE multiply-adds.
 
-Taps are (vectors of channels, K·K, lanes), see :func:`.to_vectors`, and biases alike.
+Taps are (vectors of channels, K·K, lanes), see :func:`.to_vectors`, and biases alike. `sizes` is B,
+C, H, W, K, dilation and into how many strips of rows a map is cut.
 """
 
 from numpy import expand_dims
@@ -15,6 +16,7 @@ from mmoverlock.ops._numba.layout import (
     TILE,
     aligned,
     pack,
+    part,
     scratch,
     tiled,
     to_vectors,
@@ -57,7 +59,7 @@ def rows_of_taps(i, size, dilation, height):
 
 
 @jit
-def convolve(padded, line, kernel, bias, size, dilation, span, width, out, onto):
+def convolve(padded, line, kernel, bias, size, dilation, span, width, out, onto=False):
     """Convolve some rows of one vector of channels.
 
     `span` is their first, the one behind the last, and how many the map has. `padded` has lines of
@@ -172,82 +174,63 @@ def add_taps(threads, taps, batch, strips, weight):
 
 
 @jit
-def pack_padded(tensor, start, strides, channels, first, last, height, width, halo, padded, line):
-    """Rows first - halo to last + halo, with `halo` columns on either side; zeros outside."""
-    step = lanes(padded)
+def pack_padded(tensor, channels, span, width, halo, line, like):
+    """Rows of `line` elements: those of `span`, with `halo` pixels or zeros on every side."""
+    first, last, height = span
+    padded = scratch((last - first + 2 * halo) * line, like)
     top, bottom = max(first - halo, 0), min(last + halo, height)
-    at = (top - first + halo) * line + halo * step
-    pack(tensor, start, strides, channels, top, bottom, width, padded, at, line)
+    at = (top - first + halo) * line + halo * lanes(like)
+    pack(tensor, channels, top, bottom, width, padded, at, line)
+    return padded
 
 
 @jit
-def forward_piece(item, x, strides, taps, bias, out, sizes):
-    """out (B, C, H, W), with the strides of x.
-
-    sizes: B, C, H, W, K, dilation and into how many strips of rows a map is cut.
-    """
-    batch, channels, height, width, size, dilation, strips = sizes
-    step, halo = lanes(x), dilation * (size // 2)
-    _, b, c, count, first, last = piece_bounds(item, channels, height, strips, x)
-    span = first, last, height
-    line = (tiled(width) + 2 * halo) * step
-    padded = scratch((last - first + 2 * halo) * line, x)
-    mixed = aligned((last - first) * tiled(width) * step, x)
-    kernel, offset = taps[c * size * size :], bias[c:]
-    start = b * strides[0] + c * strides[1]
-    pack_padded(x, start, strides, count, first, last, height, width, halo, padded, line)
-    convolve(padded, line, kernel, offset, size, dilation, span, width, mixed, False)
-    line = tiled(width) * step
-    start += first * strides[2]
-    unpack(mixed, out, start, strides, count, 0, last - first, width, line, False)
+def forward_piece(item, x, taps, bias, out, sizes):
+    """The convolution of a piece."""
+    _, channels, height, width, size, dilation, strips = sizes
+    step, halo = lanes(taps), dilation * (size // 2)
+    _, b, c, count, first, last = piece_bounds(item, channels, height, strips, taps)
+    span, flat_line = (first, last, height), tiled(width) * step
+    line = flat_line + 2 * halo * step
+    padded = pack_padded(part(x, b, c), count, span, width, halo, line, taps)
+    mixed = aligned((last - first) * flat_line, taps)
+    kernel = taps[c * size * size :]
+    convolve(padded, line, kernel, bias[c:], size, dilation, span, width, mixed)
+    unpack(mixed, part(out, b, c), count, first, last, width, flat_line)
 
 
 @jit
-def forward(pieces, threads, x, strides, weight, bias, out, sizes):
+def forward(pieces, threads, x, weight, bias, out, sizes):
     """:func:`forward_piece` for every piece, with weight (C, K·K) and bias (C, 1)."""
-    taps, offset = taps_in_vectors(weight, x), taps_in_vectors(bias, x)
-    parallel_for(forward_piece, pieces, threads, (x, strides, taps, offset, out, sizes))
+    taps, offset = taps_in_vectors(weight, weight), taps_in_vectors(bias, weight)
+    parallel_for(forward_piece, pieces, threads, (x, taps, offset, out, sizes))
 
 
 @jit
-def backward_piece(item, grad_out, grad_strides, x, strides, flipped, grad_x, grad_taps, sizes):
-    """grad_x with the strides of x; grad_taps (pieces, K·K, lanes), zeros before.
+def backward_piece(item, grad_out, x, flipped, grad_x, grad_taps, sizes):
+    """The gradient of x; that of the taps is added to zeros, (pieces, K·K, lanes).
 
     `flipped` are the taps, the last first.
     """
-    batch, channels, height, width, size, dilation, strips = sizes
-    step, halo = lanes(x), dilation * (size // 2)
-    _, b, c, count, first, last = piece_bounds(item, channels, height, strips, x)
-    span = first, last, height
-    rows = last - first
-    line = (tiled(width) + 2 * halo) * step
-    padded = scratch((rows + 2 * halo) * line, x)
-    grads = scratch((rows + 2 * halo) * line, x)
-    mixed = aligned(rows * tiled(width) * step, x)
-    zeros = scratch(step, x)
-    start = b * strides[0] + c * strides[1]
-    grad_start = b * grad_strides[0] + c * grad_strides[1]
-    pack_padded(x, start, strides, count, first, last, height, width, halo, padded, line)
-    pack_padded(
-        grad_out, grad_start, grad_strides, count, first, last, height, width, halo, grads, line
-    )
+    _, channels, height, width, size, dilation, strips = sizes
+    step, halo = lanes(flipped), dilation * (size // 2)
+    _, b, c, count, first, last = piece_bounds(item, channels, height, strips, flipped)
+    span, flat_line = (first, last, height), tiled(width) * step
+    line = flat_line + 2 * halo * step
+    padded = pack_padded(part(x, b, c), count, span, width, halo, line, flipped)
+    grads = pack_padded(part(grad_out, b, c), count, span, width, halo, line, flipped)
+    mixed, zeros = aligned((last - first) * flat_line, flipped), scratch(step, flipped)
     kernel = flipped[c * size * size :]
-    convolve(grads, line, kernel, zeros, size, dilation, span, width, mixed, False)
-    grad_kernel = grad_taps[item * size * size * step :]
-    middle = halo * line + halo * step
+    convolve(grads, line, kernel, zeros, size, dilation, span, width, mixed)
+    grad_kernel, middle = grad_taps[item * size * size * step :], halo * (line + step)
     correlate(padded, line, grads, middle, size, dilation, span, width, grad_kernel)
-    line = tiled(width) * step
-    start += first * strides[2]
-    unpack(mixed, grad_x, start, strides, count, 0, rows, width, line, False)
+    unpack(mixed, part(grad_x, b, c), count, first, last, width, flat_line)
 
 
 @jit
-def backward(
-    pieces, threads, grad_out, grad_strides, x, strides, weight, grad_x, grad_weight, sizes
-):
+def backward(pieces, threads, grad_out, x, weight, grad_x, grad_weight, sizes):
     """:func:`backward_piece` for every piece, with weight and its gradient (C, K·K)."""
-    flipped = taps_in_vectors(weight[:, ::-1], x)
-    taps = scratch(pieces * weight.shape[1] * lanes(x), x)
-    args = (grad_out, grad_strides, x, strides, flipped, grad_x, taps, sizes)
-    parallel_for(backward_piece, pieces, threads, args)
+    flipped = taps_in_vectors(weight[:, ::-1], weight)
+    taps = scratch(pieces * weight.shape[1] * lanes(weight), weight)
+    parallel_for(backward_piece, pieces, threads, (grad_out, x, flipped, grad_x, taps, sizes))
     add_taps(threads, taps, sizes[0], sizes[-1], grad_weight)

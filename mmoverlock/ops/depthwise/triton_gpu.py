@@ -10,18 +10,9 @@ from . import triton_kernels
 PROGRAMS = 1024  # about so many are wanted for the weight's gradient
 
 
-def _launch(name: str, grid, *args: Tensor | int, x: Tensor, weight: Tensor, dilation: int) -> None:
-    """Run a kernel where x is. `grid` takes the number of channels of a tile, and its pixels."""
-    launch(
-        triton_kernels,
-        name,
-        lambda meta: grid(meta['PIXELS'], meta['CHANNELS']),
-        *args,
-        dtype=torch.promote_types(x.dtype, torch.float32),
-        K=weight.shape[-1],
-        DILATION=dilation,
-        LAST=x.stride(1) == 1,
-    )
+def _constants(x: Tensor, weight: Tensor, dilation: int) -> dict[str, int | torch.dtype]:
+    dtype = torch.promote_types(x.dtype, torch.float32)
+    return dict(dtype=dtype, K=weight.shape[-1], DILATION=dilation, LAST=x.stride(1) == 1)
 
 
 def _dense(x: Tensor) -> Tensor:
@@ -36,11 +27,11 @@ def forward(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int) -> Te
     bias = weight.new_zeros(channels) if bias is None else bias.contiguous()
     out = torch.empty_like(x)
 
-    def grid(pixels: int, tile: int) -> tuple[int, int, int]:
-        return -(-height * width // pixels), -(-channels // tile), batch
+    def grid(meta: dict[str, int]) -> tuple[int, int, int]:
+        return -(-height * width // meta['PIXELS']), -(-channels // meta['CHANNELS']), batch
 
     args = x, weight, bias, out, channels, height, width, *x.stride()
-    _launch('convolve', grid, *args, x=x, weight=weight, dilation=dilation)
+    launch(triton_kernels.convolve, grid, *args, **_constants(x, weight, dilation))
     return out
 
 
@@ -51,12 +42,12 @@ def backward(grad_out: Tensor, x: Tensor, weight: Tensor, dilation: int) -> tupl
     taps = weight.shape[-1] ** 2
     grad_x = forward(grad_out, weight.flip(2, 3), None, dilation)
     parts = min(-(-PROGRAMS // (taps * -(-channels // 32))), batch * height)
-    dtype = torch.promote_types(x.dtype, torch.float32)
-    sums = x.new_empty((parts, taps, channels), dtype=dtype)
+    constants = _constants(x, weight, dilation)
+    sums = x.new_empty((parts, taps, channels), dtype=constants['dtype'])
 
-    def grid(pixels: int, tile: int) -> tuple[int, int]:
-        return taps * parts, -(-channels // tile)
+    def grid(meta: dict[str, int]) -> tuple[int, int]:
+        return taps * parts, -(-channels // meta['CHANNELS'])
 
     args = x, grad_out, sums, batch, channels, height, width, *x.stride(), *grad_out.stride(), parts
-    _launch('correlate', grid, *args, x=x, weight=weight, dilation=dilation)
+    launch(triton_kernels.correlate, grid, *args, **constants)
     return grad_x, sums.sum(0).t().reshape(weight.shape).to(weight.dtype)

@@ -10,19 +10,11 @@ import triton.language as tl
 
 from mmoverlock.ops._triton.kernels import tuned
 
-
-@triton.jit
-def channels_of(tile, channels, CHANNELS: tl.constexpr):
-    """Channels of a tile, and which of them there are."""
-    channel = tile * CHANNELS + tl.arange(0, CHANNELS)
-    return channel, channel < channels
-
-
 TUNED = tuned(
     ('PIXELS', 'CHANNELS'),
     [(128, 1, 2), (256, 1, 4), (64, 8, 4), (8, 32, 4), (16, 32, 4), (4, 64, 4), (8, 64, 4)],
     (64, 8),
-    ('K', 'DILATION', 'LAST'),
+    ['K', 'DILATION', 'LAST'],
 )
 
 
@@ -49,7 +41,8 @@ def convolve(
 ):
     """A program does some pixels and channels of one image."""
     image = tl.program_id(2).to(tl.int64) * stride_b
-    channel, exists = channels_of(tl.program_id(1), channels, CHANNELS)
+    channel = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
+    exists = channel < channels
     pixel = tl.program_id(0) * PIXELS + tl.arange(0, PIXELS)
     i, j = pixel // width, pixel % width
     inside = pixel < height * width
@@ -97,7 +90,8 @@ def correlate(
     CHANNELS: tl.constexpr,
 ):
     """A program does one tap of some channels, over one of `parts` of all pixels."""
-    channel, exists = channels_of(tl.program_id(1), channels, CHANNELS)
+    channel = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
+    exists = channel < channels
     tap, part = tl.program_id(0) % (K * K), tl.program_id(0) // (K * K)
     down = (tap // K - K // 2) * DILATION
     right = (tap % K - K // 2) * DILATION

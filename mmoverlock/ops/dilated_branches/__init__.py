@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from mmoverlock.ops import _numba
+from mmoverlock.ops.arguments import has_hooks
 from mmoverlock.ops.depthwise import DepthwiseConv2d
 from mmoverlock.ops.dispatch import Backend, Operator
-from mmoverlock.ops.hooks import has_hooks
 
 
 def _unsupported(x: Tensor, convs: Sequence[nn.Module], norms: Sequence[nn.Module]) -> str | None:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mmoverlock.ops._numba.tensors import array, dense, empty_maps, flat, vectors_and_strips
+from mmoverlock.ops._numba.tensors import dense, empty_maps, run, vectors_and_strips
 from mmoverlock.ops.autograd import differentiable
 
 from . import numba_kernels
@@ -44,28 +44,14 @@ def _forward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     x = dense(x)
     pieces, branches, sizes = _plan(x, kernel_sizes, dilations)
-    maps, out = empty_maps(x, len(gamma)), torch.empty_like(x)
-    mean, var = (torch.empty_like(gamma, dtype=torch.float64) for _ in range(2))
-    numba_kernels.forward(
-        pieces,
-        torch.get_num_threads(),
-        flat(x),
-        x.stride(),
-        array(weight),
-        array(gamma),
-        array(beta),
-        branches,
-        eps,
-        flat(maps),
-        flat(out),
-        array(mean),
-        array(var),
-        sizes,
-    )
-    return out, mean, var, maps
+    results = out, mean, var, maps = _empty(x, weight, gamma)
+    inputs = x, weight, gamma, beta, branches, eps
+    run(numba_kernels.forward, pieces, *inputs, maps, out, mean, var, sizes)
+    return results
 
 
-def _fake_forward(x, weight, gamma, beta, kernel_sizes, dilations, eps):
+def _empty(x: Tensor, weight: Tensor, gamma: Tensor, *others: object) -> tuple[Tensor, ...]:
+    """Memory for the sum, for the mean and the variance of every branch, and for its map."""
     mean, var = (torch.empty_like(gamma, dtype=torch.float64) for _ in range(2))
     return torch.empty_like(x), mean, var, empty_maps(x, len(gamma))
 
@@ -75,6 +61,7 @@ def _backward(
     x: Tensor,
     weight: Tensor,
     gamma: Tensor,
+    beta: Tensor,
     mean: Tensor,
     var: Tensor,
     maps: Tensor,
@@ -84,38 +71,13 @@ def _backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     x = dense(x)
     pieces, branches, sizes = _plan(x, kernel_sizes, dilations)
-    grad_x, *grads = (torch.empty_like(t) for t in (x, weight, gamma, gamma))
-    numba_kernels.backward(
-        pieces,
-        torch.get_num_threads(),
-        flat(grad_out),
-        grad_out.stride(),
-        flat(x),
-        x.stride(),
-        array(weight),
-        array(gamma),
-        branches,
-        eps,
-        flat(maps),
-        array(mean),
-        array(var),
-        flat(grad_x),
-        *map(array, grads),
-        sizes,
-    )
-    return grad_x, *grads
+    grads = tuple(torch.empty_like(tensor) for tensor in (x, weight, gamma, beta))
+    given = grad_out, x, weight, gamma, branches, eps, maps, mean, var
+    run(numba_kernels.backward, pieces, *given, grads, sizes)
+    return grads
 
 
-def _fake_backward(grad_out, x, weight, gamma, mean, var, maps, kernel_sizes, dilations, eps):
-    return tuple(torch.empty_like(tensor) for tensor in (x, weight, gamma, gamma))
-
-
-def _save(inputs, outputs):
-    x, weight, gamma, _, *settings = inputs
-    return (x, weight, gamma, *outputs[1:]), settings
-
-
-_op = differentiable('dilated_branches', _forward, _fake_forward, _backward, _fake_backward, _save)
+_op = differentiable('dilated_branches', _forward, _backward, _empty)
 
 
 def branches_and_statistics(

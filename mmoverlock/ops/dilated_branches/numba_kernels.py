@@ -7,8 +7,7 @@ for the backward pass as they are made, (B, vectors of channels, branches, H, ti
 Numbers of channels are (vectors of channels, numbers, lanes), or (pieces, numbers, lanes) if they
 are sums over a piece. `taps` are those of all branches, one after the other; `branches` (N, 3) says
 of each branch K, its dilation, and which tap is its first. `sizes` is B, C, H, W, N, the reach of
-the largest branch on either side, and into how many strips of rows a map is cut. Arrays of one
-dimension are contiguous, but for those with strides.
+the largest branch on either side, and into how many strips of rows a map is cut.
 """
 
 import numpy as np
@@ -17,6 +16,7 @@ from mmoverlock.ops._numba.compile import jit
 from mmoverlock.ops._numba.layout import (
     aligned,
     pack,
+    part,
     pixel_view,
     scratch,
     sum_strips,
@@ -69,35 +69,31 @@ def all_taps(branches):
 
 
 @jit
-def convolve_piece(item, x, strides, taps, branches, maps, stats, sizes):
+def convolve_piece(item, x, taps, branches, maps, stats, sizes):
     """The map of every branch; of each its mean and squared deviations to stats."""
     _, channels, height, width, number, reach, strips = sizes
-    step = lanes(x)
-    n, b, c, count, first, last = piece_bounds(item, channels, height, strips, x)
-    span = first, last, height
-    rows, flat_line = last - first, tiled(width) * step
+    step = lanes(taps)
+    n, b, c, count, first, last = piece_bounds(item, channels, height, strips, taps)
+    span, flat_line, zeros = (first, last, height), tiled(width) * step, scratch(step, taps)
     line = flat_line + 2 * reach * step
-    padded, zeros = scratch((rows + 2 * reach) * line, x), scratch(step, x)
-    start = b * strides[0] + c * strides[1]
-    pack_padded(x, start, strides, count, first, last, height, width, reach, padded, line)
+    padded = pack_padded(part(x, b, c), count, span, width, reach, line, taps)
     for k in range(number):
         size, dilation, tap = branches[k]
         inset = (reach - dilation * (size // 2)) * (line + step)
         kernel = taps[c * all_taps(branches) + tap * step :]
         out = maps[((n * number + k) * height + first) * flat_line :]
-        convolve(padded[inset:], line, kernel, zeros, size, dilation, span, width, out, False)
-        mean_and_deviation(out, rows, width, stats[(item * number + k) * 2 * step :])
+        convolve(padded[inset:], line, kernel, zeros, size, dilation, span, width, out)
+        mean_and_deviation(out, last - first, width, stats[(item * number + k) * 2 * step :])
 
 
 @jit
-def add_piece(item, maps, factors, out, strides, sizes):
-    """out (B, C, H, W) = Σ_k factors[k] · maps[k] + factors[N]"""
+def add_piece(item, maps, factors, out, sizes):
+    """out = Σ_k factors[k] · maps[k] + factors[N]"""
     _, channels, height, width, number, _, strips = sizes
     step = lanes(maps)
     n, b, c, count, first, last = piece_bounds(item, channels, height, strips, maps)
     line, factor = tiled(width) * step, factors[c * (number + 1) :]
     mixed = aligned(line, maps)
-    start = b * strides[0] + c * strides[1]
     for i in range(first, last):
         for j in range(width):
             total = load(factor, number * step)
@@ -105,19 +101,18 @@ def add_piece(item, maps, factors, out, strides, sizes):
                 at = ((n * number + k) * height + i) * line + j * step
                 total = fma(load(maps, at), load(factor, k * step), total)
             store(mixed, j * step, total)
-        unpack(mixed, out, start, strides, count, i, i + 1, width, line, False)
+        unpack(mixed, part(out, b, c), count, i, i + 1, width, line)
 
 
 @jit
-def sums_piece(item, grad_out, strides, maps, means, sums, sizes):
+def sums_piece(item, grad_out, maps, means, sums, sizes):
     """Σ grad_out · (maps[k] - means[k]) for every branch, and Σ grad_out, to sums, zeros before."""
     _, channels, height, width, number, _, strips = sizes
     step = lanes(maps)
     n, b, c, count, first, last = piece_bounds(item, channels, height, strips, maps)
     line, zero = tiled(width) * step, splat(maps.dtype.type(0))
     totals = sums[item * (number + 1) * step :]
-    start = b * strides[0] + c * strides[1]
-    grads, here, row, column = pixel_view(grad_out, start, strides, count, first, last, width)
+    grads, here, row, column = pixel_view(part(grad_out, b, c), count, first, last, width)
     for i in range(last - first):
         grad = here + i * row
         for k in range(number):
@@ -134,40 +129,22 @@ def sums_piece(item, grad_out, strides, maps, means, sums, sizes):
 
 
 @jit
-def backward_piece(
-    item,
-    grad_out,
-    grad_strides,
-    x,
-    strides,
-    flipped,
-    branches,
-    maps,
-    mix,
-    grad_x,
-    grad_taps,
-    sizes,
-):
-    """Gradients of x, with its strides, and of the taps, zeros before.
+def backward_piece(item, grad_out, x, flipped, branches, maps, mix, grad_x, grad_taps, sizes):
+    """The gradient of x; those of the taps are added to zeros.
 
     The gradient of a map is mix[3k] · grad_out + mix[3k + 1] · maps[k] + mix[3k + 2]. `flipped` are
     the taps, the last first.
     """
     _, channels, height, width, number, reach, strips = sizes
-    step, every = lanes(x), all_taps(branches)
-    n, b, c, count, first, last = piece_bounds(item, channels, height, strips, x)
-    span = first, last, height
+    step, every = lanes(maps), all_taps(branches)
+    n, b, c, count, first, last = piece_bounds(item, channels, height, strips, maps)
+    span, rows, flat_line = (first, last, height), last - first, tiled(width) * step
     top, bottom = max(first - reach, 0), min(last + reach, height)
-    rows, flat_line = last - first, tiled(width) * step
     line = flat_line + 2 * reach * step
-    padded = scratch((rows + 2 * reach) * line, x)
-    grads = scratch((rows + 2 * reach) * line, x)
-    outer = aligned((bottom - top) * flat_line, x)
-    mixed, zeros = scratch(rows * flat_line, x), scratch(step, x)
-    start = b * strides[0] + c * strides[1]
-    grad_start = b * grad_strides[0] + c * grad_strides[1]
-    pack_padded(x, start, strides, count, first, last, height, width, reach, padded, line)
-    pack(grad_out, grad_start, grad_strides, count, top, bottom, width, outer, 0, flat_line)
+    padded = pack_padded(part(x, b, c), count, span, width, reach, line, maps)
+    grads, outer = scratch(len(padded), maps), aligned((bottom - top) * flat_line, maps)
+    mixed, zeros = scratch(rows * flat_line, maps), scratch(step, maps)
+    pack(part(grad_out, b, c), count, top, bottom, width, outer, 0, flat_line)
     for k in range(number):
         size, dilation, tap = branches[k]
         at = (c * number + k * step) * 3
@@ -183,8 +160,7 @@ def backward_piece(
         convolve(grads[inset:], line, kernel, zeros, size, dilation, span, width, mixed, True)
         out, middle = grad_taps[(item * every + tap) * step :], reach * (line + step)
         correlate(padded[inset:], line, grads, middle, size, dilation, span, width, out)
-    start += first * strides[2]
-    unpack(mixed, grad_x, start, strides, count, 0, rows, width, flat_line, False)
+    unpack(mixed, part(grad_x, b, c), count, first, last, width, flat_line)
 
 
 @jit
@@ -211,52 +187,34 @@ def statistics(stats, sizes, mean, var):
 
 
 @jit
-def forward(
-    pieces, threads, x, strides, weight, gamma, beta, branches, eps, maps, out, mean, var, sizes
-):
+def forward(pieces, threads, x, weight, gamma, beta, branches, eps, maps, out, mean, var, sizes):
     """The sum of the normalised branches, to `out`; all maps, and their mean and variance, (N, C).
 
     Weight is (C, T), gamma and beta (N, C).
     """
     number, channels = gamma.shape
-    taps = taps_in_vectors(weight, x)
-    stats, factors = aligned(pieces * number * 2 * lanes(x), x), np.zeros((1, number + 1, channels))
-    parallel_for(convolve_piece, pieces, threads, (x, strides, taps, branches, maps, stats, sizes))
+    taps = taps_in_vectors(weight, maps)
+    stats = aligned(pieces * number * 2 * lanes(maps), maps)
+    parallel_for(convolve_piece, pieces, threads, (x, taps, branches, maps, stats, sizes))
     statistics(stats, sizes, mean, var)
+    factors = np.zeros((1, number + 1, channels))
     for k in range(number):
         factor = gamma[k] / np.sqrt(var[k] + eps)
         factors[0, k] = factor
         factors[0, number] += beta[k] - factor * mean[k]
-    parallel_for(add_piece, pieces, threads, (maps, to_vectors(factors, x), out, strides, sizes))
+    parallel_for(add_piece, pieces, threads, (maps, to_vectors(factors, maps), out, sizes))
 
 
 @jit
 def backward(
-    pieces,
-    threads,
-    grad_out,
-    grad_strides,
-    x,
-    strides,
-    weight,
-    gamma,
-    branches,
-    eps,
-    maps,
-    mean,
-    var,
-    grad_x,
-    grad_weight,
-    grad_gamma,
-    grad_beta,
-    sizes,
+    pieces, threads, grad_out, x, weight, gamma, branches, eps, maps, mean, var, grads, sizes
 ):
-    """Gradients of everything that :func:`forward` takes."""
+    """Gradients of x, weight, gamma and beta."""
     (number, channels), (batch, _, height, width, _, _, strips) = gamma.shape, sizes
-    centers, sums = mean.astype(x.dtype), scratch(pieces * (number + 1) * lanes(x), x)
-    vectors = taps_in_vectors(centers.T, x)
-    args = (grad_out, grad_strides, maps, vectors, sums, sizes)
-    parallel_for(sums_piece, pieces, threads, args)
+    grad_x, grad_weight, grad_gamma, grad_beta = grads
+    centers, sums = mean.astype(maps.dtype), scratch(pieces * (number + 1) * lanes(maps), maps)
+    vectors = taps_in_vectors(centers.T, maps)
+    parallel_for(sums_piece, pieces, threads, (grad_out, maps, vectors, sums, sizes))
     totals = sum_strips(sums, batch, strips, number + 1, channels).sum(0)
     area, mixes = batch * height * width, np.empty((1, 3 * number, channels))
     for k in range(number):
@@ -269,8 +227,8 @@ def backward(
         mixes[0, 3 * k], mixes[0, 3 * k + 1] = factor, pull
         mixes[0, 3 * k + 2] = -factor * totals[number] / area - pull * mean[k]
 
-    flipped, every = taps_in_vectors(weight[:, ::-1], x), weight.shape[1]
-    grad_taps = scratch(pieces * every * lanes(x), x)
-    given = (grad_out, grad_strides, x, strides, flipped, branches, maps, to_vectors(mixes, x))
-    parallel_for(backward_piece, pieces, threads, given + (grad_x, grad_taps, sizes))
+    flipped, every = taps_in_vectors(weight[:, ::-1], maps), weight.shape[1]
+    grad_taps, mix = scratch(pieces * every * lanes(maps), maps), to_vectors(mixes, maps)
+    args = (grad_out, x, flipped, branches, maps, mix, grad_x, grad_taps, sizes)
+    parallel_for(backward_piece, pieces, threads, args)
     add_taps(threads, grad_taps, batch, strips, grad_weight)

@@ -6,7 +6,7 @@ Half precisions are computed in float32.
 import torch
 from torch import Tensor
 
-from mmoverlock.ops._numba.tensors import dense, flat
+from mmoverlock.ops._numba.tensors import dense, run
 from mmoverlock.ops.autograd import differentiable
 
 from . import numba_kernels
@@ -17,56 +17,29 @@ def _planar(value: Tensor) -> Tensor:
     return value.movedim(-1, 2)
 
 
+def _sizes(kernels: Tensor, value: Tensor) -> tuple[int, ...]:
+    """G, H, W, C, K."""
+    return *value.shape[1:], round(kernels.shape[-1] ** 0.5)
+
+
 def _forward(kernels: Tensor, value: Tensor) -> Tensor:
-    planar = _planar(value)
-    out = torch.empty_like(planar)
-    sizes = *planar.shape, round(kernels.shape[-1] ** 0.5)
-    numba_kernels.dynamic_conv_forward(
-        sizes[0] * sizes[1],
-        torch.get_num_threads(),
-        flat(kernels),
-        flat(planar),
-        planar.stride(),
-        flat(out),
-        sizes,
-    )
-    return out.movedim(2, -1)
+    out, maps = torch.empty_like(value), value.shape[:2].numel()
+    args = kernels.view(-1), _planar(value), _planar(out), _sizes(kernels, value)
+    run(numba_kernels.forward, maps, *args)
+    return out
 
 
 def _backward(grad_out: Tensor, kernels: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-    grad_out, planar = _planar(grad_out), _planar(value)
-    grad_kernels, grad_value = torch.empty_like(kernels), torch.empty_like(planar)
-    sizes = *planar.shape, round(kernels.shape[-1] ** 0.5)
-    numba_kernels.dynamic_conv_backward(
-        sizes[0] * sizes[1],
-        torch.get_num_threads(),
-        flat(grad_out),
-        grad_out.stride(),
-        flat(kernels),
-        flat(planar),
-        planar.stride(),
-        flat(grad_kernels),
-        flat(grad_value),
-        sizes,
-    )
-    return grad_kernels, grad_value.movedim(2, -1)
-
-
-def _fake_forward(kernels, value):
-    return torch.empty_like(_planar(value)).movedim(2, -1)
-
-
-def _fake_backward(grad_out, kernels, value):
-    return torch.empty_like(kernels), torch.empty_like(_planar(value)).movedim(2, -1)
+    grad_kernels, grad_value = torch.empty_like(kernels), torch.empty_like(value)
+    inputs = _planar(grad_out), kernels.view(-1), _planar(value)
+    grads = grad_kernels.view(-1), _planar(grad_value)
+    maps = value.shape[:2].numel()
+    run(numba_kernels.backward, maps, *inputs, *grads, _sizes(kernels, value))
+    return grad_kernels, grad_value
 
 
 _op = differentiable(
-    'dynamic_conv2d_numba',
-    _forward,
-    _fake_forward,
-    _backward,
-    _fake_backward,
-    save=lambda inputs, outputs: (inputs, ()),
+    'dynamic_conv2d_numba', _forward, _backward, lambda kernels, value: torch.empty_like(value)
 )
 
 

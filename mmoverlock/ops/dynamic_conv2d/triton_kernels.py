@@ -11,15 +11,15 @@ from mmoverlock.ops._triton.kernels import (
     channels_at,
     reached_pixels,
     tile_of_pixels,
-    tuned_pixels,
+    tuned,
     window_start,
 )
 
 # Several threads for each pixel, as channels are side by side.
-PIXELS = [(16, 1), (32, 2), (64, 4), (64, 2)]
+PIXELS = tuned(('BLOCK',), [(16, 1), (32, 2), (64, 4), (64, 2)], (512,), ['K', 'VALUE'])
 
 
-@tuned_pixels(PIXELS)
+@PIXELS
 @triton.jit
 def conv_forward(
     kernels,  # (B, G, H, W, K²)
@@ -50,7 +50,7 @@ def conv_forward(
     tl.store(out + plane * VALUE + at, mixed.to(out.dtype.element_ty), mask=real)
 
 
-@tuned_pixels(PIXELS)
+@PIXELS
 @triton.jit
 def conv_grad_kernels(
     value,
@@ -80,7 +80,7 @@ def conv_grad_kernels(
             tl.store(grad_kernels + a * K + b + pixel * K * K, grad)
 
 
-@tuned_pixels(PIXELS)
+@PIXELS
 @triton.jit
 def conv_grad_value(
     kernels,
