@@ -20,13 +20,23 @@ from mmoverlock.ops.dispatch import recording
 from .testing import golden_state_dict, poison_empty
 from .user import at_home, bad, home, tool  # noqa: F401  fixtures
 
-POISONED = [Path(__file__).parent / folder for folder in ('ops', 'models')]
+TESTS = Path(__file__).parent
+KERNELS = [TESTS / 'ops', TESTS / 'models']
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Half of the processes start with the kernels' tests and compile numba's loops for the others.
+
+    What would need these loops at once comes last. All else keeps its order.
+    """
+    items.sort(key=lambda item: item.path.is_relative_to(TESTS / 'analysis'))
+    items.sort(key=lambda item: not any(map(item.path.is_relative_to, KERNELS)))
 
 
 @pytest.fixture(autouse=True)
 def poisoned_memory(request) -> Iterator[None]:
     """In tests/ops and tests/models, memory that nobody wrote holds NaN."""
-    if any(request.path.is_relative_to(folder) for folder in POISONED):
+    if any(map(request.path.is_relative_to, KERNELS)):
         with poison_empty():
             yield
     else:

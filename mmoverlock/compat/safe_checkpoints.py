@@ -12,6 +12,7 @@ from urllib.parse import urlparse
 
 import mmengine.runner.checkpoint as mmengine_checkpoint
 import torch
+from mmengine.runner.checkpoint import CheckpointLoader
 
 from mmoverlock.utils.checkpoint import load_safely, read_checkpoint
 
@@ -45,6 +46,7 @@ def _safe_torch_load(
 
 
 def install() -> None:
-    """Make all of MMEngine's checkpoint loading safe: every scheme ends in one of these two."""
+    """Make all of MMEngine's checkpoint loading safe: every scheme ends in one of these three."""
+    CheckpointLoader.register_scheme('', read_checkpoint, force=True)
     mmengine_checkpoint.load_url = load_url
     mmengine_checkpoint._safe_torch_load = _safe_torch_load

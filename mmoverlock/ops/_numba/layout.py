@@ -143,6 +143,16 @@ def to_vectors(numbers, like):
 
 
 @jit
+def add_up(parts, out):
+    """Sums of parts (N, M) over N, to out (M). numba takes seconds to compile ``parts.sum(0)``."""
+    for m in range(len(out)):
+        total = 0.0
+        for n in range(len(parts)):
+            total += parts[n, m]
+        out[m] = total
+
+
+@jit
 def sum_strips(sums, batch, strips, number, channels):
     """Sums of strips, (B, vectors of channels, strips, N, lanes), flat, as (B, N, C) in float64."""
     step, out = lanes(sums), np.zeros((batch, number, channels))

@@ -14,7 +14,7 @@ map is cut. Half 0 is the small kernels', 1 the large ones'.
 import numpy as np
 
 from mmoverlock.ops._numba.compile import jit
-from mmoverlock.ops._numba.layout import TILE, pack, padded, part, scratch, tiled, unpack
+from mmoverlock.ops._numba.layout import TILE, add_up, pack, padded, part, scratch, tiled, unpack
 from mmoverlock.ops._numba.parallel import parallel_for
 from mmoverlock.ops._numba.simd import (
     add,
@@ -295,4 +295,6 @@ def backward(pieces, threads, maps, tables, grads, grad_tables, sizes):
     parts = np.empty((batch, len(small)), dtype), np.empty((batch, len(large)), dtype)
     of_maps = grad_query, grad_keys, biases, grad_value
     parallel_for(backward_piece, pieces, threads, (maps, tables, of_maps, parts, sizes))
-    grad_bias[:], small[:], large[:] = biases.sum(0), parts[0].sum(0), parts[1].sum(0)
+    add_up(biases, grad_bias)
+    add_up(parts[0], small)
+    add_up(parts[1], large)

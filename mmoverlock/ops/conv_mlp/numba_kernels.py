@@ -14,6 +14,7 @@ import numpy as np
 from mmoverlock.ops._numba.compile import jit
 from mmoverlock.ops._numba.gelu import gelu, gelu_and_slope
 from mmoverlock.ops._numba.layout import (
+    add_up,
     aligned,
     load_pixel,
     part,
@@ -213,7 +214,8 @@ def backward(pieces, threads, grad_out, x, shift, weight, gamma, norm, y, eps, g
         through_mean = (grad_response * response).mean()
         mixes[b, 0] = gamma * response + 1
         mixes[b, 1] = (grad_response - through_mean) / mean / np.maximum(norm[b], TINY)
-    grad_gamma[:], grad_beta[:] = gradient, totals[:, 0].sum(0)
+    grad_gamma[:] = gradient
+    add_up(totals[:, 0], grad_beta)
 
     offset, flipped = taps_in_vectors(shift, y), taps_in_vectors(weight[:, ::-1], y)
     mix, grad_offsets = to_vectors(mixes, y), sums
@@ -222,4 +224,5 @@ def backward(pieces, threads, grad_out, x, shift, weight, gamma, norm, y, eps, g
     parallel_for(backward_piece, pieces, threads, args)
     add_taps(threads, grad_taps, batch, strips, grad_weight)
     totals = sum_strips(grad_offsets, batch, strips, 2, channels)
-    grad_shift[:], grad_bias[:] = totals[:, 0].sum(0), totals[:, 1].sum(0)
+    add_up(totals[:, 0], grad_shift)
+    add_up(totals[:, 1], grad_bias)

@@ -9,8 +9,6 @@ Taps are (vectors of channels, K·K, lanes), see :func:`.to_vectors`, and biases
 C, H, W, K, dilation and into how many strips of rows a map is cut.
 """
 
-from numpy import expand_dims
-
 from mmoverlock.ops._numba.compile import jit
 from mmoverlock.ops._numba.layout import (
     TILE,
@@ -145,7 +143,7 @@ def correlate(padded, line, grads, grads_at, size, dilation, span, width, out):
 @jit
 def taps_in_vectors(weight, like):
     """Taps (C, T) as (vectors of channels, T, lanes), flat; see :func:`.to_vectors`."""
-    return to_vectors(expand_dims(weight.T, 0), like)
+    return to_vectors(weight.T[None], like)
 
 
 @jit

@@ -14,6 +14,7 @@ import numpy as np
 
 from mmoverlock.ops._numba.compile import jit
 from mmoverlock.ops._numba.layout import (
+    add_up,
     aligned,
     pack,
     part,
@@ -169,7 +170,9 @@ def statistics(stats, sizes, mean, var):
     batch, channels, height, width, number, _, strips = sizes
     step = lanes(stats)
     stats = stats.reshape(batch, -1, strips, number, 2, step)
-    rows = np.diff(np.arange(strips + 1) * height // strips)
+    rows = np.empty(strips)
+    for strip in range(strips):
+        rows[strip] = (strip + 1) * height // strips - strip * height // strips
     for k in range(number):
         for c in range(channels):
             v, lane, total, deviation = c // step, c % step, 0.0, 0.0
@@ -215,7 +218,10 @@ def backward(
     centers, sums = mean.astype(maps.dtype), scratch(pieces * (number + 1) * lanes(maps), maps)
     vectors = taps_in_vectors(centers.T, maps)
     parallel_for(sums_piece, pieces, threads, (grad_out, maps, vectors, sums, sizes))
-    totals = sum_strips(sums, batch, strips, number + 1, channels).sum(0)
+    of_images = sum_strips(sums, batch, strips, number + 1, channels)
+    totals = np.empty((number + 1, channels))
+    for k in range(number + 1):
+        add_up(of_images[:, k], totals[k])
     area, mixes = batch * height * width, np.empty((1, 3 * number, channels))
     for k in range(number):
         rstd = 1 / np.sqrt(var[k] + eps)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from dataclasses import replace
 
 import pytest
 import torch
 from torch._subclasses import FakeTensorMode
 
 from mmoverlock.models import OverLoCK
+from mmoverlock.models.overlock import get_arch
+
+XXT = replace(get_arch('xxt'), depth=(1, 1, 1, 1), sub_depth=(1, 1))  # a block of each kind
 
 
 @pytest.fixture
@@ -18,7 +22,7 @@ def image():
 
 @pytest.mark.parametrize('training', [False, True])
 def test_the_graph_holds_our_operators(image, training):
-    model = OverLoCK('xxt', deploy=not training).train(training)
+    model = OverLoCK(XXT, deploy=not training).train(training)
     targets = set()
 
     def backend(graph, inputs):
@@ -35,7 +39,7 @@ def test_the_graph_holds_our_operators(image, training):
 
 @pytest.mark.parametrize('strict', [False, True])
 def test_an_exported_graph_holds_none_of_them(image, strict):
-    model = OverLoCK('xxt', deploy=True).eval()
+    model = OverLoCK(XXT, deploy=True).eval()
     exported = torch.export.export(model, (image,), strict=strict)
     assert 'mmoverlock' not in exported.graph_module.code
 
@@ -43,7 +47,7 @@ def test_an_exported_graph_holds_none_of_them(image, strict):
 @pytest.mark.parametrize('deploy', [False, True])
 def test_inference(image, deploy):
     torch.manual_seed(0)
-    model = OverLoCK('xxt', out_indices=(0, 1, 2, 3), fuse_overview=True, deploy=deploy).eval()
+    model = OverLoCK(XXT, out_indices=(0, 1, 2, 3), fuse_overview=True, deploy=deploy).eval()
     compiled = torch.compile(model, fullgraph=True, backend='aot_eager')
     with torch.no_grad():
         for actual, expected in zip(compiled(image), model(image), strict=True):
@@ -54,7 +58,7 @@ def test_inference(image, deploy):
 def test_training_step(image, training):
     """Gradients, and with batch norms in training their running statistics."""
     torch.manual_seed(0)
-    original = OverLoCK('xxt').double().train(training)
+    original = OverLoCK(XXT).double().train(training)
     results = []
     for compiled in (False, True):
         model = deepcopy(original)
@@ -71,6 +75,6 @@ def test_training_step(image, training):
 def test_training_step_without_memory():
     """Fake tensors, with which memory is estimated, go through our operators."""
     with FakeTensorMode():
-        model = OverLoCK('xxt')
+        model = OverLoCK(XXT)
         sum(out.sum() for out in model(torch.randn(2, 3, 64, 64))).backward()
     assert all(p.grad is not None and p.grad.shape == p.shape for p in model.parameters())
