@@ -72,10 +72,13 @@ class Operator:
     Args:
         name: As in :mod:`mmoverlock.ops`.
         backends: In the order of preference; the last is the reference, which can always run.
+        measured: Names of the backends of which the fastest is chosen where input has a kind; by
+            default all. A measurement repeats one call, and so finds its weights in the cache.
     """
 
-    def __init__(self, name: str, *backends: Backend):
+    def __init__(self, name: str, *backends: Backend, measured: tuple[str, ...] = ()):
         self.name = name
+        self.measured = measured or tuple(backend.name for backend in backends)
         self.backends = {backend.name: backend for backend in backends}
         OPERATORS[name] = self
 
@@ -117,16 +120,16 @@ class Operator:
         if _records is None and kind is None:
             return self.backends[next(self._able(name, args, device))]
         able = list(self._able(name, args, device))
-        chosen, why = able[0], f'{able[0]} is preferred'
-        if chosen == name:
-            why = f'{chosen} was asked for'
-        elif kind is not None and len(able) > 1:
-            runs = {key: partial(self.backends[key].run, *args) for key in able}
-            chosen = fastest(kind, runs, device)
-            why = 'slower, as measured'
+        rivals = [key for key in able if key in self.measured]
+        chosen, slower = able[0], ()
+        if kind is not None and chosen != name and len(rivals) > 1:
+            runs = {key: partial(self.backends[key].run, *args) for key in rivals}
+            chosen, slower = fastest(kind, runs, device), rivals
         if _records is not None:
-            reasons = {key: self._refusal(key, name, args, device) or why for key in self.backends}
-            del reasons[chosen]
+            why = f'{chosen} was asked for' if chosen == name else f'{chosen} is preferred'
+            whys = dict.fromkeys(self.backends, why) | dict.fromkeys(slower, 'slower, as measured')
+            del whys[chosen]
+            reasons = {k: self._refusal(k, name, args, device) or why for k, why in whys.items()}
             _records.append(Record(self.name, chosen, reasons))
         return self.backends[chosen]
 

@@ -117,6 +117,22 @@ def test_the_fastest_runs_where_inputs_are_measured(operator, monkeypatch):
         assert operator(2, device=CPU, kind=('small',)) == 'numba'
 
 
+def test_only_the_measured_backends_are_rivals(operator, monkeypatch):
+    from mmoverlock.ops import autotune
+
+    monkeypatch.setattr(autotune, '_chosen', {})
+    monkeypatch.setattr(autotune, '_seconds', lambda run, device: len(run.func(2)))  # of its name
+    monkeypatch.setattr(operator, 'measured', ('numba', 'reference'))
+    with recording() as records:
+        assert operator(2, device=CPU, kind=('small',)) == 'numba'
+        assert operator(1, device=CPU, kind=('small',)) == 'reference'
+    assert records[0].reasons['reference'] == 'slower, as measured'
+    monkeypatch.setattr(operator, 'measured', ('numba',))
+    with recording() as records:
+        assert operator(2, device=CPU, kind=('other',)) == 'numba'
+    assert records[0].reasons['reference'] == 'numba is preferred'
+
+
 def test_every_operator_has_a_reference_which_comes_last():
     for name, operator in OPERATORS.items():
         assert [*operator.backends][-1] == 'reference', name

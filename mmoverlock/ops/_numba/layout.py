@@ -54,7 +54,10 @@ def load_pixel(tensor, at, column):
 
 @jit
 def part(tensor, *index):
-    """The map from the element at `index` of its first axes on."""
+    """The map from the element at `index` of its first axes on.
+
+    It counts references, which threads wait for: not for an inner loop.
+    """
     data, strides = tensor
     start = 0
     for k in range(len(index)):

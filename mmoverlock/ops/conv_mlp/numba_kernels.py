@@ -106,10 +106,11 @@ def scale_piece(item, y, factors, out, sizes):
     n, b, c, count, first, last = piece_bounds(item, channels, height, strips, y)
     line, factor = tiled(width) * step, load(factors, 2 * n * step)
     offset, mixed = load(factors, 2 * n * step + step), aligned(line, y)
+    result = part(out, b, c)
     for i in range(first, last):
         for j in range(0, width * step, step):
             store(mixed, j, fma(load(y, (n * height + i) * line + j), factor, offset))
-        unpack(mixed, part(out, b, c), count, i, i + 1, width, line)
+        unpack(mixed, result, count, i, i + 1, width, line)
 
 
 @jit

@@ -95,6 +95,7 @@ def add_piece(item, maps, factors, out, sizes):
     n, b, c, count, first, last = piece_bounds(item, channels, height, strips, maps)
     line, factor = tiled(width) * step, factors[c * (number + 1) :]
     mixed = aligned(line, maps)
+    result = part(out, b, c)
     for i in range(first, last):
         for j in range(width):
             total = load(factor, number * step)
@@ -102,7 +103,7 @@ def add_piece(item, maps, factors, out, sizes):
                 at = ((n * number + k) * height + i) * line + j * step
                 total = fma(load(maps, at), load(factor, k * step), total)
             store(mixed, j * step, total)
-        unpack(mixed, part(out, b, c), count, i, i + 1, width, line)
+        unpack(mixed, result, count, i, i + 1, width, line)
 
 
 @jit
