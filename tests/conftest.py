@@ -29,7 +29,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     What would need these loops at once comes last. All else keeps its order.
     """
-    items.sort(key=lambda item: item.path.is_relative_to(TESTS / 'analysis'))
+    at_once = TESTS / 'analysis', TESTS / 'cli/test_benchmark.py'
+    items.sort(key=lambda item: any(map(item.path.is_relative_to, at_once)))
     items.sort(key=lambda item: not any(map(item.path.is_relative_to, KERNELS)))
 
 
