@@ -6,8 +6,7 @@ oneDNN's convolution reorders the weights on every call, which costs more than t
 map is small. Matrix products take them as they are. Whose is faster depends on the processor: on
 Zen 5, MKL's is half as fast as oneDNN's.
 
-Removing it makes OverLoCK-T 14% slower at 224×224 and a training step 7%
-(docs/benchmarks/results.md).
+Removing it makes OverLoCK-T 10% slower at 224×224 (docs/benchmarks/results.md).
 """
 
 from collections.abc import Callable

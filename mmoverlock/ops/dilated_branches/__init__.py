@@ -4,8 +4,7 @@
 
 The fused backends read the map once for all branches, and the gradient too.
 
-Removing it makes a training step of OverLoCK-T 25% slower
-(docs/benchmarks/results.md).
+Removing it makes a training step of OverLoCK-T 15% slower (docs/benchmarks/results.md).
 """
 
 from collections.abc import Sequence
