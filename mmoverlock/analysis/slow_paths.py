@@ -10,8 +10,8 @@ from torch import nn
 
 from mmoverlock.models.overlock.reparam import DilatedReparam
 from mmoverlock.ops import available_backends
-from mmoverlock.ops.conv_mlp import MMAP_THRESHOLD
 from mmoverlock.ops.explain import Explanation
+from mmoverlock.ops.residual_conv import MMAP_THRESHOLD
 
 # Why fused operators run layer by layer although nothing can be done, or need be.
 EXPECTED = 'the map is large', 'torch.compile', 'numba runs on the CPU', 'evaluation mode'

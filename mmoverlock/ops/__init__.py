@@ -5,12 +5,13 @@
 
 from .contmix import contmix
 from .conv1x1 import Conv1x1, conv1x1
-from .conv_mlp import GELU, GRN, ResDWConv, conv_mlp
+from .conv_mlp import GELU, GRN, conv_mlp
 from .depthwise import DepthwiseConv2d, depthwise_conv2d
 from .dilated_branches import dilated_branches
 from .dispatch import available_backends, backend
 from .dynamic_conv2d import dynamic_conv2d
 from .explain import explain
+from .residual_conv import ResDWConv, residual_conv
 
 __all__ = [
     'GELU',
@@ -27,4 +28,5 @@ __all__ = [
     'dilated_branches',
     'dynamic_conv2d',
     'explain',
+    'residual_conv',
 ]

@@ -15,10 +15,11 @@ from torch import Tensor, nn
 from mmoverlock.ops import _numba
 from mmoverlock.ops.arguments import has_hooks
 from mmoverlock.ops.dispatch import Backend, Operator
+from mmoverlock.ops.residual_conv import MMAP_THRESHOLD, ResDWConv
 
-from .layers import GELU, GRN, MMAP_THRESHOLD, ResDWConv
+from .layers import GELU, GRN
 
-__all__ = ['GELU', 'GRN', 'MMAP_THRESHOLD', 'ResDWConv', 'conv_mlp']
+__all__ = ['GELU', 'GRN', 'conv_mlp']
 
 
 def _unsupported(

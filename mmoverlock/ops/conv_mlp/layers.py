@@ -4,13 +4,10 @@ Where no gradient is wanted, they overwrite their input.
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmoverlock.ops.dispatch import may_overwrite
 
-# glibc takes memory of more bytes from the system, page by page, every time.
-MMAP_THRESHOLD = 32 << 20
 STRIP_BYTES = 1 << 21  # of a map that is processed strip by strip, in the processor's cache
 
 
@@ -24,39 +21,6 @@ class GELU(nn.GELU):
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.ops.aten.gelu_(x) if may_overwrite() else super().forward(x)
-
-
-class ResDWConv(nn.Conv2d):
-    """Residual depthwise convolution, 3×3: x + depthwise_conv2d(x, weight, bias).
-
-    Args:
-        dim: Channels.
-        inplace: A large input on the CPU is overwritten where no gradient is wanted. That saves
-            OverLoCK-T a quarter of its peak memory at 800×1344 (docs/benchmarks/results.md).
-    """
-
-    def __init__(self, dim: int, inplace: bool = False):
-        super().__init__(dim, dim, 3, padding=1, groups=dim)
-        self.inplace = inplace
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, dim, H, W) in and out."""
-        if not may_overwrite():
-            return x + super().forward(x)
-        if self.inplace and x.device.type == 'cpu' and x.nbytes > MMAP_THRESHOLD:
-            return self._by_strips(x)
-        return super().forward(x).add_(x)
-
-    def _by_strips(self, x: Tensor) -> Tensor:
-        """x + conv(x) in the place of x. Each strip needs the old rows above and below it."""
-        strips = _strips(x)
-        border = torch.zeros_like(x[:, :, :1])
-        above, belows = border, [*(strip[:, :, :1] for strip in strips[1:]), border]
-        for strip, below in zip(strips, belows, strict=True):
-            rows = torch.cat((above, strip, below), dim=2)
-            above = strip[:, :, -1:].clone()
-            strip += F.conv2d(rows, self.weight, self.bias, padding=(0, 1), groups=self.groups)
-        return x
 
 
 class GRN(nn.Module):

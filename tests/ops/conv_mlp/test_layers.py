@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-import torch.nn.functional as F
 
-from mmoverlock.ops import GRN, ResDWConv, backend
+from mmoverlock.ops import GRN, backend
 from mmoverlock.ops.conv_mlp import layers
 
-from ...testing import LAYOUTS, MAP_SHAPES, assert_close, randn
+from ...testing import LAYOUTS, assert_close, randn
 
 SHAPES = [(2, 5, 7, 6), (1, 40, 31, 9), (3, 16, 1, 1)]
 LIMITS = {torch.float32: 2e-5, torch.float64: 1e-12, torch.bfloat16: 2e-2, torch.float16: 2e-2}
@@ -79,30 +78,3 @@ def test_one_map_is_kept_for_the_backward_pass():
     with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
         norm(x)
     assert len({tensor.data_ptr() for tensor in kept if tensor.numel() >= x.numel()}) == 1
-
-
-@pytest.mark.parametrize('layout', LAYOUTS)
-@pytest.mark.parametrize('strip_bytes', [1, 1 << 11, 1 << 20])
-def test_large_maps_are_overwritten_strip_by_strip(strip_bytes, layout, monkeypatch):
-    monkeypatch.setattr(layers, 'STRIP_BYTES', strip_bytes)
-    for shape in MAP_SHAPES:
-        x, layer = randn(*shape, dtype=torch.float64, layout=layout), ResDWConv(shape[1]).double()
-        with torch.no_grad():
-            wanted = x + F.conv2d(x, layer.weight, layer.bias, padding=1, groups=shape[1])
-            for inplace, threshold in ((False, 0), (True, x.nbytes), (True, x.nbytes - 1)):
-                layer.inplace = inplace
-                monkeypatch.setattr(layers, 'MMAP_THRESHOLD', threshold)
-                with backend('reference'):
-                    assert_close(layer(x), wanted, 1e-12)
-                out = layer(x)
-                assert (out.data_ptr() == x.data_ptr()) == (inplace and threshold < x.nbytes)
-                assert_close(out, wanted, 1e-12)
-
-
-def test_autograd_knows_which_strips_were_overwritten(monkeypatch):
-    monkeypatch.setattr(layers, 'MMAP_THRESHOLD', 0)
-    kept = randn(2, 6, 9, 8).requires_grad_().exp()
-    with torch.no_grad():
-        ResDWConv(6, inplace=True)(kept)
-    with pytest.raises(RuntimeError, match='modified by an inplace operation'):
-        kept.sum().backward()
