@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmengine.runner.checkpoint import CheckpointLoader
 
-from mmoverlock.engine.hooks.checkpoint_guard import fit_state_dict
+from mmoverlock.engine.checkpoints import fit_state_dict
 from mmoverlock.models.overlock.reparam import DilatedReparam
 from mmoverlock.utils.config import read_config, require
 from mmoverlock.utils.datasets import leaf_dataset

@@ -3,7 +3,7 @@
 from mmengine.config import Config
 from torch import nn
 
-from mmoverlock.engine.hooks.checkpoint_guard import fit_state_dict
+from mmoverlock.engine.checkpoints import fit_state_dict
 from mmoverlock.utils.checkpoint import read_checkpoint, state_dict_of
 from mmoverlock.utils.config import as_list, walk
 

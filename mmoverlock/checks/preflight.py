@@ -14,13 +14,13 @@ from mmengine.registry import DefaultScope
 from torch import nn
 
 from mmoverlock.engine.distributed import env_rank
-from mmoverlock.models import OverLoCK
-from mmoverlock.utils.config import as_list, each, require, walk
+from mmoverlock.utils.config import each, require, walk
 from mmoverlock.utils.models import build_model
 from mmoverlock.utils.registry import build, check_type
 
 from .checkpoints import check_checkpoints
 from .datasets import check_dataset, check_same_classes, check_topk
+from .model import check_channels, check_masks
 from .paths import check_path
 
 # What only the Runner can build: of this the types are checked.
@@ -50,7 +50,7 @@ def preflight(cfg: Config, training: bool) -> None:
     loaders = [f'{part}_dataloader' for part in parts if cfg.get(f'{part}_dataloader')]
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
         model = build_model(cfg)
-        _check_channels(cfg, model)
+        check_channels(cfg, model)
         for key, part in walk(cfg._cfg_dict):
             for pattern, kind in _BUILT_LATER.items():
                 if re.fullmatch(rf'({pattern})(\.\d+)?', key):
@@ -68,24 +68,4 @@ def preflight(cfg: Config, training: bool) -> None:
                 check_path(metric.get('ann_file') or '', f'{key}.ann_file')
                 check_topk(build(registry.METRICS, metric, key), key, classes)
         if not training:
-            _check_masks(cfg, model)
-
-
-def _check_channels(cfg: Config, model: nn.Module) -> None:
-    """Raise ValueError if the neck's channels, which the config repeats, are not the backbone's."""
-    neck = next(iter(as_list(cfg.model.get('neck'))), {})
-    given, backbone = neck.get('in_channels'), getattr(model, 'backbone', None)
-    if not isinstance(backbone, OverLoCK) or not isinstance(given, (list, tuple)):
-        return
-    if tuple(given) != backbone.out_channels:
-        raise ValueError(
-            f'model.neck.in_channels={list(given)}: the backbone of this arch and out_indices '
-            f'returns {list(backbone.out_channels)}'
-        )
-
-
-def _check_masks(cfg: Config, model: nn.Module) -> None:
-    """Raise ValueError if a test evaluates masks, which the model does not predict."""
-    for evaluator in as_list(cfg.get('test_evaluator')):
-        if 'segm' in (evaluator.get('metric') or ()) and not getattr(model, 'with_mask', True):
-            raise ValueError("'segm' cannot be evaluated: the model has no mask head")
+            check_masks(cfg, model)

@@ -4,7 +4,11 @@ import torch
 
 
 def pick_device(device: str | None) -> torch.device:
-    """The device of this name, which must be there; by default a GPU if there is one."""
+    """The device of this name; without a name a GPU if there is one, else the CPU.
+
+    Raises:
+        ValueError: for another kind of device, or a GPU that this machine does not have.
+    """
     try:
         found = torch.device(device or ('cuda' if torch.cuda.is_available() else 'cpu'))
     except RuntimeError:

@@ -64,8 +64,13 @@ class RepConvBlock(nn.Module):
 class DynamicBlock(ContMixBase):
     """Block of Focus-Net: features and context prior flow together through ContMix (figure 4c).
 
-    They have `dim` and `ctx_dim` channels, those of stage 2 or 3. The first block of Focus-Net
-    takes the context as it is; the others add the original one to it, each with a learned scale.
+    Args:
+        arch: Gives `dim` and `ctx_dim`, the channels of the features and of the context prior.
+        stage: 2 or 3.
+        drop_path: Probability of dropping a branch.
+        deploy: Build the merged form.
+        first: The first block of Focus-Net takes the context as it is; the others add the original
+            context to it, each with a learned scale.
     """
 
     def __init__(self, arch: Arch, stage: int, drop_path: float, deploy: bool, first: bool):

@@ -2,7 +2,7 @@
 
 The formulas, the shapes and the border rule are in README.md.
 
-Removing it makes OverLoCK-T 2.8 times slower at 224×224 and 5.5 times at 512×512
+Removing it makes OverLoCK-T 2.8 times slower at 224×224 and 5.2 times at 512×512
 (docs/benchmarks/results.md).
 """
 
