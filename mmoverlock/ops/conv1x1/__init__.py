@@ -9,8 +9,6 @@ Zen 5, MKL's is half as fast as oneDNN's.
 Removing it makes OverLoCK-T 10% slower at 224×224 (docs/benchmarks/results.md).
 """
 
-from collections.abc import Callable
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -43,26 +41,20 @@ def _for_onednn(x: Tensor, *args: Tensor | None) -> str | None:
     return None
 
 
-def _by_rows(linear: Callable) -> Callable:
-    """The convolution by a linear layer of pixels, (N, C) → (N, C')."""
-
-    def run(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        rows = x.permute(0, 2, 3, 1).flatten(0, 2)
-        out = linear(rows, weight.flatten(1), bias)
-        return out.unflatten(0, (len(x), *x.shape[2:])).permute(0, 3, 1, 2)
-
-    return run
+def _blas(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    return F.linear(x.permute(0, 2, 3, 1), weight.flatten(1), bias).permute(0, 3, 1, 2)
 
 
-def _onednn(rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     bias = None if bias is None else bias.contiguous()
-    return F.linear(rows.to_mkldnn(), weight, bias).to_dense()
+    pixels = x.permute(0, 2, 3, 1).to_mkldnn()
+    return F.linear(pixels, weight.flatten(1), bias).to_dense().permute(0, 3, 1, 2)
 
 
 CONV1X1 = Operator(
     'conv1x1',
-    Backend('blas', _by_rows(F.linear), _on_cpu, _few_pixels),
-    Backend('onednn', _by_rows(_onednn), _on_cpu, _for_onednn),
+    Backend('blas', _blas, _on_cpu, _few_pixels),
+    Backend('onednn', _onednn, _on_cpu, _for_onednn),
     Backend('reference', F.conv2d),
     measured=('blas', 'onednn'),
 )
