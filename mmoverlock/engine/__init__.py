@@ -6,7 +6,7 @@ from .hooks.epoch_table import EpochTable
 from .hooks.finite_loss_guard import FiniteLossGuard
 from .hooks.image_guard import ImageGuard
 from .metrics import ValLoss
-from .optimizers import GroupedOptimWrapperConstructor
+from .optimizers import GroupedOptimWrapperConstructor, LayerDecayOptimWrapperConstructor
 
 __all__ = [
     'CheckpointGuard',
@@ -15,5 +15,6 @@ __all__ = [
     'FiniteLossGuard',
     'GroupedOptimWrapperConstructor',
     'ImageGuard',
+    'LayerDecayOptimWrapperConstructor',
     'ValLoss',
 ]

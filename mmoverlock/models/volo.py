@@ -12,6 +12,7 @@ ImageNet sizes d1 to d5 with their weights, use timm's own VOLO by mmpretrain's 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import accumulate
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +21,7 @@ from mmengine.registry import MODELS
 from timm.models.volo import ClassBlock, Downsample, Outlooker, Transformer
 from torch import Tensor, nn
 
+from .conventions import check_frozen_stages, freeze, join_gradients, resolve_indices, run
 from .overlock.arch import find_arch
 from .overlock.layers import init_weights, resize
 
@@ -160,8 +162,14 @@ class VOLO(BaseModule):
         drop_path_rate: Rate of the last level's last block; rises linearly from 0 over all
             Outlookers and Transformers. Class-attention blocks have none, as in CaiT.
         out_indices: None for one pooled vector; otherwise which levels' maps to return, in rising
-            order. Level i has stride ``patch_size · 2^i``.
+            order; -1 is the last. Level i has stride ``patch_size · 2^i``. What lies behind the
+            last of them is not built.
         init_cfg: MMEngine's.
+        with_cp: Recompute the activations of all blocks in the backward pass (gradient
+            checkpointing).
+        frozen_stages: Parts that are not trained and stay in evaluation mode: -1 none, 0 the
+            embedding of patches and positions, i also the first i levels.
+        norm_eval: For the sake of configs: VOLO has no batch norms, so this changes nothing.
 
     Raises:
         ValueError: if an argument has a value that is not allowed.
@@ -181,8 +189,12 @@ class VOLO(BaseModule):
         in_channels: int = 3,
         drop_rate: float = 0.0,
         drop_path_rate: float = 0.0,
-        out_indices: Sequence[int] | None = None,
+        out_indices: int | Sequence[int] | None = None,
         init_cfg: dict | list[dict] | None = None,
+        *,
+        with_cp: bool = False,
+        frozen_stages: int = -1,
+        norm_eval: bool = False,
     ):
         super().__init__(init_cfg)
         arch = find_arch(arch, VOLOArch, VOLO_ARCHS)
@@ -200,16 +212,16 @@ class VOLO(BaseModule):
         for name, rate in dict(drop_rate=drop_rate, drop_path_rate=drop_path_rate).items():
             if not 0 <= rate < 1:
                 raise ValueError(f'{name}={rate}: 0 <= rate < 1 is needed')
-        if out_indices is not None and (
-            not out_indices or list(out_indices) != sorted(set(out_indices) & set(levels))
-        ):
-            raise ValueError(
-                f'out_indices={out_indices}: None or rising indices out of {list(levels)}'
-            )
+        check_frozen_stages(frozen_stages, last=len(levels))
+        if out_indices is not None:
+            out_indices = resolve_indices(out_indices, len(levels))
+            levels = levels[: out_indices[-1] + 1]
 
         self.arch = arch
         self.patch_size = patch_size
         self.out_indices = out_indices
+        self.with_cp = with_cp
+        self.frozen_stages = frozen_stages
         dim, grid = arch.dims[0], (-(-height // patch_size), -(-width // patch_size))
         self.patch_embed = nn.Conv2d(in_channels, dim, patch_size, patch_size)
         self.patch_norm = nn.LayerNorm(dim)
@@ -227,6 +239,8 @@ class VOLO(BaseModule):
             self.out_channels = arch.dims[-1:]
         else:
             self.out_channels = tuple(arch.dims[i] for i in out_indices)
+        freeze(self.frozen_modules())
+        self.pos_embed.requires_grad_(frozen_stages < 0)
 
     def _level(self, i: int, rates: Iterator[float]) -> nn.Sequential:
         arch = self.arch
@@ -260,8 +274,50 @@ class VOLO(BaseModule):
         for i, level in enumerate(self.levels):
             if i:
                 x = self.downsamples[i - 1](x)
-            x = level(x)
+            for block in level:
+                x = run(block, x, recompute=self.with_cp)
             maps.append(x)
         if self.out_indices is None:
             return (self.pool(x.flatten(1, 2)),)
-        return tuple(maps[i].permute(0, 3, 1, 2) for i in self.out_indices)
+        return join_gradients([maps[i].permute(0, 3, 1, 2).contiguous() for i in self.out_indices])
+
+    def frozen_modules(self) -> list[nn.Module]:
+        """What `frozen_stages` freezes, but for the table of positions."""
+        if self.frozen_stages < 0:
+            return []
+        levels = self.frozen_stages
+        return [
+            self.patch_embed,
+            self.patch_norm,
+            self.pos_drop,
+            *self.levels[:levels],
+            *self.downsamples[: max(levels - 1, 0)],
+        ]
+
+    def train(self, mode: bool = True) -> 'VOLO':
+        """Training mode, but for what is frozen; or evaluation mode."""
+        super().train(mode)
+        for module in self.frozen_modules() if mode else ():
+            module.eval()
+        return self
+
+    def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
+        """The layer of a parameter, and the number of layers, for layer-wise learning rates.
+
+        The embedding of patches and positions is layer 0, every block is one, the pooling the last
+        but one.
+
+        Args:
+            param_name: Name in a model.
+            prefix: Of the backbone's parameters in it. All others belong to the last layer.
+        """
+        starts = [*accumulate((len(level) for level in self.levels), initial=1)]
+        number = starts[-1] + 2
+        if not param_name.startswith(prefix):
+            return number - 1, number
+        part, level, block, *_ = f'{param_name.removeprefix(prefix)}...'.split('.')
+        if part == 'levels':
+            return starts[int(level)] + int(block), number
+        if part == 'downsamples':
+            return starts[int(level) + 1], number
+        return (starts[-1] if part == 'pool' else 0), number

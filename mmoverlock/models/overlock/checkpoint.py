@@ -64,13 +64,25 @@ class LoadReport:
 def translate(backbone: nn.Module, state_dict: MutableMapping, prefix: str, *_) -> None:
     """Give the published names under `prefix` our names, in place (a load-state-dict pre-hook).
 
-    A backbone with merged branches has the file's branches merged, too.
+    What this backbone has not built, as its `out_indices` do not need it, is left out. A backbone
+    with merged branches has the file's branches merged, too; one for images of other channels than
+    three, the first convolution adapted.
     """
     for name in [name for name in state_dict if name.startswith(prefix)]:
-        rest = name[len(prefix) :]
-        home = HOME.get(rest.partition('.')[0])
-        if home:
-            state_dict[f'{prefix}{home}.{rest}'] = state_dict.pop(name)
+        net, _, rest = name[len(prefix) :].partition('.')
+        if net not in SUB_NETWORKS:  # a published name
+            net, rest = HOME.get(net), name[len(prefix) :]
+        part = rest.partition('.')[0]
+        if part in HOME:
+            tensor = state_dict.pop(name)
+            if hasattr(getattr(backbone, net, None), part):
+                state_dict[f'{prefix}{net}.{rest}'] = tensor
+    stem = f'{prefix}base_net.patch_embed1.0.weight'
+    channels = backbone.base_net.patch_embed1[0].in_channels
+    if stem in state_dict and state_dict[stem].shape[1] == 3 != channels:
+        from timm.models import adapt_input_conv
+
+        state_dict[stem] = adapt_input_conv(channels, state_dict[stem])
     for name, module in backbone.named_modules():
         branch = f'{prefix}{name}.'
         if isinstance(module, DilatedReparam) and module.deploy:

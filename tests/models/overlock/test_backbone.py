@@ -219,7 +219,7 @@ def test_found_from_every_library(scope):
         (dict(arch={**TINY, 'sub_num_heads': (3, 2)}), '4·3 does not divide 16'),
         (
             dict(out_indices=(0, 4)),
-            r'out_indices=\(0, 4\): None or rising indices out of 0, 1, 2, 3',
+            r'out_indices=\(0, 4\): None or rising indices out of \[0, 1, 2, 3\]',
         ),
         (dict(out_indices=(1, 0)), 'rising indices'),
         (dict(out_indices=()), 'rising indices'),
@@ -227,6 +227,12 @@ def test_found_from_every_library(scope):
         (dict(fuse_overview=True, out_indices=(0, 1)), 'needs map 3'),
         (dict(drop_path_rate=1.0), '0 <= rate < 1'),
         (dict(use_checkpoint=(1, 1)), 'four counts'),
+        (dict(out_indices=4), 'out_indices=4: None or rising'),
+        (dict(out_indices=(-1, 0)), 'rising indices'),
+        (dict(in_channels=0), 'in_channels=0: a positive number'),
+        (dict(frozen_stages=5), 'frozen_stages=5: -1 to 4'),
+        (dict(norm_cfg=dict(type='LN')), r"norm_cfg=\{'type': 'LN'\}: a type out of"),
+        (dict(norm_cfg=dict(type='BN', groups=2)), 'of options'),
     ],
     ids=str,
 )
