@@ -216,7 +216,7 @@ def _part_seconds(
 def _part_multiply_adds(
     model: nn.Module, parts: dict[str, nn.Module], batch: dict[str, list]
 ) -> dict[str, float]:
-    """Multiply-adds of a forward pass without postprocessing, which depends on the weights.
+    """Multiply-adds of a forward pass; of a detector's, without what depends on the weights.
 
     PyTorch's counter sees convolutions and matrix products, so ContMix runs as the `reference`
     formula, in which all of its products are such.
@@ -226,7 +226,9 @@ def _part_multiply_adds(
     meter = Meter(lambda: counter.get_total_flops() / 2)
     model.eval()
     with torch.no_grad(), backend('reference'), counter, attributed(meter, parts):
-        model(**model.data_preprocessor(batch, False), mode='tensor')
+        # mmseg does not give Mask2Former's head what it needs but for a prediction.
+        mode = 'predict' if library_of(model) == 'mmseg' else 'tensor'
+        model(**model.data_preprocessor(batch, False), mode=mode)
     model.train(training)
     return meter.amounts
 

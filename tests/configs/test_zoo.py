@@ -54,7 +54,10 @@ def test_entry(metafile, entry):
     config, metadata = ROOT / entry['Config'], entry['Metadata']
     assert config in LEAVES and entry['Name'] == config.stem
     cfg = read(config)
-    assert metadata['Epochs'] == cfg.train_cfg.max_epochs
+    if 'max_iters' in cfg.train_cfg:
+        assert metadata['Iterations'] == cfg.train_cfg.max_iters
+    else:
+        assert metadata['Epochs'] == cfg.train_cfg.max_epochs
 
     row = row_of(metafile.with_name('README.md'), config.name)
     figures = [f'{metadata["Parameters"] / 1e6:.2f}', f'{metadata["FLOPs"] / 1e9:.2f}']

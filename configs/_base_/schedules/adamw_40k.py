@@ -1,0 +1,7 @@
+# 40,000 iterations, 8 GPUs × 4 images.
+_base_ = 'mmseg::_base_/schedules/schedule_40k.py'
+
+optim_wrapper = dict(
+    constructor='GroupedOptimWrapperConstructor',
+    optimizer=dict(_delete_=True, type='AdamW', lr=2e-4, weight_decay=1e-4, fused=True),
+)

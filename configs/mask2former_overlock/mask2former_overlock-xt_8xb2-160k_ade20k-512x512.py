@@ -1,0 +1,9 @@
+_base_ = [
+    '../_base_/models/mask2former_overlock.py',
+    '../_base_/models/overlock/overlock-xt_dense.py',
+]
+
+model = dict(
+    backbone=_base_.pop('backbone'),
+    decode_head=dict(in_channels=_base_.pop('channels')),
+)
