@@ -1,12 +1,12 @@
 """Lets mmoverlock supply ``mmcv._ext`` where mmcv was installed without its compiled operators.
 
 mmdet, mmseg and mmpretrain look for ``mmcv.ops`` once, when they are imported, and that may be
-before anything imports mmoverlock. So Python runs :func:`install` at start-up, by the line in
-``mmoverlock_import_hook.pth``, which pip puts into site-packages and removes again. Hence this
+before anything imports mmoverlock. So Python calls :func:`install` at start-up, by a line in
+``mmoverlock_import_hook.pth``, which setup.py writes and pip installs and removes. Hence this
 module is outside the package, whose import would load PyTorch, and imports next to nothing.
 
-A file ``mmcv/_ext.py`` in our wheel would do without a finder, but an editable install copies no
-files, and mmcv may be in another site-packages folder.
+A file ``mmcv/_ext.py`` in our wheel would need no finder, but an editable install copies no files,
+and mmcv may be in another site-packages folder.
 """
 
 import os

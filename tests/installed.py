@@ -12,8 +12,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGED = (
-    'mmoverlock mmoverlock_import_hook.py mmoverlock_import_hook.pth configs tools requirements '
-    'setup.py pyproject.toml MANIFEST.in model-index.yml README.md CHANGELOG.md LICENSE'
+    'mmoverlock mmoverlock_import_hook.py configs tools requirements setup.py pyproject.toml '
+    'MANIFEST.in model-index.yml README.md CHANGELOG.md LICENSE'
 ).split()
 PIP = '-m', 'pip', '--disable-pip-version-check'
 
