@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import site
 import subprocess
 import sys
 import venv
@@ -84,8 +83,7 @@ class Environment:
         self.python = folder / ('Scripts/python.exe' if os.name == 'nt' else 'bin/python')
         purelib = "import sysconfig; print(sysconfig.get_path('purelib'))"
         self.site_packages = Path(self.run('-c', purelib).strip())
-        outer = [*site.getsitepackages(), site.getusersitepackages()]
-        outer = [path for path in outer if path in sys.path]
+        outer = [path for path in sys.path if path.endswith(('site-packages', 'dist-packages'))]
         (self.site_packages / 'outer.pth').write_text('\n'.join(outer))
         offline = '--no-deps', '--no-index', '--no-build-isolation', '--ignore-installed'
         self.run(*PIP, 'install', *offline, *source)
