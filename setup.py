@@ -14,6 +14,12 @@ from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
 MIM_PARTS = ('configs', 'tools', 'model-index.yml')
+HOOK = 'mmoverlock_import_hook'
+# HOOK.pth, which Python runs at start-up. It is silent if an editable install's checkout is gone.
+START_UP = (
+    f'import sys; exec("try:\\n import {HOOK} as hook\\n hook.install()\\n'
+    'except ImportError:\\n pass")\n'
+)
 
 
 def copy(source: Path, target: Path) -> None:
@@ -32,8 +38,8 @@ def link(source: Path, target: Path) -> None:
         copy(source, target)
 
 
-class BuildWithMim(build_py):
-    """`build_py` that also fills `mmoverlock/.mim`."""
+class BuildPy(build_py):
+    """`build_py` that also fills `mmoverlock/.mim` and writes the import hook's `.pth`."""
 
     def run(self) -> None:
         editable = getattr(self, 'editable_mode', False)
@@ -44,6 +50,9 @@ class BuildWithMim(build_py):
         mim.mkdir(parents=True)
         for part in MIM_PARTS:
             (link if editable else copy)(ROOT / part, mim / part)
+        # What is in `build_lib` is not in an editable wheel; `install_lib` is that wheel's folder.
+        wheel = self.get_finalized_command('install').install_lib if editable else self.build_lib
+        (Path(wheel) / f'{HOOK}.pth').write_text(START_UP, encoding='utf-8')
 
 
 def read_version() -> str:
@@ -80,10 +89,11 @@ setup(
     ],
     python_requires='>=3.10',
     packages=find_packages(include=['mmoverlock', 'mmoverlock.*']),
+    py_modules=[HOOK],
     package_data={'': ['*.md', '*.txt']},
     install_requires=read_requirements('runtime'),
     extras_require=extras,
     entry_points={'console_scripts': ['mmoverlock = mmoverlock.cli.main:main']},
-    cmdclass={'build_py': BuildWithMim},
+    cmdclass={'build_py': BuildPy},
     zip_safe=False,
 )

@@ -17,6 +17,7 @@ import mmoverlock  # noqa: F401  makes mmcv importable before any test imports m
 from mmoverlock.ops import backend as asked_backend
 from mmoverlock.ops.dispatch import recording
 
+from .installed import wheel  # noqa: F401  fixture
 from .testing import golden_state_dict, poison_empty
 from .user import at_home, bad, home, tool  # noqa: F401  fixtures
 

@@ -1,9 +1,6 @@
 """The package as users get it: sdist, wheel, `.mim`, configs inherited in a foreign folder."""
 
-import os
 import re
-import shutil
-import subprocess
 import sys
 import zipfile
 from email.parser import Parser
@@ -16,11 +13,9 @@ from mmengine.registry import DATASETS, MODELS, TRANSFORMS, init_default_scope
 import mmoverlock
 from mmoverlock.utils.registry import find_class
 
+from .installed import run
+
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGED = (
-    'mmoverlock configs tools requirements setup.py pyproject.toml MANIFEST.in model-index.yml '
-    'README.md CHANGELOG.md LICENSE'
-).split()
 CONFIG = 'maskrcnn_overlock/mask_rcnn_overlock_t_in1k_fpn_1x_coco.py'
 
 USER_CONFIG = f"""
@@ -50,16 +45,6 @@ print('WEIGHTS', sum(p.numel() for p in model.backbone.parameters()))
 """
 
 
-def run(*command: str, cwd: Path, **environment: str) -> str:
-    """Run a command, fail with its output, return what it printed."""
-    done = subprocess.run(
-        command, cwd=cwd, env={**os.environ, **environment}, text=True, capture_output=True
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert 'WARNING' not in done.stderr, done.stderr
-    return done.stdout
-
-
 def use_from(folder: Path, **environment: str) -> dict[str, str]:
     """Write a user's config and script to a folder and run it; return what it printed, by name."""
     (folder / 'my_config.py').write_text(USER_CONFIG)
@@ -68,33 +53,10 @@ def use_from(folder: Path, **environment: str) -> dict[str, str]:
     return dict(re.findall(r'^(PACKAGE|CONFIGS|WEIGHTS) (.+)$', output, re.MULTILINE))
 
 
-@pytest.fixture(scope='module')
-def wheel(tmp_path_factory) -> Path:
-    """A wheel built from an sdist, which is built from a copy of the sources, so none is soiled."""
-    source = tmp_path_factory.mktemp('a checkout')
-    for name in PACKAGED:
-        if (ROOT / name).is_dir():
-            skip = shutil.ignore_patterns('__pycache__', '.mim')
-            shutil.copytree(ROOT / name, source / name, ignore=skip)
-        else:
-            shutil.copy(ROOT / name, source / name)
-    out = tmp_path_factory.mktemp('out')
-    run(
-        sys.executable,
-        '-c',
-        f'from setuptools.build_meta import build_sdist; build_sdist({str(out)!r})',
-        cwd=source,
-    )
-    (sdist,) = out.glob('*.tar.gz')
-    pip = [sys.executable, '-m', 'pip', 'wheel', '--no-deps', '--no-build-isolation']
-    run(*pip, '-w', str(out), str(sdist), cwd=out)
-    (path,) = out.glob('*.whl')
-    return path
-
-
 def test_wheel_holds_every_module_and_mim(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     expected = {'mmoverlock/.mim/model-index.yml'}
+    expected |= {'mmoverlock_import_hook.py', 'mmoverlock_import_hook.pth'}
     for path in (ROOT / 'mmoverlock').rglob('*.py'):
         if '.mim' not in path.parts:
             expected.add(path.relative_to(ROOT).as_posix())

@@ -1,6 +1,8 @@
 """Everything that mmoverlock changes in other libraries. No other room assigns to one."""
 
-from . import mmcv_ext, safe_checkpoints, scope
+import mmoverlock_import_hook
+
+from . import safe_checkpoints, scope
 
 __all__ = ['install']
 
@@ -9,14 +11,14 @@ def install() -> None:
     """Make the changes; ``import mmoverlock`` calls it, and calling it again changes nothing more.
 
     - ``mmcv._ext``: where mmcv was installed without its compiled operators, a module of this name
-      supplies them from torchvision and PyTorch (:mod:`.mmcv_ext`). It must be there before
-      anything imports ``mmcv.ops``. A compiled mmcv is left alone.
+      supplies them from torchvision and PyTorch (:mod:`.mmcv_ext`). An installed mmoverlock does
+      so from Python's start-up on (:mod:`mmoverlock_import_hook`). A compiled mmcv is left alone.
     - MMEngine's checkpoint loaders, for files, URLs and all model zoos: they never run code from a
       file (:mod:`.safe_checkpoints`).
     - MMEngine's registries get children for the scope ``mmoverlock``, and its table of packages
       entries for mmoverlock and mmseg, so that configs can inherit from ``mmoverlock::...`` and
       ``mmseg::...`` (:mod:`.scope`).
     """
-    mmcv_ext.install()
+    mmoverlock_import_hook.install()
     safe_checkpoints.install()
     scope.install()

@@ -13,7 +13,7 @@ from mmoverlock import compat
 def state() -> list:
     roots = [one for one in vars(mmengine.registry).values() if isinstance(one, Registry)]
     return [
-        sys.modules['mmcv._ext'],
+        list(sys.meta_path),
         [root.children['mmoverlock'] for root in roots],
         dict(CheckpointLoader._schemes),
         mmengine_checkpoint.load_url,

@@ -1,23 +1,8 @@
 """Stands in for ``mmcv._ext`` when mmcv was installed without its compiled operators.
 
 Without that extension ``mmcv.ops`` cannot even be imported, nor can mmdet's models.
+
+``mmoverlock_import_hook`` loads this folder under the name ``mmcv._ext``, maybe before mmoverlock
+itself. So the modules here import each other relatively, and nothing else of mmoverlock. Other code
+imports them from ``mmcv._ext``: under this folder's own name they would be loaded a second time.
 """
-
-import sys
-from importlib.util import find_spec
-
-import mmcv
-
-from . import operators
-
-__all__ = ['install']
-
-
-def install() -> None:
-    """Make ``mmcv.ops`` importable: ``operators.py`` becomes ``mmcv._ext`` if there is none.
-
-    A compiled mmcv is left alone. Call it before mmdet, mmseg or mmpretrain are imported: they look
-    for ``mmcv.ops`` only once. Calling it again does nothing.
-    """
-    if find_spec('mmcv._ext') is None:
-        mmcv._ext = sys.modules['mmcv._ext'] = operators

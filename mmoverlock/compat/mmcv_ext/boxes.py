@@ -5,7 +5,7 @@ import torch
 import torchvision
 from torch import Tensor
 
-from mmoverlock.compat.mmcv_ext.numerics import full
+from .numerics import full
 
 
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:

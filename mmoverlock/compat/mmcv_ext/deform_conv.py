@@ -9,7 +9,7 @@ from functools import partial
 from torch import Tensor
 from torchvision.ops import deform_conv2d
 
-from mmoverlock.compat.mmcv_ext.numerics import fill_gradients, full
+from .numerics import fill_gradients, full
 
 
 def deform_conv_forward(

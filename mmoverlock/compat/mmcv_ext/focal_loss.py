@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmoverlock.compat.mmcv_ext.numerics import fill_gradients, full
+from .numerics import fill_gradients, full
 
 
 def _class_weight(weight: Tensor, target: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """What ``mmcv._ext`` offers when it was not compiled, on torchvision.ops and PyTorch.
 
-This module takes the name ``mmcv._ext`` (see ``__init__.py``). Names, argument order and in-place
+This module is loaded as ``mmcv._ext`` (see ``__init__.py``). Names, argument order and in-place
 outputs are those of the compiled extension of mmcv 2.x, whose wrappers in ``mmcv.ops`` call it.
 Operators that are not here exist too, but raise when called.
 """
@@ -9,21 +9,21 @@ Operators that are not here exist too, but raise when called.
 
 from collections.abc import Callable
 
-from mmoverlock.compat.mmcv_ext.boxes import nms, softnms
-from mmoverlock.compat.mmcv_ext.deform_conv import (
+from .boxes import nms, softnms
+from .deform_conv import (
     deform_conv_backward_input,
     deform_conv_backward_parameters,
     deform_conv_forward,
     modulated_deform_conv_backward,
     modulated_deform_conv_forward,
 )
-from mmoverlock.compat.mmcv_ext.focal_loss import (
+from .focal_loss import (
     sigmoid_focal_loss_backward,
     sigmoid_focal_loss_forward,
     softmax_focal_loss_backward,
     softmax_focal_loss_forward,
 )
-from mmoverlock.compat.mmcv_ext.regions import (
+from .regions import (
     roi_align_backward,
     roi_align_forward,
     roi_pool_backward,

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision.ops import roi_align
 
-from mmoverlock.compat.mmcv_ext.numerics import fill_gradients, full
+from .numerics import fill_gradients, full
 
 
 def roi_align_forward(
