@@ -16,9 +16,9 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 
 def is_eager(*tensors: Tensor) -> bool:
-    """True in plain eager mode: no torch.compile, dispatch mode or tensor subclass."""
+    """True in plain eager mode: no tracing, torch.compile, dispatch mode or tensor subclass."""
     return (
-        not torch.compiler.is_compiling()
+        not (torch.compiler.is_compiling() or torch.jit.is_tracing())
         and _get_current_dispatch_mode() is None
         and all(type(tensor) is Tensor for tensor in tensors)
     )
