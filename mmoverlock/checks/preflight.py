@@ -20,7 +20,7 @@ from mmoverlock.utils.registry import build, check_type
 
 from .checkpoints import check_checkpoints
 from .datasets import check_dataset, check_same_classes, check_topk
-from .model import check_channels, check_masks
+from .model import check_channels, check_masks, check_pair
 from .paths import check_path
 
 # What only the Runner can build: of this the types are checked.
@@ -55,6 +55,8 @@ def preflight(cfg: Config, training: bool) -> None:
             for pattern, kind in _BUILT_LATER.items():
                 if re.fullmatch(rf'({pattern})(\.\d+)?', key):
                     check_type(kind, part, key)
+        if training:
+            check_pair(model)
         if training and 'optimizer' in cfg.optim_wrapper:
             parameters = dict(params=[nn.Parameter(torch.zeros(1))])
             optimizer = {**cfg.optim_wrapper.optimizer, **parameters}
