@@ -50,3 +50,31 @@ def test_mmengine_counts_every_product():
     flops = get_model_complexity_info(model, (3, 224, 224), **options)['flops']
     assert flops == 5_643_616_832
     assert products < flops < 1.01 * products
+
+
+# What mmdet and mmseg do not choose by themselves.
+TTA = dict(
+    det=(
+        "test_evaluator = dict(metric='bbox')\n"
+        'model = dict(roi_head=dict(mask_head=None, mask_roi_extractor=None))\n'
+    ),
+    seg=(
+        "tta_model = dict(type='SegTTAModel')\n"
+        "tta_pipeline = [dict(type='LoadImageFromFile'), dict(type='TestTimeAug', transforms=["
+        "[dict(type='RandomFlip', prob=0.0), dict(type='RandomFlip', prob=1.0)],"
+        "[dict(type='LoadAnnotations')], [dict(type='PackSegInputs')]])]\n"
+    ),
+    cls='',
+)
+
+
+@pytest.mark.parametrize('task', LIBRARIES)
+def test_test_time_augmentation(home, tmp_path, task):
+    """The guard looks for the checkpoint's model inside the wrapper."""
+    guard = "custom_hooks = [dict(type='CheckpointGuard', strict=True)]\n"
+    config = tmp_path / 'tta.py'
+    config.write_text(f"_base_ = '{home}/{task}.py'\n" + guard + TTA[task])
+    arguments = [str(config), f'{task}.pth', '--work-dir', str(tmp_path), '--tta']
+    printed = run_tool(task, 'test', *arguments, cwd=home)
+    assert 'checkpoint: loaded' in printed
+    assert 'missing 0' in printed

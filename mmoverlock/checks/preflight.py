@@ -15,7 +15,7 @@ from torch import nn
 
 from mmoverlock.engine.distributed import env_rank
 from mmoverlock.utils.config import each, require, walk
-from mmoverlock.utils.models import build_model
+from mmoverlock.utils.models import build_model, unwrap
 from mmoverlock.utils.registry import build, check_type
 
 from .checkpoints import check_checkpoints
@@ -49,7 +49,7 @@ def preflight(cfg: Config, training: bool) -> None:
     require(cfg, 'model', f'{parts[0]}_dataloader', f'{parts[0]}_cfg', other)
     loaders = [f'{part}_dataloader' for part in parts if cfg.get(f'{part}_dataloader')]
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
-        model = build_model(cfg)
+        model = unwrap(build_model(cfg))
         check_channels(cfg, model)
         for key, part in walk(cfg._cfg_dict):
             for pattern, kind in _BUILT_LATER.items():
