@@ -35,8 +35,8 @@ def differentiable(
 
     Args:
         name: The operator's, in the namespace `mmoverlock`; the gradient's ends in `_backward`.
-        forward: (tensors, settings) → a tensor, or several of which the first is differentiable. Its
-            annotations and those of `backward` give PyTorch the schemas.
+        forward: (tensors, settings) → a tensor, or several of which the first is differentiable.
+            Its annotations and those of `backward` give PyTorch the schemas.
         backward: (gradient of the first result, tensors, other results, settings) → gradients of
             the tensors in turn: like each of them, or empty for one that is None. What it returns
             for one that needs no gradient is dropped.

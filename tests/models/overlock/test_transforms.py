@@ -32,7 +32,8 @@ def images() -> torch.Tensor:
 
 def test_vmap(model, images):
     with torch.no_grad():
-        expected = [torch.stack(maps) for maps in zip(*map(model, images), strict=True)]
+        with backend('reference'):
+            expected = [torch.stack(maps) for maps in zip(*map(model, images), strict=True)]
         assert_close(list(torch.func.vmap(model)(images)), expected, 1e-8)
 
 
@@ -45,9 +46,10 @@ def test_gradients_of_every_image(model, images):
         return sum(one.square().mean() for one in maps)
 
     found = torch.func.vmap(torch.func.grad(loss), (None, 0))(parameters, images)
-    expected = [
-        torch.autograd.grad(loss(parameters, image), parameters.values()) for image in images
-    ]
+    with backend('reference'):
+        expected = [
+            torch.autograd.grad(loss(parameters, image), parameters.values()) for image in images
+        ]
     assert_close(list(found.values()), [torch.stack(one) for one in zip(*expected, strict=True)])
 
 
