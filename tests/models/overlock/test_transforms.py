@@ -119,6 +119,6 @@ def test_sharded_parameters(tmp_path):
     launch = [sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node=2', '--standalone']
     done = subprocess.run(
         [*launch, str(tmp_path / 'sharded.py')],
-        env=os.environ | dict(OMP_NUM_THREADS='1'), capture_output=True, text=True, timeout=300,
+        env=os.environ | dict(OMP_NUM_THREADS='1'), capture_output=True, text=True, timeout=600,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
