@@ -15,12 +15,12 @@ from torch import nn
 
 from mmoverlock.engine.distributed import env_rank
 from mmoverlock.utils.config import each, require, walk
-from mmoverlock.utils.models import build_model
+from mmoverlock.utils.models import build_model, unwrap
 from mmoverlock.utils.registry import build, check_type
 
 from .checkpoints import check_checkpoints
 from .datasets import check_dataset, check_same_classes, check_topk
-from .model import check_channels, check_masks
+from .model import check_channels, check_masks, check_pair
 from .paths import check_path
 
 # What only the Runner can build: of this the types are checked.
@@ -49,12 +49,14 @@ def preflight(cfg: Config, training: bool) -> None:
     require(cfg, 'model', f'{parts[0]}_dataloader', f'{parts[0]}_cfg', other)
     loaders = [f'{part}_dataloader' for part in parts if cfg.get(f'{part}_dataloader')]
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
-        model = build_model(cfg)
+        model = unwrap(build_model(cfg))
         check_channels(cfg, model)
         for key, part in walk(cfg._cfg_dict):
             for pattern, kind in _BUILT_LATER.items():
                 if re.fullmatch(rf'({pattern})(\.\d+)?', key):
                     check_type(kind, part, key)
+        if training:
+            check_pair(model)
         if training and 'optimizer' in cfg.optim_wrapper:
             parameters = dict(params=[nn.Parameter(torch.zeros(1))])
             optimizer = {**cfg.optim_wrapper.optimizer, **parameters}

@@ -1,7 +1,8 @@
-"""``mmoverlock test``: which metrics, where predictions and pictures go, and the result."""
+"""``mmoverlock test``: which metrics and augmentations, where predictions go, and the result."""
 
 import json
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from mmengine.dist import master_only
 from mmengine.logging import print_log
 
 from mmoverlock.utils.config import as_list
+from mmoverlock.utils.datasets import leaf_configs
 from mmoverlock.utils.errors import shown
 
 # What each evaluator can compute, and the argument that chooses; None where there is no choice.
@@ -20,6 +22,16 @@ METRICS = {
     'Accuracy': (None, ('accuracy',)),
     'ValLoss': (None, ('cross_entropy',)),
     'SingleLabelMetric': ('items', ('precision', 'recall', 'f1-score', 'support')),
+}
+
+# What merges the predictions for augmented images, where the config does not say.
+TTA_MODELS = {
+    'mmdet': dict(
+        type='DetTTAModel',
+        tta_cfg=dict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=100),
+    ),
+    'mmseg': dict(type='SegTTAModel'),
+    'mmpretrain': dict(type='AverageClsScoreTTA'),
 }
 
 
@@ -56,6 +68,35 @@ def _usual_topk(cfg: Config, given: int | Sequence[int]) -> tuple[int, ...]:
     head = (cfg.get('model') or {}).get('head') or {}
     usual = (1, 5) if head.get('num_classes', 0) >= 5 else (1,)
     return tuple(sorted({*([given] if isinstance(given, int) else given), *usual}))
+
+
+def set_tta(cfg: Config) -> None:
+    """Test on augmented images, as the config's ``tta_model`` and ``tta_pipeline`` say.
+
+    By default the image and its mirror image are used, as in the libraries' own tools. Of a
+    detector's masks, which mmdet cannot merge, the head is left out.
+    """
+    tta_model = cfg.get('tta_model') or TTA_MODELS.get(cfg.get('default_scope'))
+    if tta_model is None:
+        raise ValueError(f"--tta: config '{cfg.filename}' has no tta_model")
+    if cfg.get('default_scope') == 'mmdet':
+        if any('segm' in (one.get('metric') or ()) for one in as_list(cfg.get('test_evaluator'))):
+            raise ValueError('--tta: mmdet merges boxes, not masks: choose --eval bbox')
+        roi_head = cfg.model.get('roi_head') or {}
+        if roi_head.get('mask_head'):
+            roi_head.mask_head = roi_head.mask_roi_extractor = None
+    for dataset, _ in leaf_configs(cfg.test_dataloader.dataset):
+        dataset.pipeline = cfg.get('tta_pipeline') or _with_flip(dataset.pipeline)
+    cfg.model = dict(**tta_model, module=cfg.model)
+
+
+def _with_flip(pipeline: Sequence[dict]) -> list[dict]:
+    """The pipeline for the image and its mirror image; its last step packs them."""
+    *steps, pack = deepcopy(list(pipeline))
+    if 'meta_keys' in pack:
+        pack['meta_keys'] = tuple(dict.fromkeys([*pack['meta_keys'], 'flip', 'flip_direction']))
+    flips = [dict(type='RandomFlip', prob=prob) for prob in (0.0, 1.0)]
+    return [*steps, dict(type='TestTimeAug', transforms=[flips, [pack]])]
 
 
 def set_output(cfg: Config, path: str) -> None:

@@ -22,6 +22,10 @@ def add_arguments(parser: ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument('--out', metavar='FILE.pkl', help='write the predictions to this file')
     parser.add_argument('--show-dir', metavar='DIR', help='draw the predictions into this folder')
+    parser.add_argument(
+        '--tta', action='store_true',
+        help="average over augmented images: the config's tta_pipeline, by default a flip",
+    )  # fmt: skip
     add_run_options(parser)
 
 
@@ -33,6 +37,8 @@ def main(args: argparse.Namespace) -> None:
     cfg.work_dir = str(Path(folder, 'test'))  # the training's logs and config stay as they are
     if args.eval:
         evaluation.set_metrics(cfg, args.eval)
+    if args.tta:
+        evaluation.set_tta(cfg)
     if args.out:
         evaluation.set_output(cfg, args.out)
     if args.show_dir:

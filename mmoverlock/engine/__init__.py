@@ -5,6 +5,7 @@ from .hooks.draw_curves import DrawCurves
 from .hooks.epoch_table import EpochTable
 from .hooks.finite_loss_guard import FiniteLossGuard
 from .hooks.image_guard import ImageGuard
+from .hooks.val_loss import ValLossHook
 from .metrics import ValLoss
 from .optimizers import GroupedOptimWrapperConstructor, LayerDecayOptimWrapperConstructor
 
@@ -17,4 +18,5 @@ __all__ = [
     'ImageGuard',
     'LayerDecayOptimWrapperConstructor',
     'ValLoss',
+    'ValLossHook',
 ]

@@ -15,7 +15,7 @@ def fit_state_dict(
     """Bring a checkpoint's state dict, published or ours, into the model's names.
 
     Args:
-        model: The model, possibly in a data-parallel wrapper.
+        model: The model, possibly in wrappers.
         checkpoint: A state dict or a training checkpoint around one.
         strict: Whether the file must hold all of the model's tensors.
         path: The file, to be named in messages.

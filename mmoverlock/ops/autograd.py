@@ -7,36 +7,42 @@ as FakeTensorMode, or for tensor subclasses, it is a custom operator that PyTorc
 
 from collections.abc import Callable
 from itertools import zip_longest
-from typing import get_args
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 
 def is_eager(*tensors: Tensor) -> bool:
-    """True in plain eager mode: no torch.compile, dispatch mode or tensor subclass."""
+    """True in plain eager mode: no tracing, torch.compile, dispatch mode or tensor subclass."""
     return (
-        not torch.compiler.is_compiling()
+        not (torch.compiler.is_compiling() or torch.jit.is_tracing())
         and _get_current_dispatch_mode() is None
         and all(type(tensor) is Tensor for tensor in tensors)
     )
 
 
 def differentiable(
-    name: str, forward: Callable, backward: Callable, fake: Callable, saves_output: bool = False
+    name: str,
+    forward: Callable,
+    backward: Callable,
+    fake: Callable,
+    formula: Callable,
+    saves_output: bool = False,
 ) -> Callable:
     """Register an operator and its gradient.
 
     Args:
         name: The operator's, in the namespace `mmoverlock`; the gradient's ends in `_backward`.
-        forward: (tensors, settings) → a tensor, or several of which the first is differentiable,
-            once. Its annotations and those of `backward` give PyTorch the schemas.
+        forward: (tensors, settings) → a tensor, or several of which the first is differentiable.
+            Its annotations and those of `backward` give PyTorch the schemas.
         backward: (gradient of the first result, tensors, other results, settings) → gradients of
             the tensors in turn: like each of them, or empty for one that is None. What it returns
             for one that needs no gradient is dropped.
         fake: `forward` for tensors without memory.
+        formula: The first result of `forward` in plain PyTorch. A gradient that is to be
+            differentiated again (``create_graph=True``) is computed from it, in eager mode.
         saves_output: `backward` takes the first result too, before the other ones.
 
     Returns:
@@ -79,9 +85,9 @@ def differentiable(
         setup_context(ctx, inputs, output)
         return output
 
-    @once_differentiable
     def run_backward(ctx, grad_out, *_):
-        return gradients(ctx, backward, grad_out)
+        again = torch.is_grad_enabled()  # with create_graph=True
+        return gradients(ctx, _by_formula(formula, ctx) if again else backward, grad_out)
 
     methods = {'forward': staticmethod(run_forward), 'backward': staticmethod(run_backward)}
     function = type(name, (torch.autograd.Function,), methods)  # profilers show its name
@@ -90,3 +96,19 @@ def differentiable(
         return (function.apply if is_eager(inputs[0]) else op)(*inputs)
 
     return run
+
+
+def _by_formula(formula: Callable, ctx: Any) -> Callable:
+    """A `backward` whose results can be differentiated again."""
+    number = len(ctx.needs_input_grad) - len(ctx.settings)
+
+    def backward(grad_out: Tensor, *args: Any) -> list[Tensor | None]:
+        # Views, as one tensor may have been computed from another.
+        tensors = [None if x is None else x.view_as(x) for x in args[:number]]
+        wanted = [x for x, needed in zip(tensors, ctx.needs_input_grad, strict=False) if needed]
+        with torch.autocast(grad_out.device.type, enabled=False):
+            out = formula(*tensors, *ctx.settings)
+            grads = iter(torch.autograd.grad(out, wanted, grad_out, create_graph=True))
+        return [next(grads) if needed else None for needed in ctx.needs_input_grad[:number]]
+
+    return backward

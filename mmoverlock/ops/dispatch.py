@@ -4,7 +4,7 @@ An :class:`Operator` lists its backends in the order of preference. A backend sa
 available on a device and whether it supports a call's arguments: the answer is None, or the reason
 why not. What the user asks for comes first: the argument ``backend=``, then :func:`backend`, then
 the environment variable MMOVERLOCK_BACKEND. Export takes the `reference`, because compiled kernels
-cannot be part of an exported program.
+cannot be part of an exported program, and so do the transforms of ``torch.func``.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from .autotune import fastest, remembered
 
 AUTO = 'auto'  # asks for no backend
 EXPORT = 'compiled kernels cannot be exported'
+TRANSFORM = 'compiled kernels have no rules for torch.func'
 
 OPERATORS: dict[str, Operator] = {}
 _requested: dict[str, str] = {}  # backends by operator; '' is for all of them
@@ -112,7 +113,7 @@ class Operator:
             ValueError: if a backend that was asked for is unknown or cannot run.
         """
         kind = None if kind is None else (self.name, device, *kind)
-        if _records is None and not (backend or requested(self.name) or exporting()):
+        if _records is None and not (backend or requested(self.name) or needs_reference()):
             usual = self._usual(args, device, kind)
             if usual is not None:
                 return usual
@@ -157,8 +158,8 @@ class Operator:
 
     def _refusal(self, key: str, name: str | None, args: tuple, device: torch.device) -> str | None:
         """Why a backend does not run a call for which `name` was asked, or None."""
-        if name is None and key != 'reference' and exporting():
-            return EXPORT
+        if name is None and key != 'reference' and needs_reference():
+            return needs_reference()
         return self.backends[key].refuses(args, device, asked=key == name)
 
     def _asked_for(self, backend: str | None, args: tuple, device: torch.device) -> str | None:
@@ -238,14 +239,20 @@ def recording() -> Iterator[list[Record]]:
 
 
 @torch.compiler.assume_constant_result  # within torch.compile, is_exporting() is True otherwise
-def exporting() -> bool:
-    """True in torch.jit.trace and torch.export, and so in torch.onnx.export."""
-    return torch.jit.is_tracing() or torch.compiler.is_exporting()
+def needs_reference() -> str | None:
+    """Why nothing but the reference may run now, or None.
+
+    So it is in torch.jit.trace and torch.export, and thus in torch.onnx.export, and in vmap, grad
+    and the other transforms of torch.func.
+    """
+    if torch.jit.is_tracing() or torch.compiler.is_exporting():
+        return EXPORT
+    return TRANSFORM if torch._C._are_functorch_transforms_active() else None
 
 
 def reference_mode() -> bool:
-    """True if everything runs as the formulas say: in export, and if the reference is asked for."""
-    return exporting() or requested() == 'reference'
+    """True if everything runs as the formulas say: if it must, or the reference is asked for."""
+    return needs_reference() is not None or requested() == 'reference'
 
 
 def may_overwrite() -> bool:

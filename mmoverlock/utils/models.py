@@ -1,7 +1,7 @@
 """The model of a config, and the library it belongs to."""
 
 from mmengine.config import Config
-from mmengine.model import revert_sync_batchnorm
+from mmengine.model import BaseAveragedModel, BaseTTAModel, is_model_wrapper, revert_sync_batchnorm
 from mmengine.registry import MODELS
 from torch import nn
 
@@ -18,6 +18,13 @@ def build_model(cfg: Config) -> nn.Module:
     preprocessor = cfg.get('data_preprocessor')
     defaults = {'data_preprocessor': preprocessor} if preprocessor else {}
     return revert_sync_batchnorm(build(MODELS, {**defaults, **cfg.model}, 'model'))
+
+
+def unwrap(model: nn.Module) -> nn.Module:
+    """The model inside data-parallel, moving-average and test-time-augmentation wrappers."""
+    while is_model_wrapper(model) or isinstance(model, (BaseTTAModel, BaseAveragedModel)):
+        model = model.module
+    return model
 
 
 def library_of(model: nn.Module) -> str:

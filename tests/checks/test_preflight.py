@@ -2,7 +2,7 @@
 
 import pytest
 
-from ..user import check
+from ..user import ROOT, check
 
 ARCH = 'model.backbone.arch'
 DATASET = 'train_dataloader.dataset'
@@ -68,3 +68,15 @@ OPTION_CASES = [
 def test_option(bad, at_home, tool, capsys, option, message):
     arguments = ['det.py', '--work-dir', 'full', '--cfg-options', option]
     check(tool, 'train', arguments, message, bad, capsys)
+
+
+def test_a_head_that_would_train_the_overview_alone(at_home, tmp_path, tool, capsys):
+    """The first thing one tries in mmpretrain, whose backbones return one map."""
+    config = tmp_path / 'overview.py'
+    config.write_text(
+        f"_base_ = '{ROOT}/configs/quickstart/overlock-xxt_digits.py'\n"
+        "model = dict(neck=dict(type='GlobalAveragePooling'), head=dict(_delete_=True,"
+        "type='LinearClsHead', num_classes=10, in_channels=128))\n"
+    )
+    message = 'Focus-Net would not be trained; set model.backbone.out_indices=[3] and model.head.in'
+    check(tool, 'train', [str(config)], message, tmp_path, capsys)

@@ -32,3 +32,52 @@ def test_accuracy_is_of_top1_and_top5(given, classes, topk):
     cfg = Config(dict(model=dict(head=dict(num_classes=classes)), test_evaluator=evaluators))
     evaluation.set_metrics(cfg, ['accuracy'])
     assert cfg.test_evaluator == [dict(type='Accuracy', topk=topk)]
+
+
+PACK = dict(type='PackInputs', meta_keys=('img_path', 'flip'))
+
+
+@pytest.fixture
+def cfg() -> Config:
+    dataset = dict(type='ConcatDataset', datasets=[dict(pipeline=[dict(type='Load'), PACK])] * 2)
+    return Config(
+        dict(
+            default_scope='mmpretrain',
+            model=dict(type='ImageClassifier'),
+            test_dataloader=dict(dataset=dataset),
+        )
+    )
+
+
+def test_tta_mirrors_by_default(cfg):
+    evaluation.set_tta(cfg)
+    assert cfg.model == dict(type='AverageClsScoreTTA', module=dict(type='ImageClassifier'))
+    flips = [dict(type='RandomFlip', prob=0.0), dict(type='RandomFlip', prob=1.0)]
+    pack = dict(type='PackInputs', meta_keys=('img_path', 'flip', 'flip_direction'))
+    for dataset in cfg.test_dataloader.dataset.datasets:
+        load, augment = dataset.pipeline
+        assert load == dict(type='Load')
+        assert augment == dict(type='TestTimeAug', transforms=[flips, [pack]])
+
+
+def test_tta_does_what_the_config_says(cfg):
+    cfg.tta_model = dict(type='Mine', weight=2)
+    cfg.tta_pipeline = [dict(type='TestTimeAug', transforms=[])]
+    evaluation.set_tta(cfg)
+    assert cfg.model == dict(type='Mine', weight=2, module=dict(type='ImageClassifier'))
+    for dataset in cfg.test_dataloader.dataset.datasets:
+        assert dataset.pipeline == cfg.tta_pipeline
+
+
+def test_tta_leaves_out_the_mask_head(cfg):
+    cfg.default_scope = 'mmdet'
+    cfg.model = dict(roi_head=dict(bbox_head=1, mask_head=dict(a=1), mask_roi_extractor=dict(b=1)))
+    evaluation.set_tta(cfg)
+    assert cfg.model.type == 'DetTTAModel'
+    assert cfg.model.module.roi_head == dict(bbox_head=1, mask_head=None, mask_roi_extractor=None)
+
+
+def test_tta_of_another_library_needs_a_model(cfg):
+    cfg.default_scope = 'mmother'
+    with pytest.raises(ValueError, match=r'--tta: config .* has no tta_model'):
+        evaluation.set_tta(cfg)

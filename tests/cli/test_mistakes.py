@@ -50,6 +50,7 @@ TEST_CASES = [
         ['seg.py', 'seg.pth', '--eval', 'accuracy'],
         "cannot evaluate 'accuracy'; allowed: 'mIoU', 'mDice', 'mFscore'",
     ),
+    (['det.py', 'det.pth', '--tta'], '--tta: mmdet merges boxes, not masks: choose --eval bbox'),
     (['no_masks.py', 'no_mask_head.pth', '--eval', 'segm'], 'the model has no mask head'),
     (['det.py', 'det.pth', '--out', 'old.pkl'], "--out: 'old.pkl' exists"),
     (['det.py', 'det.pth', '--out', 'new.txt'], "--out: 'new.txt' does not end in .pkl or .pickle"),

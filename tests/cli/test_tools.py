@@ -9,6 +9,7 @@ import sys
 import pytest
 import torch
 
+from ..testing import assert_close
 from ..user import ROOT
 
 SMALL = dict(MMOVERLOCK_BACKEND='reference', OMP_NUM_THREADS='1', PYTHON=sys.executable)
@@ -99,6 +100,33 @@ def test_evaluates_other_tasks(at_home, tool, tmp_path, task, metric, key):
     assert 0 <= metrics[key] <= 100
     assert len(pickle.loads(out.read_bytes())) == 2
     assert len(list(pictures.rglob('*.png'))) == 2
+
+
+@pytest.mark.parametrize(
+    ('task', 'options', 'key'),
+    [
+        ('det', ['--eval', 'bbox'], 'coco/bbox_mAP'),
+        ('cls', [], 'accuracy/top1'),
+        ('seg', [], 'mIoU'),
+    ],
+)
+def test_tta(at_home, tool, tmp_path, task, options, key):
+    out = tmp_path / 'predictions.pkl'
+    arguments = [f'{task}.py', f'{task}.pth', '--work-dir', str(tmp_path / 'work'), '--tta']
+    tool('test')([*arguments, *options, '--out', str(out)])
+    assert key in json.loads((tmp_path / 'work/metrics.json').read_text())['metrics']
+    assert len(pickle.loads(out.read_bytes())) == 2
+
+
+def test_tta_uses_the_weights_of_the_checkpoint(at_home, tool, tmp_path):
+    """The user's pictures are of one colour: a mirror image makes no difference."""
+    scores = []
+    for options in ([], ['--tta']):
+        out = tmp_path / f'{len(options)}.pkl'
+        arguments = ['cls.py', 'cls.pth', '--work-dir', str(tmp_path / 'work'), '--out', str(out)]
+        tool('test')([*arguments, *options])
+        scores.append([sample['pred_score'] for sample in pickle.loads(out.read_bytes())])
+    assert_close(scores[1], scores[0], 1e-5)
 
 
 def test_overwrite_starts_over(at_home, tool, tmp_path):

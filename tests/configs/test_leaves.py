@@ -6,10 +6,12 @@ import re
 
 import pytest
 from mmengine.config import Config
-from mmengine.registry import MODELS, init_default_scope
+from mmengine.registry import MODELS, TRANSFORMS, init_default_scope
 
+from mmoverlock.cli import evaluation
 from mmoverlock.models import OverLoCK
 from mmoverlock.models.overlock import get_arch
+from mmoverlock.utils.datasets import leaf_dataset
 
 from ..testing import on_meta
 from .leaves import CONFIGS, LEAVES, MODELS_FOLDER, identity, read
@@ -75,3 +77,19 @@ def test_another_arch_in_a_config_of_ones_own(arch, tmp_path):
     with on_meta():
         model = MODELS.build(cfg.model)
     assert list(model.backbone.out_channels) == cfg.model.neck.in_channels
+
+
+@pytest.mark.parametrize('path', LEAVES, ids=identity)
+def test_test_time_augmentation(path):
+    """Each image is used several times; a digit is never mirrored."""
+    cfg = read(path)
+    if cfg.default_scope == 'mmdet':
+        evaluation.set_metrics(cfg, ['bbox'])
+    evaluation.set_tta(cfg)
+    init_default_scope(cfg.default_scope)
+    augment = leaf_dataset(cfg.test_dataloader.dataset).pipeline[-1]
+    mirrors = any(
+        step.type == 'RandomFlip' and step.prob > 0 for part in augment.transforms for step in part
+    )
+    assert mirrors == ('digits' not in path.stem)
+    assert len(TRANSFORMS.build(augment).subroutines) > 1

@@ -1,5 +1,5 @@
 # Multi-scale training: either a resize, or a resize, a crop and a resize.
-_base_ = 'mmdet::_base_/datasets/coco_instance.py'
+_base_ = './coco_instance.py'
 
 _scales = [(short, 1333) for short in range(480, 801, 32)]
 _resize = dict(type='RandomChoiceResize', scales=_scales, keep_ratio=True)

@@ -9,6 +9,12 @@ train_pipeline = [
     dict(type='PackInputs'),
 ]
 test_pipeline = [_enlarge, dict(type='PackInputs')]
+tta_pipeline = [
+    dict(
+        type='TestTimeAug',
+        transforms=[[_enlarge, dict(_enlarge, scale=(40, 40))], [dict(type='PackInputs')]],
+    )
+]
 _loader = dict(
     batch_size=64,
     num_workers=1,

@@ -15,3 +15,4 @@ default_hooks = dict(
 )
 val_evaluator = [dict(type='Accuracy', topk=(1, 5)), dict(type='ValLoss')]
 test_evaluator = val_evaluator
+tta_model = dict(type='AverageClsScoreTTA')  # of the image and its mirror image

@@ -187,9 +187,10 @@ class OverLoCK(BaseModule):
 
     Args:
         arch: 'xxt', 'xt', 't', 's', 'b', or a dict with the columns of :class:`Arch`.
-        out_indices: None for the classification pair (focus, overview); otherwise which of the
-            pyramid maps c2..c5 (indices 0..3, strides 4, 8, 16, 32) to return, in rising order; -1
-            is the last. What none of them needs is not built: without map 3, Focus-Net ends at
+        out_indices: None for the classification pair (focus, overview), made for OverLoCKHead:
+            other heads take the last map, and so would train the overview alone. Otherwise which of
+            the pyramid maps c2..c5 (indices 0..3, strides 4, 8, 16, 32) to return, in rising order;
+            -1 is the last. What none of them needs is not built: without map 3, Focus-Net ends at
             stride 16. Published weights load all the same.
         fuse_overview: The published detection form: the overview is added to c5.
         drop_path_rate: Rate of the last block; rises linearly from 0.

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
 
 from mmoverlock.utils.checkpoint import state_dict_of
+from mmoverlock.utils.models import unwrap
 
 from .reparam import DilatedReparam, merge_state_dict
 
@@ -108,8 +108,9 @@ def match_state_dict(model: nn.Module, state_dict: Mapping) -> tuple[dict[str, T
     """Find out what of `state_dict`, published or ours, fits `model`.
 
     Args:
-        model: A backbone, or a classifier, detector or segmentor around one; possibly in a
-            data-parallel wrapper. Models without OverLoCK are matched name by name.
+        model: A backbone, or a classifier, detector or segmentor around one; possibly in wrappers,
+            see :func:`~mmoverlock.utils.models.unwrap`. Models without OverLoCK are matched name by
+            name.
         state_dict: Names and tensors.
 
     Returns:
@@ -119,7 +120,7 @@ def match_state_dict(model: nn.Module, state_dict: Mapping) -> tuple[dict[str, T
         ValueError: if nothing fits, or if the backbone is of another size or form; of a classifier
             also, if anything but the number of classes is.
     """
-    model = _unwrap(model)
+    model = unwrap(model)
     state = {name.removeprefix('module.'): value for name, value in state_dict.items()}
     bad = next((name for name, value in state.items() if not isinstance(value, Tensor)), None)
     if bad is not None:
@@ -184,13 +185,9 @@ def load_official(model: nn.Module, path_or_state_dict: str | Path | Mapping) ->
     if not isinstance(source, Mapping):
         source = CheckpointLoader.load_checkpoint(str(source), map_location='cpu')
     fits, report = match_state_dict(model, state_dict_of(source))
-    _unwrap(model).load_state_dict(fits, strict=False)
+    unwrap(model).load_state_dict(fits, strict=False)
     print_log(f'{type(model).__name__}: {report}', logger='current')
     return report
-
-
-def _unwrap(model: nn.Module) -> nn.Module:
-    return model.module if is_model_wrapper(model) else model
 
 
 def _shape(tensor: Tensor) -> tuple[int, ...]:

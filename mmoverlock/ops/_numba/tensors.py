@@ -12,18 +12,46 @@ from .simd import VECTOR_BYTES
 STRIP_BYTES = 1 << 17  # of a map in scratch memory, where it is processed strip by strip
 
 
+class _Memory:
+    """A tensor's memory, of which numpy makes an array by the array interface.
+
+    ``Tensor.numpy()`` would keep FSDP from freeing a parameter's memory: PyTorch does not resize a
+    storage that numpy has seen.
+    """
+
+    __slots__ = ('tensor', '__array_interface__')
+
+    def __init__(self, tensor: Tensor, shape: tuple[int, ...], strides: tuple[int, ...]):
+        self.tensor = tensor  # lives as long as the array
+        self.__array_interface__ = dict(
+            data=(tensor.data_ptr(), False),
+            shape=shape,
+            strides=strides,
+            typestr=_TYPES[tensor.dtype],
+            version=3,
+        )
+
+
+_TYPES = {
+    dtype: torch.empty(0, dtype=dtype).numpy().dtype.str
+    for dtype in (torch.float32, torch.float64, torch.int64)
+}
+
+
 def flat(tensor: Tensor) -> np.ndarray:
     """The memory of a CPU tensor, from its first element to its last, as a (N,) array.
 
     The element at index (i, j, ...) is at i · stride(0) + j · stride(1) + ...
     """
     reach = sum((n - 1) * step for n, step in zip(tensor.shape, tensor.stride(), strict=True))
-    return tensor.detach().as_strided((reach + 1,), (1,)).numpy()
+    return np.asarray(_Memory(tensor, (reach + 1,), (tensor.itemsize,)))
 
 
 def array(tensor: Tensor) -> np.ndarray:
     """A CPU tensor as an array that shares its memory."""
-    return tensor.detach().numpy()
+    size = tensor.itemsize
+    strides = tuple(size * step for step in tensor.stride())
+    return np.asarray(_Memory(tensor, tuple(tensor.shape), strides))
 
 
 def run(kernel: Callable, pieces: int, *args: object) -> None:

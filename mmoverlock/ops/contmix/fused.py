@@ -18,6 +18,8 @@ from torch import Tensor
 
 from mmoverlock.ops.autograd import differentiable
 
+from . import reference
+
 
 def kernel_sizes(rpb_small: Tensor, rpb_large: Tensor) -> tuple[int, int]:
     """ks and kl, from the tables of 2·k - 1 offsets."""
@@ -33,6 +35,13 @@ def empty_results(value: Tensor) -> tuple[Tensor, Tensor]:
     """Memory for out and log_sum."""
     shape, dtype = (*value.shape[:3], *value.shape[4:]), accumulator(value.dtype)
     return torch.empty_like(value), value.new_empty(shape, dtype=dtype)
+
+
+def _formula(
+    query: Tensor, keys: Tensor, bias: Tensor, rpb_small: Tensor, rpb_large: Tensor, value: Tensor
+) -> Tensor:
+    logits = torch.einsum('bgchw,bgct->bghwt', query.to(keys.dtype), keys) + bias
+    return reference.mix(logits, rpb_small, rpb_large, value.to(keys.dtype)).to(value.dtype)
 
 
 def register(
@@ -55,7 +64,7 @@ def register(
     def fake(*tensors):
         return empty_results(tensors[-1])
 
-    op = differentiable(name, forward, backward, fake, saves_output=True)
+    op = differentiable(name, forward, backward, fake, _formula, saves_output=True)
 
     def contmix(query, key, value, proj_weight, proj_bias, rpb_small, rpb_large, *sizes) -> Tensor:
         device, dtype = value.device.type, value.dtype

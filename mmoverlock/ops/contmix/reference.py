@@ -26,6 +26,28 @@ def position_bias(rpb: Tensor, size: tuple[int, int]) -> Tensor:
     return table.flatten(3)
 
 
+def mix(logits: Tensor, rpb_small: Tensor, rpb_large: Tensor, value: Tensor) -> Tensor:
+    """Aggregate both halves of the value map with the kernels of which the logits are given.
+
+    Args:
+        logits: (B, G, H, W, ks² + kl²), the small kernel's first, without position bias.
+        rpb_small: (G, 2·ks - 1, 2·ks - 1).
+        rpb_large: (G, 2·kl - 1, 2·kl - 1).
+        value: (B, 2, G, C, H, W).
+
+    Returns:
+        (B, 2, G, C, H, W).
+    """
+    tables = rpb_small, rpb_large
+    taps = [((table.shape[-1] + 1) // 2) ** 2 for table in tables]
+    halves = []
+    for part, rpb, half in zip(logits.split(taps, -1), tables, value.unbind(1), strict=True):
+        kernels = (part + position_bias(rpb, value.shape[-2:])).softmax(-1)
+        mixed = dynamic_conv2d(kernels, half.permute(0, 1, 3, 4, 2))  # (B, G, H, W, C)
+        halves.append(mixed.permute(0, 1, 4, 2, 3))
+    return torch.stack(halves, dim=1)
+
+
 def contmix(
     query: Tensor,
     key: Tensor,
@@ -39,12 +61,5 @@ def contmix(
 ) -> Tensor:
     """See :func:`mmoverlock.ops.contmix`."""
     affinity = torch.einsum('bgchw,bgcl->bghwl', query, key)
-    logits = F.linear(affinity, proj_weight, proj_bias).split(
-        (small_kernel**2, large_kernel**2), -1
-    )
-    halves = []
-    for part, rpb, half in zip(logits, (rpb_small, rpb_large), value.unbind(1), strict=True):
-        kernels = (part + position_bias(rpb, value.shape[-2:])).softmax(-1)
-        mixed = dynamic_conv2d(kernels, half.permute(0, 1, 3, 4, 2))  # (B, G, H, W, C)
-        halves.append(mixed.permute(0, 1, 4, 2, 3).flatten(1, 2))
-    return torch.cat(halves, dim=1)
+    logits = F.linear(affinity, proj_weight, proj_bias)
+    return mix(logits, rpb_small, rpb_large, value).flatten(1, 3)

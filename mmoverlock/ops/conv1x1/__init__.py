@@ -79,7 +79,7 @@ def conv1x1(
         ValueError: if the backend cannot run.
     """
     kind, pixels = None, x.numel() // x.shape[1]
-    if not torch.is_grad_enabled() and is_eager(x) and pixels <= FEW_PIXELS:
+    if is_eager(x) and not torch.is_grad_enabled() and pixels <= FEW_PIXELS:
         kind = tuple(weight.shape), pixels.bit_length(), x.dtype, torch.get_num_threads()
     return CONV1X1(x, weight, bias, device=x.device, backend=backend, kind=kind)
 

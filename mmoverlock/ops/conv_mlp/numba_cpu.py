@@ -17,6 +17,7 @@ from mmoverlock.ops._numba.tensors import (
     vectors_and_strips,
 )
 from mmoverlock.ops.autograd import differentiable, is_eager
+from mmoverlock.ops.depthwise import reference as depthwise
 
 from . import numba_kernels
 
@@ -81,7 +82,22 @@ def _backward(
     return grads
 
 
-_op = differentiable('gelu_conv_grn', _forward, _backward, lambda x, *_: _results(x))
+def _formula(
+    x: Tensor,
+    shift: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    gamma: Tensor,
+    beta: Tensor,
+    eps: float,
+) -> Tensor:
+    shift, gamma, beta = (one[:, None, None] for one in (shift, gamma, beta))
+    y = depthwise.forward(F.gelu(x + shift), weight, bias, 1)
+    norm = torch.linalg.vector_norm(y, dim=(2, 3), keepdim=True)
+    return y * (gamma * (norm / (norm.mean(dim=1, keepdim=True) + eps)) + 1) + beta
+
+
+_op = differentiable('gelu_conv_grn', _forward, _backward, lambda x, *_: _results(x), _formula)
 
 
 def gelu_conv_grn(
@@ -107,7 +123,7 @@ def gelu_conv_grn(
         inplace: Overwrite x; only without gradients.
 
     Returns:
-        (B, C, H, W), in the layout of x. Differentiable once in all tensors.
+        (B, C, H, W), in the layout of x. Differentiable in all tensors.
     """
     inputs = shift, weight, bias, gamma.flatten(), beta.flatten(), eps
     if inplace and is_eager(x):

@@ -91,8 +91,12 @@ def _backward(
     return *grads, grad_bias
 
 
+def _formula(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int, _: str) -> Tensor:
+    return reference.forward(x, weight, bias, dilation)
+
+
 _op = differentiable(
-    'depthwise_conv2d', _forward, _backward, lambda x, *others: torch.empty_like(x)
+    'depthwise_conv2d', _forward, _backward, lambda x, *others: torch.empty_like(x), _formula
 )
 
 

@@ -8,10 +8,12 @@ from functools import cache
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmoverlock.ops._numba.tensors import dense, empty_maps, run, vectors_and_strips
 from mmoverlock.ops.autograd import differentiable
+from mmoverlock.ops.depthwise import reference as depthwise
 
 from . import numba_kernels
 
@@ -77,7 +79,27 @@ def _backward(
     return grads
 
 
-_op = differentiable('dilated_branches', _forward, _backward, _empty)
+def _formula(
+    x: Tensor,
+    weight: Tensor,
+    gamma: Tensor,
+    beta: Tensor,
+    kernel_sizes: Sequence[int],
+    dilations: Sequence[int],
+    eps: float,
+) -> Tensor:
+    weights = weight.split([size**2 for size in kernel_sizes], 1)
+    branches = zip(weights, kernel_sizes, dilations, gamma, beta, strict=True)
+    return sum(
+        F.batch_norm(
+            depthwise.forward(x, kernel.view(-1, 1, size, size), None, dilation),
+            None, None, scale, shift, training=True, eps=eps,
+        )
+        for kernel, size, dilation, scale, shift in branches
+    )  # fmt: skip
+
+
+_op = differentiable('dilated_branches', _forward, _backward, _empty, _formula)
 
 
 def branches_and_statistics(
@@ -100,7 +122,7 @@ def branches_and_statistics(
 
     Returns:
         The sum (B, C, H, W), in the layout of x, and the mean and the (biased) variance of every
-        branch's map over B, H and W, (N, C), in float64. The sum is differentiable once in all
+        branch's map over B, H and W, (N, C), in float64. The sum is differentiable in all
         tensors.
     """
     out, mean, var, _ = _op(

@@ -50,7 +50,7 @@ def dynamic_conv2d(kernels: Tensor, value: Tensor, backend: str | None = None) -
             f'kernels {tuple(kernels.shape)} and value {tuple(value.shape)}: '
             '(B, G, H, W, K·K) and (B, G, H, W, C) are needed'
         )
-    size = round(kernels.shape[-1] ** 0.5)
+    size = round(int(kernels.shape[-1]) ** 0.5)
     if size**2 != kernels.shape[-1] or size % 2 == 0:
         raise ValueError(f'kernels {tuple(kernels.shape)}: the last axis must be an odd K squared')
     check_window('value', value.shape[2:4], size)

@@ -9,7 +9,7 @@ from torch import Tensor
 from mmoverlock.ops._numba.tensors import dense, run
 from mmoverlock.ops.autograd import differentiable
 
-from . import numba_kernels
+from . import numba_kernels, reference
 
 
 def _planar(value: Tensor) -> Tensor:
@@ -39,7 +39,11 @@ def _backward(grad_out: Tensor, kernels: Tensor, value: Tensor) -> tuple[Tensor,
 
 
 _op = differentiable(
-    'dynamic_conv2d_numba', _forward, _backward, lambda kernels, value: torch.empty_like(value)
+    'dynamic_conv2d_numba',
+    _forward,
+    _backward,
+    lambda kernels, value: torch.empty_like(value),
+    reference.dynamic_conv2d,
 )
 
 

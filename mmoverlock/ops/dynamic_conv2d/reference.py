@@ -26,7 +26,7 @@ def windows(x: Tensor, kernel_size: int) -> Tensor:
 def dynamic_conv2d(kernels: Tensor, value: Tensor) -> Tensor:
     """See :func:`mmoverlock.ops.dynamic_conv2d`."""
     batch, groups, height, width, channels = value.shape
-    kernel_size = round(kernels.shape[-1] ** 0.5)
+    kernel_size = round(int(kernels.shape[-1]) ** 0.5)
     planes = value.permute(0, 1, 4, 2, 3).flatten(1, 2)
     patches = windows(planes, kernel_size).unflatten(1, (groups, channels))
     return torch.einsum('bghwt,bgcthw->bghwc', kernels, patches)

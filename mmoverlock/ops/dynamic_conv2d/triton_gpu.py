@@ -8,7 +8,7 @@ from torch import Tensor
 from mmoverlock.ops._triton import launch, pixel_grid, tile_constants
 from mmoverlock.ops.autograd import differentiable
 
-from . import triton_kernels
+from . import reference, triton_kernels
 
 
 def _run(kernel: Callable, taps: int, *tensors: Tensor) -> None:
@@ -33,7 +33,11 @@ def _backward(grad_out: Tensor, kernels: Tensor, value: Tensor) -> tuple[Tensor,
 
 
 _op = differentiable(
-    'dynamic_conv2d_triton', _forward, _backward, lambda kernels, value: torch.empty_like(value)
+    'dynamic_conv2d_triton',
+    _forward,
+    _backward,
+    lambda kernels, value: torch.empty_like(value),
+    reference.dynamic_conv2d,
 )
 
 

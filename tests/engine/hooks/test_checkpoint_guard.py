@@ -1,7 +1,9 @@
 """The guard translates published names and refuses files that belong to another model."""
 
 import pytest
+from mmengine.model import BaseTTAModel, ExponentialMovingAverage, MMDistributedDataParallel
 from mmengine.registry import HOOKS
+from torch import nn
 
 from mmoverlock.models import OverLoCK
 
@@ -22,6 +24,35 @@ def test_guard_translates_published_names(runner, golden):
     own = runner.model.state_dict()
     assert checkpoint['state_dict'].keys() <= own.keys()
     assert len(checkpoint['state_dict']) > 0.9 * len(own)
+
+
+class TTA(BaseTTAModel):
+    def merge_preds(self, data_samples_list):
+        return data_samples_list
+
+
+def parallel(model: nn.Module) -> nn.Module:
+    """As in a process of several, but that it needs no others."""
+    wrapper = MMDistributedDataParallel.__new__(MMDistributedDataParallel)
+    nn.Module.__init__(wrapper)
+    wrapper.module = model
+    return wrapper
+
+
+@pytest.mark.parametrize(
+    'wrap',
+    [TTA, ExponentialMovingAverage, parallel, lambda model: parallel(TTA(model))],
+    ids=['test-time augmentation', 'moving average', 'data parallel', 'two wrappers'],
+)
+def test_guard_looks_into_wrappers(runner, wrap):
+    """Under other people's tools the runner's model may be inside one, or two."""
+    runner.model.test_step = None  # which TTA asks for
+    checkpoint = dict(state_dict=runner.model.state_dict())
+    names = checkpoint['state_dict'].keys()
+    runner.model = wrap(runner.model)
+    guard = HOOKS.build(dict(type='CheckpointGuard', strict=True))
+    guard.after_load_checkpoint(runner, checkpoint)
+    assert checkpoint['state_dict'].keys() == names
 
 
 @pytest.mark.parametrize(('strict', 'resume'), [(True, False), (False, True)])
