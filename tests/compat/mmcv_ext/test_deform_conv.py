@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from mmcv import ops
 from torch.autograd import gradcheck
 
-from ...testing import assert_close
+from ...testing import LAYOUTS, assert_close
 from .common import COMPILED, compiled, randn
 
 
@@ -71,6 +71,64 @@ def test_modulated_deform_conv2d_gradcheck():
         lambda *tensors: ops.modulated_deform_conv2d(*tensors, *geometry),
         (x, offset, mask, weight, bias),
     )
+
+
+@pytest.mark.parametrize('modulated', [False, True])
+def test_taps_outside_give_their_offsets_no_gradient(modulated, device):
+    """Whole-number offsets: taps stand at -1, at the map's size, and beyond."""
+    generator = torch.Generator().manual_seed(0)
+    offset = torch.randint(-3, 4, (2, 36, 5, 7), generator=generator).double()
+    x, weight = randn(2, 4, 5, 7).to(device), randn(3, 4, 3, 3, seed=1).to(device)
+    offset = offset.to(device).requires_grad_()
+    if modulated:
+        mask = 0.5 + randn(2, 18, 5, 7, seed=2).sigmoid().to(device)
+        out = ops.modulated_deform_conv2d(x, offset, mask, weight, None, 1, 1, 1, 1, 2)
+    else:
+        out = ops.deform_conv2d(x, offset, weight, 1, 1, 1, 1, 2)
+    out.sum().backward()
+    y, column = offset.unflatten(1, (2, 9, 2)).unbind(3)
+    y = y + torch.arange(5, device=device)[:, None] - 1
+    y = y + torch.arange(3, device=device).repeat_interleave(3)[:, None, None]
+    column = column + torch.arange(7, device=device) - 1
+    column = column + torch.arange(3, device=device).repeat(3)[:, None, None]
+    outside = (y < 0) | (y > 4) | (column < 0) | (column > 6)
+    grad = offset.grad.unflatten(1, (2, 9, 2)).transpose(2, 3)
+    for at in (y == -1, y == 5, column == -1, column == 7):
+        assert at.any()
+    assert not grad[outside[:, :, None].expand_as(grad)].any()
+    assert (grad.abs().sum(2)[~outside] > 0).all()
+
+
+def test_only_the_tap_on_a_single_pixel_gets_a_gradient(device):
+    x = torch.ones(1, 1, 1, 1, dtype=torch.float64, device=device)
+    offset = x.new_zeros(1, 18, 1, 1, requires_grad=True)
+    ops.deform_conv2d(x, offset, x.new_ones(1, 1, 3, 3), 1, 1).sum().backward()
+    # the tap in the middle reads (1 - y) * (1 - x)
+    expected = torch.zeros(18, dtype=torch.float64)
+    expected[8:10] = -1
+    assert torch.equal(offset.grad.flatten().cpu(), expected)
+
+
+@pytest.mark.parametrize('layout', LAYOUTS)
+def test_larger_offsets_are_read_as_maps_of_the_outputs_size(layout, device):
+    """DyHead passes the offsets of the next finer level."""
+    x, weight, bias = (
+        randn(*shape, seed=seed).to(device).requires_grad_()
+        for seed, shape in enumerate([(2, 4, 5, 6), (3, 4, 3, 3), (3,)])
+    )
+    offset, mask = (
+        randn(2, channels, 9, 11, seed=3, layout=layout).to(device).requires_grad_()
+        for channels in (36, 18)
+    )
+    leaves = x, offset, mask, weight, bias
+    out = ops.modulated_deform_conv2d(*leaves, 1, 1, 1, 1, 2)
+    small = [t.flatten(1)[:, : t.size(1) * 30].reshape(2, -1, 5, 6) for t in (offset, mask)]
+    expected = ops.modulated_deform_conv2d(x, *small, weight, bias, 1, 1, 1, 1, 2)
+    assert torch.equal(out, expected)
+    grad = randn(*out.shape, seed=4).to(device)
+    actual = torch.autograd.grad(out, leaves, grad)
+    assert_close(actual, torch.autograd.grad(expected, leaves, grad), 1e-12)
+    assert actual[1].shape == offset.shape and not actual[1].flatten(1)[:, 36 * 30 :].any()
 
 
 @pytest.mark.parametrize('layer', [ops.DeformConv2dPack, ops.ModulatedDeformConv2dPack])
