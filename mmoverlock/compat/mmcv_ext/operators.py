@@ -23,6 +23,10 @@ from mmoverlock.compat.mmcv_ext.focal_loss import (
     softmax_focal_loss_backward,
     softmax_focal_loss_forward,
 )
+from mmoverlock.compat.mmcv_ext.multi_scale_deform_attn import (
+    ms_deform_attn_backward,
+    ms_deform_attn_forward,
+)
 from mmoverlock.compat.mmcv_ext.regions import (
     roi_align_backward,
     roi_align_forward,

@@ -7,6 +7,8 @@ import functools
 
 import numpy as np
 import torch
+from torch._subclasses import FakeTensorMode
+from torch.utils._pytree import tree_map_only
 
 from ... import testing
 
@@ -18,3 +20,30 @@ randn = functools.partial(testing.randn, dtype=torch.float64)
 
 def compiled(name, device='cpu', grad=False):
     return torch.from_numpy(COMPILED[name]).to(device).requires_grad_(grad)
+
+
+def run_fake(function, *arguments, device):
+    """Result of a function whose tensors hold no numbers.
+
+    An operation of the CPU alone, a copy between devices or a shape that depends on numbers raises.
+    Gradients cannot be had on a fake 'cuda' without a real one; on 'meta' they can.
+    """
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        return function(
+            *tree_map_only(
+                torch.Tensor,
+                lambda x: torch.empty_like(x, device=device, requires_grad=x.requires_grad),
+                arguments,
+            )
+        )
+
+
+def assert_runs_on_any_device(function, *arguments):
+    """Forward on a fake GPU, forward and backward without numbers; results are on the device."""
+    assert run_fake(function, *arguments, device='cuda').device.type == 'cuda'
+
+    def grads(*tensors):
+        leaves = [x for x in tensors if isinstance(x, torch.Tensor) and x.requires_grad]
+        return torch.autograd.grad(function(*tensors).sum(), leaves) if leaves else []
+
+    assert all(grad.device.type == 'meta' for grad in run_fake(grads, *arguments, device='meta'))
