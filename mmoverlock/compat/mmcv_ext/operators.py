@@ -10,6 +10,12 @@ Operators that are not here exist too, but raise when called.
 from collections.abc import Callable
 
 from mmoverlock.compat.mmcv_ext.boxes import nms, softnms
+from mmoverlock.compat.mmcv_ext.carafe import (
+    carafe_backward,
+    carafe_forward,
+    carafe_naive_backward,
+    carafe_naive_forward,
+)
 from mmoverlock.compat.mmcv_ext.deform_conv import (
     deform_conv_backward_input,
     deform_conv_backward_parameters,
@@ -23,15 +29,24 @@ from mmoverlock.compat.mmcv_ext.focal_loss import (
     softmax_focal_loss_backward,
     softmax_focal_loss_forward,
 )
+from mmoverlock.compat.mmcv_ext.masked_conv import masked_col2im_forward, masked_im2col_forward
 from mmoverlock.compat.mmcv_ext.multi_scale_deform_attn import (
     ms_deform_attn_backward,
     ms_deform_attn_forward,
 )
+from mmoverlock.compat.mmcv_ext.psa_mask import psamask_backward, psamask_forward
 from mmoverlock.compat.mmcv_ext.regions import (
     roi_align_backward,
     roi_align_forward,
     roi_pool_backward,
     roi_pool_forward,
+)
+from mmoverlock.compat.mmcv_ext.sync_bn import (
+    sync_bn_backward_data,
+    sync_bn_backward_param,
+    sync_bn_forward_mean,
+    sync_bn_forward_output,
+    sync_bn_forward_var,
 )
 
 
