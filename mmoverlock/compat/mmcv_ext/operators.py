@@ -9,7 +9,7 @@ Operators that are not here exist too, but raise when called.
 
 from collections.abc import Callable
 
-from mmoverlock.compat.mmcv_ext.boxes import nms, softnms
+from mmoverlock.compat.mmcv_ext.boxes import bbox_overlaps, nms, nms_match, softnms
 from mmoverlock.compat.mmcv_ext.carafe import (
     carafe_backward,
     carafe_forward,
@@ -23,12 +23,17 @@ from mmoverlock.compat.mmcv_ext.deform_conv import (
     modulated_deform_conv_backward,
     modulated_deform_conv_forward,
 )
+from mmoverlock.compat.mmcv_ext.deform_roi_pool import (
+    deform_roi_pool_backward,
+    deform_roi_pool_forward,
+)
 from mmoverlock.compat.mmcv_ext.focal_loss import (
     sigmoid_focal_loss_backward,
     sigmoid_focal_loss_forward,
     softmax_focal_loss_backward,
     softmax_focal_loss_forward,
 )
+from mmoverlock.compat.mmcv_ext.line_nms import line_nms_forward
 from mmoverlock.compat.mmcv_ext.masked_conv import masked_col2im_forward, masked_im2col_forward
 from mmoverlock.compat.mmcv_ext.multi_scale_deform_attn import (
     ms_deform_attn_backward,
@@ -41,6 +46,11 @@ from mmoverlock.compat.mmcv_ext.regions import (
     roi_pool_backward,
     roi_pool_forward,
 )
+from mmoverlock.compat.mmcv_ext.roi_align_rotated import (
+    roi_align_rotated_backward,
+    roi_align_rotated_forward,
+)
+from mmoverlock.compat.mmcv_ext.rotated_boxes import box_iou_rotated, nms_rotated
 from mmoverlock.compat.mmcv_ext.sync_bn import (
     sync_bn_backward_data,
     sync_bn_backward_param,

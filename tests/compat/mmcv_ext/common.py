@@ -22,6 +22,19 @@ def compiled(name, device='cpu', grad=False):
     return torch.from_numpy(COMPILED[name]).to(device).requires_grad_(grad)
 
 
+def bilinear(plane, y, x):
+    """mmcv's value between pixels, differentiable by the map: the border reaches one pixel out."""
+    height, width = plane.shape
+    if not (-1 <= y <= height and -1 <= x <= width):
+        return plane.new_zeros(())
+    y, x = min(max(y, 0), height - 1), min(max(x, 0), width - 1)
+    y0, x0 = int(y), int(x)
+    y1, x1 = min(y0 + 1, height - 1), min(x0 + 1, width - 1)
+    above = plane[y0, x0] * (1 - x + x0) + plane[y0, x1] * (x - x0)
+    below = plane[y1, x0] * (1 - x + x0) + plane[y1, x1] * (x - x0)
+    return above * (1 - y + y0) + below * (y - y0)
+
+
 def run_fake(function, *arguments, device):
     """Result of a function whose tensors hold no numbers.
 

@@ -1,14 +1,16 @@
-"""Non-maximum suppression."""
+"""Overlaps and non-maximum suppression."""
 
 import math
 
 import numpy as np
 import pytest
 import torch
+import torchvision
 from mmcv import ops
+from mmcv.ops.bbox import _bbox_overlaps_cpu
 
 from ...testing import assert_close
-from .common import COMPILED, compiled
+from .common import COMPILED, HALVES, assert_runs_on_any_device, compiled
 
 
 @pytest.mark.parametrize('offset', [0, 1])
@@ -109,3 +111,72 @@ def test_soft_nms_equals_plain_loop_with_equal_scores(method, offset):
     assert keep.tolist() == expected_keep
     assert 10 < len(keep) < 150
     assert_close(dets, expected)
+
+
+# mmcv's own: (x1, y1, x2, y2), where the last pixel belongs to the box
+PAIR = torch.tensor([[1.0, 1, 3, 4], [2, 2, 3, 4], [7, 7, 8, 8]])
+OTHERS = torch.tensor([[0.0, 2, 2, 5], [2, 1, 3, 3]])
+
+
+def test_bbox_overlaps_of_mmcvs_example(device):
+    ious = ops.bbox_overlaps(PAIR.to(device), OTHERS.to(device), offset=1)
+    assert_close(ious, [[1 / 3, 0.5], [0.2, 0.5], [0, 0]], 1e-6, dtype=torch.float32)
+
+
+@pytest.mark.parametrize('aligned', [False, True])
+@pytest.mark.parametrize('mode', ['iou', 'iof'])
+@pytest.mark.parametrize('offset', [0, 1])
+def test_bbox_overlaps_equals_mmcvs_formula(offset, mode, aligned, device):
+    boxes1, boxes2 = compiled('boxes', device)[:60].split(30)
+    ious = ops.bbox_overlaps(boxes1, boxes2, mode, aligned, offset)
+    expected = _bbox_overlaps_cpu(boxes1, boxes2, mode, aligned, offset)
+    assert_close(ious, expected.cpu(), 1e-6)
+    assert ious.max() > 0.1
+
+
+def test_bbox_overlaps_of_boxes_without_extent():
+    """No division by zero with an offset; mmcv divides at least by it."""
+    boxes = torch.tensor([[5.0, 5, 4, 4], [5, 5, 5, 5]])
+    assert ops.bbox_overlaps(boxes, boxes, offset=1, aligned=True).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize('dtype', HALVES)
+def test_bbox_overlaps_in_half_precision(dtype, device):
+    boxes = compiled('boxes', device)[:40].to(dtype)
+    ious = ops.bbox_overlaps(boxes, boxes)
+    assert torch.equal(ious, ops.bbox_overlaps(boxes.float(), boxes.float()).to(dtype))
+
+
+def test_bbox_overlaps_on_any_device():
+    assert_runs_on_any_device(ops.bbox_overlaps, PAIR, OTHERS)
+
+
+def nms_match_loop(boxes, scores, threshold):
+    """Box by box: each joins the group of the first better box that was kept and overlaps it."""
+    ious, groups = torchvision.ops.box_iou(boxes, boxes), []
+    for i in sorted(range(len(boxes)), key=lambda i: -scores[i]):
+        for group in groups:
+            if ious[group[0], i] >= threshold:
+                group.append(i)
+                break
+        else:
+            groups.append([i])
+    return groups
+
+
+@pytest.mark.parametrize('threshold', [0.1, 0.5])
+def test_nms_match_equals_plain_loop(threshold, device):
+    boxes, scores = compiled('boxes', device), compiled('scores', device)
+    groups = ops.nms_match(torch.cat([boxes, scores[:, None]], 1), threshold)
+    expected = nms_match_loop(boxes.cpu(), scores.tolist(), threshold)
+    assert [group.tolist() for group in groups] == expected
+    assert {group.device for group in groups} == {boxes.device}
+    assert any(len(group) > 1 for group in groups)
+
+
+def test_nms_match_groups_at_the_threshold():
+    dets = np.array([[0, 0, 4, 1, 0.9], [0, 0, 2, 1, 0.8], [3, 0, 4, 1, 0.7]], dtype=np.float32)
+    groups = ops.nms_match(dets, 0.5)
+    assert [group.tolist() for group in groups] == [[0, 1], [2]]
+    assert all(isinstance(group, np.ndarray) for group in groups)
+    assert ops.nms_match(dets[:0], 0.5) == []

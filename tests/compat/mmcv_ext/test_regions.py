@@ -10,7 +10,7 @@ from mmcv import ops
 from torch.autograd import gradcheck
 
 from ...testing import assert_close
-from .common import COMPILED, compiled, randn
+from .common import COMPILED, bilinear, compiled, randn
 
 
 @pytest.mark.parametrize('aligned', [0, 1])
@@ -40,18 +40,6 @@ ROIS = torch.tensor(
     ],
     dtype=torch.float64,
 )
-
-
-def bilinear(plane, y, x):
-    height, width = plane.shape
-    if not (-1 <= y <= height and -1 <= x <= width):
-        return plane.new_zeros(())
-    y, x = min(max(y, 0), height - 1), min(max(x, 0), width - 1)
-    y0, x0 = int(y), int(x)
-    y1, x1 = min(y0 + 1, height - 1), min(x0 + 1, width - 1)
-    above = plane[y0, x0] * (1 - x + x0) + plane[y0, x1] * (x - x0)
-    below = plane[y1, x0] * (1 - x + x0) + plane[y1, x1] * (x - x0)
-    return above * (1 - y + y0) + below * (y - y0)
 
 
 def roi_align_loop(feat, rois, bins, scale, sampling, mode, aligned):
