@@ -7,7 +7,7 @@ from mmcv import ops
 from torch.autograd import gradcheck
 
 from ...testing import LAYOUTS, assert_close
-from .common import COMPILED, compiled, randn
+from .common import COMPILED, assert_runs_on_any_device, compiled, randn
 
 
 def test_deform_conv2d_equals_compiled(device):
@@ -147,3 +147,14 @@ def test_packs_under_autocast(layer, device):
     out.float().sum().backward()
     assert_close(out, expected.cpu(), 0.05, dtype=torch.bfloat16)
     assert_close(layer.weight.grad, expected_grad.cpu(), 0.05)
+
+
+def test_any_device():
+    x, offset, weight = (
+        randn(*shape).requires_grad_() for shape in [(2, 4, 5, 6), (2, 18, 5, 6), (3, 4, 3, 3)]
+    )
+    mask = randn(2, 9, 5, 6).requires_grad_()
+    assert_runs_on_any_device(lambda *t: ops.deform_conv2d(*t, 1, 1), x, offset, weight)
+    assert_runs_on_any_device(
+        lambda *t: ops.modulated_deform_conv2d(*t, None, 1, 1), x, offset, mask, weight
+    )
