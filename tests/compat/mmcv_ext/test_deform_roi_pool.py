@@ -68,10 +68,12 @@ def test_equals_plain_loop(sampling, moved, device):
 
 @pytest.mark.parametrize('sampling', [0, 2])
 def test_gradcheck(sampling):
-    def pool(maps, offset):
-        return ops.deform_roi_pool(maps[:, :1], ROIS, offset, (1, 2), 0.5, sampling, 0.3)
+    maps, offset = randn(2, 1, 4, 5).requires_grad_(), inputs(bins=(1, 2))[1]
 
-    assert gradcheck(pool, inputs(bins=(1, 2)))
+    def pool(maps, offset):
+        return ops.deform_roi_pool(maps, ROIS, offset, (1, 2), 0.3, sampling, 0.3)
+
+    assert gradcheck(pool, (maps, offset))
 
 
 def test_equals_roi_align_when_nothing_moves(device):
