@@ -9,7 +9,7 @@ from torch import Tensor
 from mmoverlock.compat.mmcv_ext.boxes import suppress
 from mmoverlock.compat.mmcv_ext.numerics import full
 
-_PAIRS = 2**17  # computed at once, about 200 MB
+_PAIRS = 2**16  # computed at once, about 200 MB
 
 
 def _cross(a: Tensor, b: Tensor) -> Tensor:
@@ -24,7 +24,7 @@ def _half_axes(box: Tensor) -> Tensor:
 
 
 def _intersection(box1: Tensor, box2: Tensor) -> Tensor:
-    """Area (...) that boxes (..., 5) share: the hull of corners and crossings inside of both."""
+    """Area (P,) that boxes (P, 5) share: the hull of corners and crossings inside of both."""
     boxes = torch.stack([box1, box2], dim=-2)
     centre, half = boxes[..., :2], _half_axes(boxes)  # (..., 2, 2), (..., 2, 2, 2)
     centre = centre - centre.mean(-2, keepdim=True)
@@ -56,24 +56,30 @@ def _intersection(box1: Tensor, box2: Tensor) -> Tensor:
 
 
 def _overlap(boxes1: Tensor, boxes2: Tensor, mode: int) -> Tensor:
-    """IoU (mode 0) or share of the first (1) of boxes (..., 5); 0 for one without extent."""
-    boxes1, boxes2 = torch.broadcast_tensors(boxes1, boxes2)
-    area1, area2 = (x[..., 2] * x[..., 3] for x in (boxes1, boxes2))
+    """IoU (mode 0) or share of the first (1) of boxes (P, 5); 0 for one without extent."""
+    area1, area2 = (x[:, 2] * x[:, 3] for x in (boxes1, boxes2))
     inter = _intersection(boxes1, boxes2)
     base = area1 + area2 - inter if mode == 0 else area1
     return (inter / base).masked_fill((area1 < 1e-14) | (area2 < 1e-14), 0)
+
+
+def _all_overlaps(boxes1: Tensor, boxes2: Tensor, mode: int) -> Tensor:
+    """Overlaps (N, M); computed only where the circles around the boxes meet."""
+    radius1, radius2 = (x[:, 2:4].norm(dim=1) / 2 for x in (boxes1, boxes2))
+    distance = (boxes1[:, None, :2] - boxes2[:, :2]).norm(dim=2)
+    pairs = (distance <= radius1[:, None] + radius2).nonzero(as_tuple=True)
+    overlaps = boxes1.new_zeros(distance.shape)
+    for i, j in zip(*(index.split(_PAIRS) for index in pairs), strict=True):
+        overlaps[i, j] = _overlap(boxes1[i], boxes2[j], mode)
+    return overlaps
 
 
 def box_iou_rotated(
     boxes1: Tensor, boxes2: Tensor, ious: Tensor, mode_flag: int, aligned: bool
 ) -> None:
     """Fills ``ious`` (N * M,), or (N,) if ``aligned``: IoU (mode 0) or share of the first (1)."""
-    boxes1, boxes2 = full(boxes1), full(boxes2)
-    if aligned:
-        ious.copy_(_overlap(boxes1, boxes2, mode_flag))
-        return
-    rows = boxes1[:, None].split(max(_PAIRS // max(len(boxes2), 1), 1))
-    ious.copy_(torch.cat([_overlap(part, boxes2, mode_flag).flatten() for part in rows]))
+    overlaps = _overlap if aligned else _all_overlaps
+    ious.copy_(overlaps(full(boxes1), full(boxes2), mode_flag).flatten())
 
 
 def nms_rotated(
@@ -93,7 +99,7 @@ def nms_rotated(
     boxes = full(dets)[:, :5]
 
     def overlaps(best: Tensor, others: Tensor) -> Tensor:
-        return _overlap(boxes[best], boxes[others], 0) >= iou_threshold
+        return _all_overlaps(boxes[best, None], boxes[others], 0)[0] >= iou_threshold
 
     kept = [best for best, _ in suppress(order, overlaps)]
     return torch.stack(kept) if kept else order
