@@ -32,11 +32,8 @@ def line_nms_forward(boxes: Tensor, scores: Tensor, thresh: float, top_k: int) -
     """
     order = scores.argsort(descending=True, stable=True)
     close = _close(boxes[order], thresh).triu(1).cpu().numpy()
-    kept, parent, removed = (
-        [],
-        np.zeros(len(close), dtype=np.int64),
-        np.zeros(len(close), dtype=bool),
-    )
+    kept, parent = [], np.zeros(len(close), dtype=np.int64)
+    removed = np.zeros(len(close), dtype=bool)
     for i, near in enumerate(close):
         if removed[i] or len(kept) == top_k:
             continue

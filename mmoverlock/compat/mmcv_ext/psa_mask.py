@@ -17,12 +17,11 @@ def _relate(mask: Tensor, psa_type: int, h_mask: int, w_mask: int) -> Tensor:
     """
     h, w = mask.shape[2:]
     y, x = (torch.arange(n, device=mask.device) for n in (h, w))
-    row = y[:, None] - y + (h_mask - 1) // 2  # (other pixel's, own)
-    column = x[:, None] - x + (w_mask - 1) // 2
-    known = ((row >= 0) & (row < h_mask))[:, None, :, None] & ((column >= 0) & (column < w_mask))[
-        :, None
-    ]
-    channel = (row * w_mask)[:, None, :, None] + column[:, None]  # (H, W, H, W)
+    # entry of the mask by the other pixel and the own one, in all (H, W, H, W)
+    row = (y[:, None] - y + (h_mask - 1) // 2)[:, None, :, None]
+    column = (x[:, None] - x + (w_mask - 1) // 2)[:, None]
+    known = (row >= 0) & (row < h_mask) & (column >= 0) & (column < w_mask)
+    channel = row * w_mask + column
     channel = channel.masked_fill(~known, 0).reshape(1, h * w, h, w).expand(len(mask), -1, -1, -1)
     relations = mask.gather(1, channel).masked_fill(~known.reshape(h * w, h, w), 0)
     if psa_type == 0:
