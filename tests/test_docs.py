@@ -6,6 +6,8 @@ import re
 from importlib import import_module
 from pathlib import Path
 
+import mmcv
+import mmcv._ext as operators
 import pytest
 
 from mmoverlock.cli.main import COMMANDS
@@ -48,3 +50,19 @@ def test_every_environment_variable_is_documented():
     page = (ROOT / 'docs/reference/environment.md').read_text(encoding='utf-8')
     names = set(re.findall(r"'([A-Z][A-Z0-9]*_[A-Z0-9_]+)'", source))
     assert names and sorted(name for name in names if f'`{name}`' not in page) == []
+
+
+def test_every_operator_of_mmcv_is_documented():
+    """By the module of mmcv.ops that loads it: either supplied or not, and `nms` both."""
+    loads = re.compile(r"load_ext\(\s*'_ext',\s*\[(.*?)\]", re.DOTALL)
+    supplied, missing = set(), set()
+    for module in (Path(mmcv.__file__).parent / 'ops').glob('*.py'):
+        for loaded in loads.findall(module.read_text(encoding='utf-8')):
+            for name in re.findall(r"'(\w+)'", loaded):
+                (supplied if name in vars(operators) else missing).add(module.stem)
+    page = (ROOT / 'docs/reference/mmcv_operators.md').read_text(encoding='utf-8')
+    documented = [
+        set(re.findall(r'`(\w+)`', ' '.join(re.findall(r'^\| (`.*?) \|', part, re.MULTILINE))))
+        for part in page.split('## What there is not')
+    ]
+    assert documented == [supplied, missing]

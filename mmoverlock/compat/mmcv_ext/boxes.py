@@ -1,4 +1,6 @@
-"""Non-maximum suppression: mmcv's ``nms`` on torchvision's, and ``softnms``, which it lacks."""
+"""Overlaps and non-maximum suppression; ``nms`` is torchvision's, which lacks the others."""
+
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -15,6 +17,53 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Ten
         boxes = boxes + boxes.new_tensor([0, 0, offset, offset])
     # mmcv compares in float32: an overlap of exactly 0.3 does not exceed a threshold of 0.3
     return torchvision.ops.nms(boxes, scores, float(np.float32(iou_threshold)))
+
+
+def suppress(
+    order: Tensor, overlaps: Callable[[Tensor, Tensor], Tensor]
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Each kept index and the indices that it suppresses, best first.
+
+    ``order`` (N,) holds indices by falling score; ``overlaps(kept, others)`` tells which of the
+    others the kept one suppresses.
+    """
+    while order.numel():
+        best, order = order[0], order[1:]
+        hit = overlaps(best, order)
+        yield best, order[hit]
+        order = order[~hit]
+
+
+def _overlap(boxes1: Tensor, boxes2: Tensor, mode: int, offset: int) -> Tensor:
+    """IoU (mode 0) or share of the first (1) of boxes (..., 4)."""
+    corner = torch.maximum(boxes1[..., :2], boxes2[..., :2])
+    size = torch.minimum(boxes1[..., 2:], boxes2[..., 2:]) - corner + offset
+    inter = size.clamp(min=0).prod(-1)
+    area1, area2 = ((x[..., 2:] - x[..., :2] + offset).prod(-1) for x in (boxes1, boxes2))
+    base = area1 + area2 - inter if mode == 0 else area1
+    return inter / base.clamp(min=offset)
+
+
+def bbox_overlaps(
+    bboxes1: Tensor, bboxes2: Tensor, ious: Tensor, mode: int, aligned: bool, offset: int
+) -> None:
+    """Fills ``ious`` (N, M), or (N,) if ``aligned``: IoU (mode 0) or share of the first box (1)."""
+    bboxes1 = full(bboxes1) if aligned else full(bboxes1)[:, None]
+    ious.copy_(_overlap(bboxes1, full(bboxes2), mode, offset))
+
+
+def nms_match(dets: Tensor, iou_threshold: float) -> list[list[int]]:
+    """Groups of ``dets`` (N, 5: box, score): a kept box, then the boxes that it suppresses.
+
+    Here, unlike in ``nms``, an overlap that equals the threshold suppresses.
+    """
+    boxes, scores = full(dets)[:, :4], dets[:, 4]
+
+    def overlaps(best: Tensor, others: Tensor) -> Tensor:
+        return _overlap(boxes[best], boxes[others], 0, 0) >= iou_threshold
+
+    order = scores.argsort(descending=True, stable=True)
+    return [[best.item(), *others.tolist()] for best, others in suppress(order, overlaps)]
 
 
 def softnms(

@@ -2,14 +2,52 @@
 
 The numbers of groups follow from the shapes of weight and offset. ``columns``, ``ones`` and
 ``im2col_step`` are scratch space of the compiled operators and are not used.
+
+A tap outside the map, ``y <= -1``, ``y >= H`` or likewise in x, reads 0, and mmcv gives its offset
+no gradient. torchvision gives one to a tap exactly at -1, where every border tap of an untrained
+layer with padding 1 is.
 """
 
 from functools import partial
 
+import torch
 from torch import Tensor
 from torchvision.ops import deform_conv2d
 
 from .numerics import fill_gradients, full
+
+
+def _cut(x: Tensor, size: torch.Size) -> Tensor:
+    """Offsets or masks (B, C, H, W) as mmcv reads them: as if each sample were C maps of ``size``.
+
+    DyHead passes larger ones, made for the next finer level; what is left over is not read.
+    """
+    if x.shape[2:] == size:
+        return x
+    return x.flatten(1)[:, : x.size(1) * size.numel()].unflatten(1, (x.size(1), *size))
+
+
+def _hold(
+    offset: Tensor,
+    size: tuple[int, int],
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int],
+) -> Tensor:
+    """Offsets (B, G * kh * kw * 2, H_out, W_out), detached where the tap is outside the map."""
+    shift = offset.unflatten(1, (-1, *kernel, 2))
+    inside = True
+    for axis in (0, 1):
+        tap, place = (
+            torch.arange(n, device=offset.device) for n in (kernel[axis], shift.size(axis - 2))
+        )
+        position = tap[:, None] * dilation[axis] + place * stride[axis] - padding[axis]
+        # (kh, 1, H_out, 1) or (kw, 1, W_out)
+        position = position[:, None, :, None] if axis == 0 else position[:, None]
+        position = position + shift.select(4, axis)
+        inside = inside & (position > -1) & (position < size[axis])
+    return torch.where(inside.unsqueeze(4), shift, shift.detach()).reshape(offset.shape)
 
 
 def deform_conv_forward(
@@ -58,7 +96,11 @@ def deform_conv_backward_input(
 ) -> None:
     """Fills ``gradInput`` and ``gradOffset``."""
     geometry = dict(stride=(dH, dW), padding=(padH, padW), dilation=(dilationH, dilationW))
-    convolve = partial(deform_conv2d, weight=full(weight), **geometry)
+
+    def convolve(x: Tensor, shift: Tensor) -> Tensor:
+        shift = _hold(shift, x.shape[2:], (kH, kW), **geometry)
+        return deform_conv2d(x, shift, full(weight), **geometry)
+
     fill_gradients([gradInput, gradOffset], convolve, [input, offset], gradOutput)
 
 
@@ -113,6 +155,7 @@ def modulated_deform_conv_forward(
     """Fills ``output`` (B, C_out, H_out, W_out)."""
     stride, padding = (stride_h, stride_w), (pad_h, pad_w)
     geometry = dict(stride=stride, padding=padding, dilation=(dilation_h, dilation_w))
+    offset, mask = (_cut(x, output.shape[2:]) for x in (offset, mask))
     tensors = [full(x) for x in (input, offset, weight)]
     bias = full(bias) if with_bias else None
     output.copy_(deform_conv2d(*tensors, bias, **geometry, mask=full(mask)))
@@ -149,6 +192,8 @@ def modulated_deform_conv_backward(
     geometry = dict(stride=stride, padding=padding, dilation=(dilation_h, dilation_w))
 
     def convolve(x: Tensor, shift: Tensor, kernel: Tensor, factor: Tensor) -> Tensor:
+        shift, factor = (_cut(each, grad_output.shape[2:]) for each in (shift, factor))
+        shift = _hold(shift, x.shape[2:], kernel.shape[2:], **geometry)
         return deform_conv2d(x, shift, kernel, **geometry, mask=factor)
 
     targets = [grad_input, grad_offset, grad_weight, grad_mask]

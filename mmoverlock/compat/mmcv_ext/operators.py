@@ -9,7 +9,13 @@ Operators that are not here exist too, but raise when called.
 
 from collections.abc import Callable
 
-from .boxes import nms, softnms
+from .boxes import bbox_overlaps, nms, nms_match, softnms
+from .carafe import (
+    carafe_backward,
+    carafe_forward,
+    carafe_naive_backward,
+    carafe_naive_forward,
+)
 from .deform_conv import (
     deform_conv_backward_input,
     deform_conv_backward_parameters,
@@ -17,17 +23,40 @@ from .deform_conv import (
     modulated_deform_conv_backward,
     modulated_deform_conv_forward,
 )
+from .deform_roi_pool import (
+    deform_roi_pool_backward,
+    deform_roi_pool_forward,
+)
 from .focal_loss import (
     sigmoid_focal_loss_backward,
     sigmoid_focal_loss_forward,
     softmax_focal_loss_backward,
     softmax_focal_loss_forward,
 )
+from .line_nms import line_nms_forward
+from .masked_conv import masked_col2im_forward, masked_im2col_forward
+from .multi_scale_deform_attn import (
+    ms_deform_attn_backward,
+    ms_deform_attn_forward,
+)
+from .psa_mask import psamask_backward, psamask_forward
 from .regions import (
     roi_align_backward,
     roi_align_forward,
     roi_pool_backward,
     roi_pool_forward,
+)
+from .roi_align_rotated import (
+    roi_align_rotated_backward,
+    roi_align_rotated_forward,
+)
+from .rotated_boxes import box_iou_rotated, nms_rotated
+from .sync_bn import (
+    sync_bn_backward_data,
+    sync_bn_backward_param,
+    sync_bn_forward_mean,
+    sync_bn_forward_output,
+    sync_bn_forward_var,
 )
 
 
