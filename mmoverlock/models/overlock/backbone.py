@@ -298,10 +298,10 @@ class OverLoCK(BaseModule):
         norms = self.extra_norm
         *maps, x = self.base_net(image, c3_norm=norms['1'] if '1' in norms else None)
         if len(maps) < 2:
-            maps.append(x)
+            maps = [*maps, x]
         else:
             overview = self.overview_net(x)
-            maps += self.focus_net(x, overview)
+            maps = [*maps, *self.focus_net(x, overview)]
         # c3 comes normed out of Base-Net.
         outs = [maps[i] if i == 1 else norms[str(i)](maps[i]) for i in self.out_indices]
         if self.fuse_overview:
