@@ -1,7 +1,7 @@
 _base_ = [
     '../_base_/models/cascade-mask-rcnn_overlock_fpn.py',
     '../_base_/models/overlock/overlock-t_dense.py',
-    'mmdet::_base_/datasets/coco_instance.py',
+    '../_base_/datasets/coco_instance.py',
     '../_base_/schedules/adamw_1x.py',
     '../_base_/runtimes/mmdet.py',
 ]

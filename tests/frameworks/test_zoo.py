@@ -33,4 +33,4 @@ def test_heads_that_use_some_of_the_maps_train_in_two_processes():
     zoo = Path(__file__).with_name('zoo.py')
     command = [sys.executable, '-W', 'ignore', zoo, '--processes', '2', '::retinanet/', '::pspnet/']
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert done.stdout.count('2 processes: yes') == 2, done.stdout + done.stderr[-2000:]
+    assert done.stdout.count(' | yes | ') == 2, done.stdout + done.stderr[-2000:]

@@ -12,9 +12,9 @@ from __future__ import annotations
 import argparse
 import gc
 import socket
+import sys
 import time
 import traceback
-from collections import Counter
 from collections.abc import Iterator
 from copy import deepcopy
 from importlib import import_module
@@ -42,6 +42,7 @@ CHANNELS = OverLoCK('xxt', out_indices=(0, 1, 2, 3)).out_channels
 SIDES = dict(dino=256, ddq=256, pisa=320, ssd=300, mobilenet_v3=832)  # pixels, by folder
 SIDE = dict(mmdet=160, mmseg=128)
 
+TOGETHER = 'trains in several processes'
 VIDEO = 'masktrack_rcnn', 'qdtrack', 'mask2former_vis'
 
 # What cannot be derived, by folder: the maps in the place of an hourglass's, which all have stride 4,
@@ -296,7 +297,7 @@ def alone(name: str) -> dict[str, str]:
         model = build(name)
         results[what], what = 'yes', 'trains'
         unused = train(model, batch(name, 2))
-        results[what] = f'yes, without gradient {len(unused)}' if unused else 'yes'
+        results[what] = f'{len(unused)} parameters have no gradient' if unused else 'yes'
     except Exception as error:
         results[what] = reason(error)
     if 'builds' == what:
@@ -345,7 +346,7 @@ def run_together(names: list[str], processes: int) -> Iterator[tuple[str, dict[s
         result = 'yes'
         while names and result == 'yes':
             name, result, seconds = queue.get(timeout=600)
-            yield name, {f'{processes} processes': result}, seconds
+            yield name, {TOGETHER: result}, seconds
             names = names[names.index(name) + 1 :]
         for worker in workers:
             worker.join(5)
@@ -366,14 +367,19 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     chosen = [one for one in names() if not args.names or any(part in one for part in args.names)]
-    counts: Counter[str] = Counter()
-    runs = run_together(chosen, args.processes) if args.processes > 1 else run_alone(chosen)
+    if args.processes > 1:
+        columns, runs = [TOGETHER], run_together(chosen, args.processes)
+    else:
+        columns, runs = ['builds', 'trains', 'predicts'], run_alone(chosen)
+    counts = dict.fromkeys(columns, 0)
+    print(f'| config | {" | ".join(columns)} | note |\n|{"---|" * (len(columns) + 2)}')
     for name, results, seconds in runs:
-        counts.update(what for what, result in results.items() if result.startswith('yes'))
-        row = ' | '.join(f'{what}: {result}' for what, result in results.items())
-        why = f' | known: {known(name)}' if known(name) else ''
-        print(f'{name} | {row} | {seconds:.0f} s{why}', flush=True)
-    print(f'of {len(chosen)}: ' + ', '.join(f'{what} {n}' for what, n in counts.items()))
+        for what in columns:
+            counts[what] += results.get(what) == 'yes'
+        cells = ' | '.join(results.get(what, 'no').replace('|', '/') for what in columns)
+        print(f'| {name} | {cells} | {known(name) or ""} |', flush=True)
+        print(f'{name}: {seconds:.0f} s', file=sys.stderr, flush=True)
+    print(f'\nOf {len(chosen)}: ' + ', '.join(f'{what} {n}' for what, n in counts.items()))
 
 
 if __name__ == '__main__':
