@@ -78,7 +78,6 @@ KNOWN = {
     'mmdet::ssd/': 'fails to predict with its own backbone, too',
     'mmdet::tridentnet/': 'the head asks for branches of TridentResNet',
     'mmseg::dpt/': 'the neck needs a class token',
-    'mmseg::icnet/': "the neck runs ResNet's layers itself",
     'mmseg::ocrnet/ocrnet_r101': 'both heads must have maps of one stride',
     'mmseg::setr/setr_vit-l_mla': 'all maps must have one stride',
 }
@@ -158,7 +157,7 @@ def replace_backbone(model: dict, indices: list[int] | None) -> None:
         if isinstance(given, int) and given in (old if 'in_index' in part else old[-1:]):
             part['in_channels'] = new[index] if isinstance(index, int) else [new[i] for i in index]
         elif isinstance(given, (list, tuple)):
-            if list(given) == old[::-1]:
+            if list(given) == old[::-1] != old:
                 index = range(len(old))[::-1]
             elif isinstance(index, int):
                 index = range(len(old))[-len(given) :]

@@ -203,7 +203,11 @@ class OverLoCK(BaseModule):
         frozen_stages: Parts that are not trained and stay in evaluation mode: -1 none, 0 the first
             patch embedding, 1 to 3 also the stages of Base-Net up to this one, 4 all.
         norm_eval: Batch norms stay in evaluation mode, as one wants for one or two images a GPU.
-        norm_cfg: See :func:`~mmoverlock.models.conventions.configure_norms`. None: batch norms.
+        norm_cfg: Of the batch norms: ``type`` 'BN' or 'SyncBN' (mmcv's 'MMSyncBN' is the same),
+            ``requires_grad`` False to fix scale and shift, ``momentum``. None: 'BN'.
+        contiguous: Give a pyramid's maps PyTorch's usual layout, which heads that call ``.view`` need.
+            False leaves them channels_last on the CPU: Mask R-CNN's FPN and RPN then take 6% less
+            time at 800×1344.
         deploy: Build with merged large-kernel branches. Unmerged state dicts load as well.
         init_cfg: MMEngine's; ``dict(type='Pretrained', checkpoint=PATH_OR_URL)`` takes published
             files as they are, reports what was loaded and refuses a file that does not fit.
@@ -212,8 +216,7 @@ class OverLoCK(BaseModule):
         ValueError: if an argument has a value that is not allowed.
 
     Inputs are (B, in_channels, H, W) with H and W at least 32, otherwise free. The output is always
-    a tuple; pyramid maps are contiguous. `out_channels` holds the channels of the maps of that
-    tuple.
+    a tuple. `out_channels` holds the channels of the maps of that tuple.
     """
 
     def __init__(
@@ -231,6 +234,7 @@ class OverLoCK(BaseModule):
         frozen_stages: int = -1,
         norm_eval: bool = False,
         norm_cfg: dict | None = None,
+        contiguous: bool = True,
     ):
         super().__init__(init_cfg)
         arch = get_arch(arch)
@@ -251,6 +255,7 @@ class OverLoCK(BaseModule):
         self.fuse_overview = fuse_overview
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
+        self.contiguous = contiguous
         blocks = sum(arch.depth) + sum(arch.sub_depth)
         rates = (drop_path_rate * i / (blocks - 1) for i in range(blocks))
         last = 3 if out_indices is None else out_indices[-1]
@@ -306,7 +311,9 @@ class OverLoCK(BaseModule):
         outs = [maps[i] if i == 1 else norms[str(i)](maps[i]) for i in self.out_indices]
         if self.fuse_overview:
             outs[-1] = outs[-1] + self.h_proj(norms['4'](overview))
-        return join_gradients([out.contiguous() for out in outs])
+        if self.contiguous:
+            outs = [out.contiguous() for out in outs]
+        return join_gradients(outs)
 
     def frozen_modules(self) -> list[nn.Module]:
         """What `frozen_stages` freezes."""
