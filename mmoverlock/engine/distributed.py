@@ -13,12 +13,16 @@ from mmengine.logging import print_log
 from mmengine.utils.dl_utils import set_multi_processing
 from torch import distributed
 
+from mmoverlock.utils.config import walk
+
 # Launcher: the variables of a process's rank among all, and on its machine.
 RANKS = dict(
     pytorch=('RANK', 'LOCAL_RANK'),
     slurm=('SLURM_PROCID', 'SLURM_LOCALID'),
     mpi=('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_LOCAL_RANK'),
 )
+
+SYNC_NORMS = 'SyncBN', 'MMSyncBN', 'naiveSyncBN'
 
 
 def env_rank(local: bool = False) -> int:
@@ -32,7 +36,7 @@ def process_group(cfg: Config) -> Iterator[None]:
     """Join the process group that ``cfg.launcher`` started, until the run succeeds.
 
     On a machine without GPU the group is of gloo, the model's wrapper is told that there are no
-    devices, and ``sync_bn``, which has no CPU form, is dropped. The caller keeps no reference to
+    devices, and synchronised batch norms, which have no CPU form, are ordinary ones. The caller keeps no reference to
     the runner. After a failure the group is left alone: other processes may be waiting in it.
 
     Raises:
@@ -73,5 +77,8 @@ def _fit_to_cpu(cfg: Config) -> None:
     )
     wrapper = cfg.get('model_wrapper_cfg') or {}
     cfg.model_wrapper_cfg = {**defaults, **wrapper, 'device_ids': None}
-    if cfg.pop('sync_bn', None):
-        print_log('sync_bn is left out: there is no GPU', logger='current')
+    synchronised = [part for _, part in walk(cfg.get('model')) if part.get('type') in SYNC_NORMS]
+    for part in synchronised:
+        part['type'] = 'BN'
+    if cfg.pop('sync_bn', None) or synchronised:
+        print_log('SyncBN is BN here: there is no GPU', logger='current')

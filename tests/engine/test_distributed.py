@@ -22,3 +22,17 @@ def test_slurm_needs_gpus(monkeypatch):
     with pytest.raises(ValueError, match="launcher='slurm' needs GPUs, use pytorch on the CPU"):
         with process_group(Config(dict(launcher='slurm'))):
             pass
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='needs a machine without a GPU')
+def test_synchronised_norms_are_ordinary_ones_without_gpus(monkeypatch):
+    for name, value in dict(RANK=0, WORLD_SIZE=1, MASTER_ADDR='127.0.0.1', MASTER_PORT=0).items():
+        monkeypatch.setenv(name, str(value))
+    norm_cfg = dict(type='SyncBN', requires_grad=True)
+    head = dict(type='FCNHead', norm_cfg=dict(norm_cfg))
+    model = dict(backbone=dict(type='OverLoCK', norm_cfg=norm_cfg), auxiliary_head=[head])
+    cfg = Config(dict(launcher='pytorch', sync_bn='torch', model=model))
+    with process_group(cfg):
+        assert cfg.model.backbone.norm_cfg == dict(type='BN', requires_grad=True)
+        assert cfg.model.auxiliary_head[0].norm_cfg.type == 'BN'
+        assert 'sync_bn' not in cfg
