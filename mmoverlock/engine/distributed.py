@@ -36,8 +36,9 @@ def process_group(cfg: Config) -> Iterator[None]:
     """Join the process group that ``cfg.launcher`` started, until the run succeeds.
 
     On a machine without GPU the group is of gloo, the model's wrapper is told that there are no
-    devices, and synchronised batch norms, which have no CPU form, are ordinary ones. The caller keeps no reference to
-    the runner. After a failure the group is left alone: other processes may be waiting in it.
+    devices, and synchronised batch norms, which have no CPU form, are ordinary ones. The caller
+    keeps no reference to the runner. After a failure the group is left alone: other processes may
+    be waiting in it.
 
     Raises:
         ValueError: the launcher did not start this process, or needs GPUs.
