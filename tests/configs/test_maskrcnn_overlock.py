@@ -85,6 +85,7 @@ def test_recipe(path):
             arch=arch,
             out_indices=(0, 1, 2, 3),
             fuse_overview=True,
+            contiguous=False,
             drop_path_rate=drop_path,
             init_cfg=dict(type='Pretrained', checkpoint=WEIGHTS.format(arch)),
         )
