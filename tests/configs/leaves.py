@@ -19,9 +19,9 @@ LEAVES = sorted(CONFIGS.glob('[!_]*/*.py'))
 # The facts that the papers and the published weights state of an arch. Another arch has none.
 PUBLISHED = {
     'xt': dict(imagenet_drop_path=0.1, test_crop=0.925),
-    't': dict(imagenet_drop_path=0.15, test_crop=0.95, coco_drop_path=0.2),
-    's': dict(imagenet_drop_path=0.4, test_crop=0.95, coco_drop_path=0.4),
-    'b': dict(imagenet_drop_path=0.5, test_crop=0.975, coco_drop_path=0.6),
+    't': dict(imagenet_drop_path=0.15, test_crop=0.95, coco_drop_path=0.2, ade_drop_path=0.2),
+    's': dict(imagenet_drop_path=0.4, test_crop=0.95, coco_drop_path=0.4, ade_drop_path=0.3),
+    'b': dict(imagenet_drop_path=0.5, test_crop=0.975, coco_drop_path=0.6, ade_drop_path=0.5),
 }
 WEIGHTS = 'https://github.com/LMMMEng/OverLoCK/releases/download/v1/overlock_{}_in1k_224.pth'
 assert PUBLISHED.keys() <= ARCHS.keys()
