@@ -206,8 +206,8 @@ class OverLoCK(BaseModule):
         norm_cfg: Of the batch norms: ``type`` 'BN' or 'SyncBN' (mmcv's 'MMSyncBN' is the same),
             ``requires_grad`` False to fix scale and shift, ``momentum``. None: 'BN'.
         contiguous: Give a pyramid's maps PyTorch's usual layout, which heads that call ``.view``
-            need. False leaves them channels_last on the CPU: Mask R-CNN's backbone, FPN and RPN
-            then take 6% less time at 800×1344.
+            need. False leaves them channels_last on the CPU, which spares copies and suits the
+            convolutions of an FPN.
         deploy: Build with merged large-kernel branches. Unmerged state dicts load as well.
         init_cfg: MMEngine's; ``dict(type='Pretrained', checkpoint=PATH_OR_URL)`` takes published
             files as they are, reports what was loaded and refuses a file that does not fit.

@@ -16,7 +16,8 @@ class _Memory:
     """A tensor's memory, of which numpy makes an array by the array interface.
 
     ``Tensor.numpy()`` would keep FSDP from freeing a parameter's memory: PyTorch does not resize a
-    storage that numpy has seen.
+    storage that numpy has seen. DLPack would do as well, but takes longer, and before PyTorch's
+    DLPack 1.0 numpy makes its arrays read-only.
     """
 
     __slots__ = ('tensor', '__array_interface__')
