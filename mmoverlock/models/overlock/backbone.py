@@ -282,7 +282,6 @@ class OverLoCK(BaseModule):
         configure_norms(self, norm_cfg or {})
         self.apply(init_weights)
         self.register_load_state_dict_pre_hook(translate)
-
         freeze(self.frozen_modules())
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
