@@ -13,7 +13,7 @@ from PIL import Image
 from mmoverlock.models import load_official
 from mmoverlock.models.overlock import get_arch
 
-from ..testing import golden_state_dict, on_meta
+from ..testing import assert_close, draw, golden_arrays, golden_state_dict, on_meta
 from .leaves import PUBLISHED, WEIGHTS, identity, leaves, read, shallow
 
 UPERNET = leaves('upernet_overlock')
@@ -134,3 +134,21 @@ def test_published_names_fit(path):
     state |= {name: t for name, t in model.state_dict().items() if not name.startswith('backbone.')}
     report = load_official(model, state)
     assert not report.missing and not report.unexpected
+
+
+def test_golden_maps():
+    """The maps that the segmentor's heads get are the published ones."""
+    cfg = next(cfg for cfg in map(read, UPERNET) if cfg.model.backbone.arch == 'xt')
+    cfg.model.backbone.init_cfg = None
+    init_default_scope('mmseg')
+    model = MODELS.build(cfg.model).eval()
+    state = {f'backbone.{key}': value for key, value in golden_state_dict('seg/xt').items()}
+    report = load_official(model, state)
+    assert not report.unexpected
+    assert all('_head.' in name for name in report.missing)
+    expected = golden_arrays('seg_xt_96x160')
+    with torch.no_grad():
+        maps = model.extract_feat(draw(4, 1, 3, 96, 160))
+    for index, one in enumerate(maps, start=2):
+        assert one.shape == tuple(expected[f'c{index}_shape'])
+        assert_close(one[:, ::5, ::3, ::3], expected[f'c{index}'])
