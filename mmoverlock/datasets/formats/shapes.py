@@ -91,7 +91,7 @@ def clip_polygon(points: np.ndarray, size: Size) -> np.ndarray:
         kept = []
         for i, (point, inside) in enumerate(zip(points, side, strict=True)):
             before = side[i - 1]
-            if (inside >= 0) != (before >= 0):  # the edge from the point before crosses the bound
+            if min(before, inside) < 0 < max(before, inside):  # an edge that crosses the bound
                 crossing = points[i - 1] + (point - points[i - 1]) * (before / (before - inside))
                 crossing[axis] = bound
                 kept.append(crossing)
