@@ -107,8 +107,8 @@ def _check_content(path: Path) -> dict[str, Any]:
 def _key(value: Any, where: str) -> int | str:
     """An id, as a number if it is one; ValueError if there is none."""
     if isinstance(value, str) and value.strip():
-        return int(value) if value.strip().lstrip('-').isdecimal() else value.strip()
-    if isinstance(value, int | float) and not isinstance(value, bool) and value == int(value):
+        return int(value) if re.fullmatch(r'\s*-?\d+\s*', value) else value.strip()
+    if type(value) is int or (isinstance(value, float) and value.is_integer()):
         return int(value)
     raise ValueError(f'{where} is {value!r}: a number or a text is needed')
 

@@ -219,11 +219,17 @@ REPAIRED = {
         'box below a pixel': (annotation(bbox=[5, 5, 0.4, 3]), 'narrower than a pixel, left out: 1'),
         'polygon of two points': (
             annotation(segmentation=[[30, 10, 55, 35]]),
-            'polygons have no area, ignored in training and evaluation: 1',
+            'mask has no area, ignored in training and evaluation: 1',
         ),
         'polygon of two points, no box': (
             annotation(segmentation=[[30, 10, 55, 35]], bbox=None),
             'narrower than a pixel, left out: 1',
+        ),
+        'box and mask apart': (
+            annotation(bbox=[1, 1, 5, 5]), 'box and mask are in different places: 1'),
+        'run lengths without a pixel': (
+            annotation(segmentation=dict(size=[40, 60], counts=[2400])),
+            'mask has no area, ignored in training and evaluation: 1',
         ),
         'a box among masks': (annotation(segmentation=[]), 'without a mask among others with one'),
         'annotation ids twice': (annotation(id=1), 'with the id of another, numbered again: 1'),
@@ -263,7 +269,7 @@ REPAIRED = {
         ),
         'EXIF-turned photos, annotated as shown': (
             all_of(exif('train/01.png', (40, 60)), exif('train/02.png', (40, 60))),
-            'images that an EXIF tag turns by 90 degrees: 2',
+            'an EXIF tag turns by 90 degrees, annotated as turned: 2',
         ),
     },
     'yolo': {
@@ -375,8 +381,14 @@ REFUSED = {
         ),
         'most objects outside': (
             every('annotations', 'bbox', lambda box: [10 * value for value in box]),
-            TRAIN, 'not inside their images', 'another unit',
+            TRAIN, '14 of 14 objects', 'annotation 1', 'another unit',
         ),
+        'corners instead of sizes': (
+            every('annotations', 'bbox', lambda box: [*box[:2], box[0] + box[2], box[1] + box[3]]),
+            TRAIN, 'annotation 1', 'another unit or order',
+        ),
+        'id not a number': (of('images', id=NAN), TRAIN, 'id of an image is nan'),
+        'id a truth value': (of('categories', id=True), TRAIN, 'id of a category is True'),
         'two files for a split': (copied(TRAIN, 'annotations/instances_training.json'), 'two COCO files', 'instances_training.json'),
         'no training': (removed(TRAIN), 'no image for training'),
     },

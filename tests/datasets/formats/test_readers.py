@@ -15,6 +15,12 @@ FLAT = dict(
     voc=partial(scenes.voc, lists=None),
     labelme=scenes.labelme,
 )
+DIVIDED = dict(
+    coco=partial(scenes.coco, annotations='{split}/_annotations.coco.json'),
+    yolo=partial(scenes.yolo, images='{split}/images', labels='{split}/labels', data_yaml=None),
+    voc=partial(scenes.voc, images='{split}', annotations='{split}', lists=None),
+    labelme=partial(scenes.labelme, images='{split}', annotations='{split}'),
+)
 ODD_NAMES = ['00 ä, #1 50%.png', '日本.png', "a+b&c;(2)'.png", *scenes.NAMES[3:]]
 
 
@@ -49,19 +55,11 @@ def test_four_images_are_too_few_to_hold_out(tmp_path, monkeypatch, name):
         read_objects(FLAT[name](tmp_path))
 
 
-@pytest.mark.parametrize('name', FLAT)
+@pytest.mark.parametrize('name', ['yolo', 'voc', 'labelme'])
 def test_images_beside_the_splits(tmp_path, name):
-    makers = dict(
-        coco=None,
-        yolo=partial(scenes.yolo, data_yaml=None),
-        voc=partial(scenes.voc, images='{split}', annotations='{split}', lists=None),
-        labelme=partial(scenes.labelme, images='{split}', annotations='{split}'),
-    )
-    if makers[name] is None:  # its files without a split are left out, see the bad data
-        return
-    root = makers[name](tmp_path)
+    root = DIVIDED[name](tmp_path)
     for path in [*root.rglob('01.*')]:
-        path.rename(path.parent.parent / path.name)
+        path.rename(path.parents[1] / path.name)
     with pytest.raises(ValueError, match=r"01.png' belongs to no split"):
         read_objects(root)
 
@@ -198,3 +196,25 @@ def test_images_without_objects_are_kept(tmp_path):
     data = read_objects(root)
     assert len(data.splits['train']['images']) == 8 and data.notes == []
     assert 10 not in {one['image_id'] for one in data.splits['train']['annotations']}
+
+
+def test_empty_masks_of_box_data(tmp_path):
+    root = FLAT['coco'](tmp_path)
+
+    def change(content):
+        for index, one in enumerate(content['annotations']):
+            one['segmentation'] = [[], [[]], {}, [[0, 0, 0, 0]]][index % 4]
+
+    scenes.edit(root / 'all.json', change)
+    data = read_objects(root)
+    assert not data.with_masks and data.notes == []
+    objects = [one for split in data.splits.values() for one in split['annotations']]
+    assert len(objects) == 16 and not any(one['iscrowd'] for one in objects)
+
+
+@pytest.mark.parametrize('name', FLAT)
+def test_other_names_of_splits(tmp_path, name):
+    root = DIVIDED[name](tmp_path)
+    (root / 'val').rename(root / 'valid')
+    (root / 'train').rename(root / 'Training')
+    assert [len(one) for one in names(read_objects(root)).values()] == [8, 2]
