@@ -224,7 +224,7 @@ def test_other_names_of_splits(tmp_path, name):
 
 def test_kinds_of_images(tmp_path):
     root = FLAT['yolo'](tmp_path)
-    kinds = dict(L='png', P='png', LA='png', I='png', CMYK='jpg', RGB='webp', RGBA='tif')
+    kinds = {'I;16': 'png'} | dict(L='png', P='png', LA='png', CMYK='jpg', RGB='webp', RGBA='tif')
     for index, (mode, suffix) in enumerate(kinds.items()):
         (root / f'images/0{index}.png').unlink()
         image = Image.new(mode, (scenes.WIDTH, scenes.HEIGHT))
