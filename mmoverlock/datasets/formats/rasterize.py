@@ -1,13 +1,13 @@
 """Objects with masks drawn as label images."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
-
-from mmoverlock.utils.errors import shown
 
 from .class_table import IGNORED
 from .data import ObjectData
@@ -68,38 +68,32 @@ def rasterize(data: ObjectData, folder: Path) -> tuple[tuple[str, ...], dict[str
     jobs, splits = [], {}
     for split, content in data.splits.items():
         drawings = {}
-        for image in content['images']:
-            picture = Path(data.root, image['file_name']).absolute()
-            target = folder / split / Path(_inside(image['file_name'])).with_suffix('.png')
+        for image, name in zip(content['images'], _names(content['images']), strict=True):
+            picture = Path(data.root, image['file_name'])
+            target = folder / split / f'{name}.png'
             turned_by = picture if data.ignore_orientation else None
             drawing = Drawing(target, turned_by, image['width'], image['height'], [])
-            drawings[image['id']] = picture, drawing
+            drawings[image['id']] = Pair(picture, target, name), drawing
         for one in content['annotations']:
-            label = IGNORED if one.get('iscrowd') else ids[one['category_id']]
+            label = IGNORED if one['iscrowd'] else ids[one['category_id']]
             drawings[one['image_id']][1].objects.append((label, one['segmentation']))
-        splits[split] = [
-            Pair(
-                picture,
-                one.target,
-                one.target.relative_to(folder / split).with_suffix('').as_posix(),
-            )
-            for picture, one in drawings.values()
-        ]
-        jobs += [one for _, one in drawings.values()]
-    targets = [job.target for job in jobs]
-    if (
-        twice := {str(path) for path in targets if targets.count(path) > 1}
-        if len({*targets}) < len(targets)
-        else None
-    ):
-        raise ValueError(f'images whose names differ by their suffix alone: {shown(sorted(twice))}')
+        splits[split] = [pair for pair, _ in drawings.values()]
+        jobs += [drawing for _, drawing in drawings.values()]
     write_once(folder, jobs, _draw, [job.picture for job in jobs if job.picture])
     return names, splits
 
 
-def _inside(name: str) -> str:
-    """A file name that leads nowhere above the folder."""
-    return '/'.join(part for part in Path(name).parts if part not in ('..', '/'))
+def _names(images: Sequence[dict[str, Any]]) -> list[str]:
+    """The images' file names without suffix, if that tells them apart; none leads upwards."""
+    whole = [Path(image['file_name']) for image in images]
+    whole = [
+        Path(*(part for part in path.parts if part not in ('..', path.anchor))) for path in whole
+    ]
+    short = Counter(path.with_suffix('') for path in whole)
+    return [
+        (path if short[path.with_suffix('')] > 1 else path.with_suffix('')).as_posix()
+        for path in whole
+    ]
 
 
 def _draw(one: Drawing) -> None:

@@ -13,6 +13,7 @@ from mmoverlock.utils.errors import shown
 from ..parallel import in_parallel
 from .class_table import IGNORED, ClassTable, find_class_table
 from .data import LabelData
+from .find import find_format, read_objects
 from .label_coding import find_coding
 from .label_files import Conversion, convert, replace_text, write_once
 from .label_images import Pair, find_layout
@@ -37,7 +38,8 @@ def read_labels(data_root: str | Path, folder: str | Path, name: str | None = No
         ValueError: the data cannot be used; of wrong files, the first and how many there are.
     """
     root, folder = Path(data_root).absolute(), Path(folder).absolute()
-    if name == 'label_images' or name is None:
+    name = name or find_format(root, 'segmentation')
+    if name == 'label_images':
         return _label_images(root, folder)
     data = read_objects(root, name)
     names, splits = rasterize(data, folder)
