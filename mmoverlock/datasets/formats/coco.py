@@ -13,6 +13,7 @@ from .notes import Notes
 from .objects import RawImage, RawObject, assemble, measure
 
 _KEYS = ('images', 'annotations', 'categories')
+_MANY = 50  # JSON files: one per image, which another format has
 _NAMES = re.compile(r'(instances_.*|_annotations\.coco)\.json')
 
 
@@ -62,8 +63,10 @@ def _files(root: Path) -> list[Path]:
         for path in walk(folder, ('.json',), deep=False)
     ]
     named = [path for path in files if _NAMES.fullmatch(path.name)]
+    if named or len(files) > _MANY:
+        return named
     patterns = [rb'"%s"\s*:' % key.encode() for key in _KEYS]
-    return named or [path for path in files if contains(path, *patterns)]
+    return [path for path in files if contains(path, *patterns)]
 
 
 def _files_by_split(root: Path, notes: Notes) -> dict[Path, str | None]:
@@ -104,8 +107,8 @@ def _check_content(path: Path) -> dict[str, Any]:
 def _key(value: Any, where: str) -> int | str:
     """An id, as a number if it is one; ValueError if there is none."""
     if isinstance(value, str) and value.strip():
-        return int(value) if value.strip().lstrip('-').isdecimal() else value.strip()
-    if isinstance(value, int | float) and not isinstance(value, bool) and value == int(value):
+        return int(value) if re.fullmatch(r'\s*-?\d+\s*', value) else value.strip()
+    if type(value) is int or (isinstance(value, float) and value.is_integer()):
         return int(value)
     raise ValueError(f'{where} is {value!r}: a number or a text is needed')
 
@@ -136,20 +139,19 @@ def _drop_supercategories(
     categories: Mapping[Path, dict[int | str, str]],
     notes: Notes,
 ) -> None:
-    """Drop category 0 if it names the others' supercategory and has no object: Roboflow's."""
-    for path, (_, content) in contents.items():
-        name = categories[path].get(0)
-        above = {one.get('supercategory') for one in content['categories']}
-        if name not in above or any(
-            categories[other].get(0) == name
-            and any(one.get('category_id') in (0, '0') for one in content['annotations'])
-            for other, (_, content) in contents.items()
-        ):
-            continue
-        notes.add('categories that are only a supercategory, not used', f"'{path}', '{name}'")
-        for other in categories.values():
-            if other.get(0) == name:
-                del other[0]
+    """Drop a category 0 without objects that is the supercategory of others: Roboflow's."""
+    all_of = {
+        key: [one for _, content in contents.values() for one in content[key]]
+        for key in ('annotations', 'categories')
+    }
+    if any(one.get('category_id') in (0, '0') for one in all_of['annotations']):
+        return
+    above = {one.get('supercategory') for one in all_of['categories']}
+    for path, found in categories.items():
+        if found.get(0) in above - {None}:
+            notes.add(
+                'categories that are only a supercategory, not used', f"'{path}', '{found.pop(0)}'"
+            )
 
 
 def _image_folders(root: Path, path: Path, split: str | None) -> list[Path]:
@@ -158,7 +160,8 @@ def _image_folders(root: Path, path: Path, split: str | None) -> list[Path]:
     folders = [] if path.parent == root / 'annotations' else [path.parent]
     if split:
         inside = [one for place in places for one in sorted(place.iterdir()) if one.is_dir()]
-        folders += [one for one in inside if split_of(one.name) == split]
+        own = [one for one in inside if split_of(one.name) == split]
+        folders += own or [one for one in inside if split_of(one.name)]
     folders += [folder / 'images' for folder in folders]
     return list(dict.fromkeys([*folders, *reversed(places), path.parent]))
 
