@@ -88,9 +88,14 @@ def _coco(scenes: Path, folder: Path) -> None:
 
 
 def _coco_folders(scenes: Path, folder: Path) -> None:
-    """``{train,valid}/_annotations.coco.json`` with polygons, the pictures beside it: Roboflow."""
+    """``{train,valid}/_annotations.coco.json`` with polygons, the pictures beside it: Roboflow's.
+
+    As there, category 0 names what the others have in common.
+    """
     for split in SPLITS:
         content = read_json(scenes / 'annotations' / f'instances_{split}.json')
+        above = content['categories'][0]['supercategory']
+        content['categories'].insert(0, dict(id=0, name=above, supercategory='none'))
         for one in content['annotations']:
             one['segmentation'] = [part.ravel().tolist() for part in outlines(_mask(one))]
         place = folder / ('valid' if split == 'val' else split)
