@@ -1,6 +1,5 @@
 """A detection config for the user's own boxes and masks."""
 
-from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
@@ -33,7 +32,7 @@ def use_objects(
     """
     from mmdet.visualization.palette import get_palette
 
-    from mmoverlock.datasets.formats import coco_files, read_objects, write_coco
+    from mmoverlock.datasets.formats import read_objects, write_coco
 
     check_leaves(cfg)
     data = read_objects(data_root, data_format)
@@ -46,12 +45,14 @@ def use_objects(
         )
     set_classes(cfg, len(data.classes))
     folder = data_folder(cfg)
-    files = write_coco(data, folder) if writes() else coco_files(data, folder)
+    if writes():
+        write_coco(data, folder)
     metainfo = dict(classes=data.classes, palette=get_palette('random', len(data.classes)))
     for split in ('train', 'val', 'test'):
         if cfg.get(f'{split}_dataloader') is None:
             continue
-        path = str(_of(files, split))
+        file = 'val' if split == 'test' and 'test' not in data.splits else split
+        path = str(folder / f'instances_{file}.json')
         dataset = dict(
             type='CocoDataset',
             data_root='',
@@ -71,10 +72,6 @@ def use_objects(
                 step.color_type = 'color_ignore_orientation'
     set_run(cfg, 'coco/segm_mAP' if masks else 'coco/bbox_mAP')
     report(cfg, data, {split: len(part['images']) for split, part in data.splits.items()})
-
-
-def _of(files: dict[str, Path], split: str) -> Path:
-    return files['val'] if split == 'test' and 'test' not in files else files[split]
 
 
 def trains_masks(cfg: Config) -> bool:
