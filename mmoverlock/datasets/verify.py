@@ -1,23 +1,21 @@
 """Verify a data set: count its classes' images, decode each, tell expected from found."""
 
-import os
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import Pool
 from typing import Any
 
 from mmengine.logging import print_log
 from mmengine.registry import DATASETS, DefaultScope
 from PIL import Image
-from rich.progress import track
 
 from mmoverlock.utils.errors import why_unreadable
 from mmoverlock.utils.registry import build
 
 from .labels import check_files, check_labels, unserialized
+from .parallel import in_parallel
 
 _COLUMNS = 6
 log = partial(print_log, logger='current')
@@ -90,11 +88,8 @@ def compare(split: str, counts: Mapping[str, int], expected: Expected) -> list[s
 
 
 def unreadable_images(paths: Sequence[str], name: str) -> list[str]:
-    """Decode images in parallel, with a progress bar; say which cannot be, and why."""
-    processes = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
-    with Pool(processes or 1) as pool:
-        reasons = pool.imap(unreadable, paths, chunksize=64)
-        found = list(track(reasons, f'decode {name}', total=len(paths)))
+    """Decode images in parallel; say which cannot be, and why."""
+    found = in_parallel(unreadable, paths, f'decode {name}')
     return [f"'{path}': {why}" for path, why in zip(paths, found, strict=True) if why]
 
 
