@@ -14,6 +14,7 @@ from .common import (
     report,
     set_class_weight,
     set_run,
+    split_of,
     use_dataset,
     writes,
 )
@@ -51,8 +52,7 @@ def use_objects(
     for split in ('train', 'val', 'test'):
         if cfg.get(f'{split}_dataloader') is None:
             continue
-        file = 'val' if split == 'test' and 'test' not in data.splits else split
-        path = str(folder / f'instances_{file}.json')
+        path = str(folder / f'instances_{split_of(data, split)}.json')
         dataset = dict(
             type='CocoDataset',
             data_root='',
@@ -71,7 +71,9 @@ def use_objects(
             if step.type.endswith('LoadImageFromFile'):
                 step.color_type = 'color_ignore_orientation'
     set_run(cfg, 'coco/segm_mAP' if masks else 'coco/bbox_mAP')
-    report(cfg, data, {split: len(part['images']) for split, part in data.splits.items()})
+    report(
+        cfg, data_root, data, {split: len(part['images']) for split, part in data.splits.items()}
+    )
 
 
 def trains_masks(cfg: Config) -> bool:
@@ -89,7 +91,8 @@ def set_classes(cfg: Config, number: int) -> None:
     """Give every head of the classes their number.
 
     Raises:
-        ValueError: the config is panoptic, no head has a number of classes, or a loss weighs others.
+        ValueError: the config is panoptic, no head has a number of classes, or a loss weighs
+            others.
     """
     old = None
     for key, part in walk(cfg.model, 'model'):
