@@ -54,7 +54,7 @@ def check_checkpoints(cfg: Config, model: nn.Module, training: bool) -> None:
 
 
 def _check_classes(cfg: Config, meta: Mapping[str, Any], path: str) -> None:
-    """Raise ValueError if a run that goes on has other classes than before, where both are named."""
+    """Raise ValueError if a run that is resumed has other classes, where both are named."""
     before = (meta.get('dataset_meta') or {}).get('classes')
     now = (leaf_dataset(cfg.train_dataloader.dataset).get('metainfo') or {}).get('classes')
     if before and now and list(before) != list(now):

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import mmdet
 import pytest
-import torch
 import yaml
 from mmengine.config import Config
 from mmengine.registry import DATASETS, METRICS, MODELS, init_default_scope
@@ -20,12 +15,11 @@ from mmoverlock.cli.finetune.detector import BOX_CONFIG
 from mmoverlock.datasets import make_digits_scenes
 from mmoverlock.datasets.digits_scenes_layouts import LAYOUTS
 from mmoverlock.engine.checkpoints import fit_state_dict
-from mmoverlock.utils.config import walk
 from mmoverlock.utils.datasets import leaf_configs, leaf_dataset
 
 from ..configs.leaves import CONFIGS, LEAVES, identity, read, shallow
-from ..testing import golden_json, on_meta
-from ..user import ARCH, ROOT
+from ..testing import on_meta
+from ..user import ROOT
 
 DETECTORS = [path for path in LEAVES if read(path).default_scope == 'mmdet']
 SEGMENTORS = [path for path in LEAVES if read(path).default_scope == 'mmseg']
