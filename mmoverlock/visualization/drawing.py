@@ -19,6 +19,7 @@ BAR: Colour = (66, 133, 244)
 PAPER: Colour = (255, 255, 255)
 TRACK: Colour = (233, 236, 239)
 MASK_OPACITY = 0.45
+LABEL_OPACITY = 0.6
 
 
 def usual_colours(number: int) -> list[Colour]:
@@ -95,6 +96,26 @@ def draw_objects(
         ink = INK if np.dot(colour, (0.299, 0.587, 0.114)) > 150 else PAPER
         draw.text((x + font.size // 4, y + height / 2), caption, ink, font, anchor='lm')
     return np.asarray(image)
+
+
+def draw_labels(picture: np.ndarray, labels: np.ndarray, colours: Sequence[Colour]) -> np.ndarray:
+    """Lay the colours of labels (H, W) over the picture (H, W, 3), and outline them.
+
+    Labels without a colour, such as 255 for no class, leave the picture as it is.
+    """
+    factor = scale_of(picture)
+    canvas = np.ascontiguousarray(picture.repeat(factor, 0).repeat(factor, 1))
+    labels = labels.repeat(factor, 0).repeat(factor, 1)
+    for label in np.unique(labels):
+        if label < len(colours):
+            mask = labels == label
+            colour = tuple(int(part) for part in colours[label])
+            paint(canvas, mask, colour, LABEL_OPACITY)
+            contours, _ = cv2.findContours(
+                mask.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE
+            )
+            cv2.drawContours(canvas, contours, -1, colour, 1, cv2.LINE_AA)
+    return canvas
 
 
 def paint(
