@@ -1,0 +1,277 @@
+"""What is in a user's own data: counts per class and split, sizes, and what looks wrong.
+
+One function for each kind of data: objects, label images, class folders. Each decodes all images.
+"""
+
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from mmoverlock.utils.errors import shown
+
+from .formats.data import LabelData, ObjectData
+from .image_facts import ImageFacts, read_facts, relative, repeated
+from .verify import in_parallel
+
+SIZES = {'small': 32**2, 'medium': 96**2, 'large': float('inf')}  # COCO's, areas in pixels
+FEW = 10  # objects or pictures; a class with fewer in training is pointed out
+IGNORED = 255  # in label images
+_ROWS = 100  # classes listed in the table
+_NAMED = 5  # cases listed of each kind of note
+_BAR = 24  # characters
+
+
+@dataclass
+class Inspection:
+    """What was found.
+
+    Attributes:
+        lines: The report: a table of the classes, then sizes.
+        notes: What may be meant or not, one line each.
+        problems: What stops training: images that cannot be decoded, label images that do not fit.
+    """
+
+    lines: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def inspect_objects(data: ObjectData) -> Inspection:
+    """Count objects, and pictures with them, per class and split; sizes of pictures and objects."""
+    result = Inspection(notes=list(data.notes))
+    columns, objects, per_picture, empty = {}, [], [], {}
+    for split, content in data.splits.items():
+        mine = [one for one in content['annotations'] if not one.get('iscrowd')]
+        crowds = len(content['annotations']) - len(mine)
+        if crowds:
+            result.notes.append(f'{split}: {crowds} objects are crowds, which training ignores')
+        objects += mine
+        counts = Counter(one['category_id'] - 1 for one in mine)
+        pairs = {(one['image_id'], one['category_id'] - 1) for one in mine}
+        pictures = Counter(label for _, label in pairs)
+        found = Counter(one['image_id'] for one in mine)
+        per_picture += [found[one['id']] for one in content['images']]
+        empty[split] = sum(not found[one['id']] for one in content['images'])
+        labels = range(len(data.classes))
+        columns[split, 'objects'] = [counts[label] for label in labels]
+        columns[split, 'pictures'] = [pictures[label] for label in labels]
+    totals = {key: sum(cells) for key, cells in columns.items() if key[1] == 'objects'}
+    totals |= {(split, 'pictures'): len(one['images']) for split, one in data.splits.items()}
+    result.lines += table(data.classes, columns, totals)
+    paths = {
+        split: [str(data.root / one['file_name']) for one in content['images']]
+        for split, content in data.splits.items()
+    }
+    _add_images(result, data.root, paths, data.ignore_orientation)
+    areas = [one['area'] for one in objects]
+    if areas:
+        result.lines += [_row('object sizes', _coco_sizes(areas))]
+        result.lines += [_row('objects', f'{spread(per_picture)} in a picture')]
+    if any(empty.values()):
+        text = ', '.join(f'{split} {number}' for split, number in empty.items() if number)
+        result.lines += [_row('no objects', f'in pictures: {text}')]
+    _add_rare(result, data.classes, columns, 'objects')
+    return result
+
+
+def inspect_labels(data: LabelData) -> Inspection:
+    """Shares of the pixels, and pictures, per class and split; sizes; labels that do not fit."""
+    result = Inspection(notes=list(data.notes))
+    paths = {split: [str(path) for path, _ in pairs] for split, pairs in data.splits.items()}
+    columns, totals, found = {}, {}, {}
+    number = len(data.classes)
+    for split, pairs in data.splits.items():
+        labels = [str(path) for _, path in pairs]
+        found[split] = in_parallel(_count_labels, labels, f'decode labels of {split}')
+        counts = np.zeros((len(labels), 256), np.int64)
+        for row, (one, _) in zip(counts, found[split], strict=True):
+            row[:] = one
+        known = counts[:, :number]
+        pixels = max(counts.sum(), 1)
+        columns[split, 'pixels'] = [float(one) / pixels for one in known.sum(0)]
+        columns[split, 'pictures'] = (known > 0).sum(0).tolist()
+        totals[split, 'pixels'] = float(known.sum()) / pixels
+        totals[split, 'pictures'] = len(labels)
+        ignored = counts[:, IGNORED].sum()
+        if ignored and number <= IGNORED:
+            result.lines.append(_row('ignored', f'{split} {ignored / pixels:.1%} of the pixels'))
+        for path, row in zip(labels, counts, strict=True):
+            wrong = np.flatnonzero(row[number:IGNORED]) + number
+            if len(wrong):
+                result.problems.append(
+                    f"'{relative(path, data.root)}': labels {shown(wrong)}, but there are {number} "
+                    f'classes (0 to {number - 1}, and {IGNORED} is ignored)'
+                )
+    result.lines[:0] = table(data.classes, columns, totals)
+    facts = _add_images(result, data.root, paths)
+    for split, pairs in data.splits.items():
+        for (_, label), one, (_, size) in zip(pairs, facts[split], found[split], strict=True):
+            if not one.problem and (one.width, one.height) != size:
+                result.problems.append(
+                    f"'{relative(str(label), data.root)}' is {size[0]}x{size[1]}, but its picture "
+                    f'{one.width}x{one.height}'
+                )
+    _add_rare(result, data.classes, columns, 'pictures')
+    return result
+
+
+def inspect_classes(
+    root: Path, classes: Sequence[str], samples: Mapping[str, Sequence[tuple[str, int]]]
+) -> Inspection:
+    """Count pictures per class and split.
+
+    Args:
+        root: The folder that the user named.
+        classes: Names, in the order of the labels.
+        samples: Each split's pairs of path and label.
+    """
+    result = Inspection()
+    columns = {}
+    for split, pairs in samples.items():
+        counts = Counter(label for _, label in pairs)
+        columns[split, 'pictures'] = [counts[label] for label in range(len(classes))]
+    totals = {(split, 'pictures'): len(pairs) for split, pairs in samples.items()}
+    result.lines += table(classes, columns, totals)
+    paths = {split: [path for path, _ in pairs] for split, pairs in samples.items()}
+    _add_images(result, root, paths)
+    _add_rare(result, classes, columns, 'pictures')
+    return result
+
+
+def table(
+    classes: Sequence[str],
+    columns: Mapping[tuple[str, str], Sequence[float]],
+    totals: Mapping[tuple[str, str], float],
+) -> list[str]:
+    """A line for each class, with a bar for the first column, and one for all of them.
+
+    Args:
+        classes: Names.
+        columns: By split and what is counted: a number, or a share (float), for each class.
+        totals: Likewise, for the last line.
+    """
+    first = next(iter(columns.values()), [])
+    most = max(first, default=0) or 1
+    rows = [['', *(split for split, _ in columns)], ['class', *(what for _, what in columns)]]
+    for label, name in enumerate(classes[:_ROWS]):
+        rows.append([_short(name), *(_number(cells[label]) for cells in columns.values())])
+    if len(classes) > _ROWS:
+        rows.append([f'... and {len(classes) - _ROWS} more', *([''] * len(columns))])
+    rows.append(['all', *(_number(totals[key]) for key in columns)])
+    widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
+    lines = []
+    for number, (name, *cells) in enumerate(rows):
+        label = number - 2
+        bar = '#' * round(_BAR * first[label] / most) if 0 <= label < len(classes[:_ROWS]) else ''
+        texts = [cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True)]
+        lines.append('  '.join([name.ljust(widths[0]), *texts, bar]).rstrip())
+    return lines
+
+
+def spread(numbers: Iterable[float]) -> str:
+    """Least, median and greatest."""
+    numbers = list(numbers)
+    low, middle, high = min(numbers), statistics.median(numbers), max(numbers)
+    return f'{low:g}' if low == high else f'{low:g} to {high:g}, median {middle:g}'
+
+
+def _add_images(
+    result: Inspection,
+    root: Path,
+    paths: Mapping[str, Sequence[str]],
+    ignore_orientation: bool = False,
+) -> dict[str, list[ImageFacts]]:
+    """Decode the images of each split, and add sizes, odd kinds, repeated and broken ones."""
+    unique = sorted({path for split in paths.values() for path in split})
+    facts = dict(zip(unique, read_facts(unique, 'pictures', ignore_orientation), strict=True))
+    good = [one for one in facts.values() if not one.problem]
+    if good:
+        result.lines += [
+            '',
+            _row('width', f'{spread(one.width for one in good)} pixels'),
+            _row('height', f'{spread(one.height for one in good)} pixels'),
+        ]
+    kinds = Counter(kind for one in good for kind in one.kinds)
+    if kinds:
+        text = ', '.join(f'{number} {kind}' for kind, number in kinds.most_common())
+        result.lines.append(_row('odd pictures', text))
+    result.problems += [
+        f"'{relative(one.path, root)}': {one.problem}" for one in facts.values() if one.problem
+    ]
+    _add_repeated(result, root, {split: [facts[p] for p in mine] for split, mine in paths.items()})
+    return {split: [facts[path] for path in mine] for split, mine in paths.items()}
+
+
+def _add_repeated(result: Inspection, root: Path, facts: Mapping[str, list[ImageFacts]]) -> None:
+    """Note which pictures are in several splits, or several times in one."""
+    split_of: dict[str, set[str]] = {}
+    for split, mine in facts.items():
+        for one in mine:
+            split_of.setdefault(one.path, set()).add(split)
+    unique = {one.path: one for one in chain.from_iterable(facts.values())}
+    groups = repeated(list(unique.values()))
+    groups += [[unique[path]] for path, splits in split_of.items() if len(splits) > 1]
+    across = [one for one in groups if len(set().union(*(split_of[f.path] for f in one))) > 1]
+    within = [one for one in groups if one not in across]
+    name = partial(relative, root=root)
+    for found, what in (
+        (across, 'pictures are in more than one split, so scores will be too good'),
+        (within, 'pictures are there more than once, with the same bytes'),
+    ):
+        if found:
+            cases = [' = '.join(f"'{name(one.path)}'" for one in group) for group in found]
+            more = f', and {len(cases) - _NAMED} more' if cases[_NAMED:] else ''
+            result.notes.append(f'{len(found)} {what}: {"; ".join(cases[:_NAMED])}{more}')
+
+
+def _add_rare(
+    result: Inspection,
+    classes: Sequence[str],
+    columns: Mapping[tuple[str, str], Sequence[float]],
+    what: str,
+) -> None:
+    """Note the classes with little or nothing to learn from or to measure by."""
+    for (split, kind), cells in columns.items():
+        if kind != what:
+            continue
+        least = FEW if split == 'train' else 1
+        rare = {name: int(n) for name, n in zip(classes, cells, strict=True) if n < least}
+        if rare:
+            cases = ', '.join(f"'{name}' {number}" for name, number in [*rare.items()][:_NAMED])
+            more = ', ...' if len(rare) > _NAMED else ''
+            few = f'fewer than {least}' if least > 1 else 'no'
+            result.notes.append(f'{split}: {len(rare)} classes have {few} {what}: {cases}{more}')
+
+
+def _count_labels(path: str) -> tuple[np.ndarray, tuple[int, int]]:
+    """How many pixels each of the values 0 to 255 has (256,), and width and height."""
+    with Image.open(path) as image:
+        return np.bincount(np.asarray(image).ravel(), minlength=256), image.size
+
+
+def _coco_sizes(areas: Sequence[float]) -> str:
+    parts, low = [], 0.0
+    for name, high in SIZES.items():
+        number = sum(low <= area < high for area in areas)
+        parts.append(f'{name} {number} ({number / len(areas):.0%})')
+        low = high
+    return f"{', '.join(parts)}; COCO's terms: below 32², below 96² pixels, larger"
+
+
+def _row(name: str, text: str) -> str:
+    return f'{name:<13} {text}'
+
+
+def _number(value: float) -> str:
+    return f'{value:.1%}' if isinstance(value, float) else str(value)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 24 else f'{name[:23]}…'
