@@ -4,3 +4,9 @@
 (COCO, YOLO, Pascal VOC, LabelMe) or :class:`LabelData` (label images); writers put what OpenMMLab's
 data sets read, COCO JSON or label images, into a work_dir. Nothing here changes the user's files.
 """
+
+from .data import LabelData, ObjectData
+from .find import FORMATS, find_format, read_objects
+from .write import write_coco
+
+__all__ = ['FORMATS', 'LabelData', 'ObjectData', 'find_format', 'read_objects', 'write_coco']
