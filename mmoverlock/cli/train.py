@@ -1,7 +1,10 @@
 """Train a model: ``mmoverlock train CONFIG``."""
 
 import argparse
+import contextlib
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -10,12 +13,13 @@ from mmengine.logging import print_log
 from mmengine.runner import find_latest_checkpoint
 
 from mmoverlock.checks.preflight import preflight
+from mmoverlock.datasets.formats import FORMATS
 from mmoverlock.engine.distributed import env_rank, process_group
 from mmoverlock.engine.runner import build_runner
 
 from .command import command
 from .config import load_config
-from .finetune import use_folder
+from .finetune import use_data_root
 from .options import ArgumentParser, add_run_options
 
 
@@ -34,7 +38,12 @@ def add_arguments(parser: ArgumentParser) -> None:
         '--overwrite', action='store_true', help='remove the checkpoints of an earlier run'
     )
     parser.add_argument(
-        '--data-root', metavar='DIR', help='train a classifier on this folder of class folders'
+        '--data-root', metavar='DIR',
+        help='train on the images of this folder: in class folders, with boxes or masks, or with '
+        'label images',
+    )
+    parser.add_argument(
+        '--data-format', choices=FORMATS, help='of its annotations (default: found out)'
     )
     parser.add_argument(
         '--num-classes', type=int, metavar='N', help='how many classes that folder should have'
@@ -47,10 +56,9 @@ def add_arguments(parser: ArgumentParser) -> None:
 @command(add_arguments, 'Train a model.')
 def main(args: argparse.Namespace) -> None:
     cfg = load_config(args.config, args.cfg_options, args.work_dir, args.launcher)
-    if args.num_classes is not None and args.data_root is None:
-        raise ValueError('--num-classes requires --data-root')
-    if args.data_root is not None:
-        use_folder(cfg, args.data_root, args.num_classes)
+    for name in ('num_classes', 'data_format'):
+        if getattr(args, name) is not None and args.data_root is None:
+            raise ValueError(f'--{name.replace("_", "-")} requires --data-root')
     if args.seed is not None:  # on one machine, the same run again
         if not 0 <= args.seed < 2**32:
             raise ValueError(f'--seed {args.seed}: a number from 0 to {2**32 - 1} is needed')
@@ -66,8 +74,12 @@ def main(args: argparse.Namespace) -> None:
         raise ValueError('--resume and --overwrite contradict each other')
     if args.resume:
         set_resume(cfg, args.resume)
-    preflight(cfg, training=True)
-    clear_work_dir(cfg, args.overwrite)
+    old = earlier_checkpoints(cfg, args.overwrite)
+    with undone_on_error(Path(cfg.work_dir)):
+        if args.data_root is not None:
+            use_data_root(cfg, args.data_root, args.data_format, args.num_classes)
+        preflight(cfg, training=True)
+    remove(old, cfg.work_dir)
     with process_group(cfg):
         build_runner(cfg, strict=False).train()
 
@@ -95,10 +107,10 @@ def set_resume(cfg: Config, path: str) -> None:
     cfg.load_from = path
 
 
-def clear_work_dir(cfg: Config, overwrite: bool) -> None:
-    """Raise ValueError over checkpoints of another run, or remove them with `overwrite`."""
+def earlier_checkpoints(cfg: Config, overwrite: bool) -> list[Path]:
+    """The checkpoints of another run in the work_dir; ValueError if they are not to be removed."""
     if env_rank(local=True) or cfg.get('resume'):
-        return
+        return []
     folder = Path(cfg.work_dir)
     old = sorted(folder.glob('*.pth')) + list(folder.glob('last_checkpoint'))
     if old and not overwrite:
@@ -106,7 +118,24 @@ def clear_work_dir(cfg: Config, overwrite: bool) -> None:
             f"work_dir '{cfg.work_dir}' holds the checkpoints of another run ({old[0].name}): "
             'continue it with --resume, choose another --work-dir, or start over with --overwrite'
         )
+    return old
+
+
+def remove(old: list[Path], folder: str) -> None:
+    """Remove the checkpoints of an earlier run; the first process does it."""
     if old and env_rank() == 0:
         for path in old:
             path.unlink()
         print_log(f'--overwrite: removed {len(old)} files from {folder}', logger='current')
+
+
+@contextlib.contextmanager
+def undone_on_error(folder: Path) -> Iterator[None]:
+    """Remove `folder` after an error, if it is new; its new parents, too."""
+    new = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        yield
+    except BaseException:
+        if new and env_rank(local=True) == 0:
+            shutil.rmtree(new[-1], ignore_errors=True)
+        raise

@@ -6,6 +6,7 @@ metainfo = dict(classes=tuple('0123456789'))
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+    dict(type='Resize', scale=(160, 160), keep_ratio=True),  # their size already
     dict(type='PackDetInputs'),
 ]
 test_pipeline = [

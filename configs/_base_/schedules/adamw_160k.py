@@ -14,3 +14,4 @@ param_scheduler = [
 ]
 train_cfg = dict(val_interval=8000)
 default_hooks = dict(checkpoint=dict(interval=8000, save_best='mIoU'))
+auto_scale_lr = dict(enable=False, base_batch_size=16)

@@ -1,4 +1,4 @@
-"""``mmoverlock train --data-root``: a classification config for the user's own classes."""
+"""A classification config for the user's own folder of classes."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,8 @@ from mmengine.config import Config
 
 from mmoverlock.utils.config import as_list, walk
 from mmoverlock.utils.datasets import leaf_dataset
-from mmoverlock.utils.errors import shown
+
+from .common import check_num_classes
 
 
 def use_folder(cfg: Config, data_root: str, num_classes: int | None = None) -> None:
@@ -17,14 +18,10 @@ def use_folder(cfg: Config, data_root: str, num_classes: int | None = None) -> N
     from mmoverlock.datasets.class_folder import class_names  # needs mmpretrain
 
     head = (cfg.get('model') or {}).get('head')
-    if cfg.get('default_scope') != 'mmpretrain' or not isinstance(head, Mapping):
-        raise ValueError(f"--data-root is for classifiers of mmpretrain, not for '{cfg.filename}'")
+    if not isinstance(head, Mapping):
+        raise ValueError(f"--data-root: '{cfg.filename}' is no classifier, it has no model.head")
     names = class_names(data_root)
-    if num_classes not in (None, len(names)):
-        raise ValueError(
-            f"--num-classes is {num_classes}, but '{data_root}' has {len(names)} classes: "
-            f'{shown(names)}'
-        )
+    check_num_classes(names, num_classes, data_root)
     for split in ('train', 'val', 'test'):
         loader = cfg.get(f'{split}_dataloader')
         if loader is None:

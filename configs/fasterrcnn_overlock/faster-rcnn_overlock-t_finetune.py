@@ -1,0 +1,21 @@
+# Fine-tunes the authors' COCO weights on your own images (docs/guides/finetune.md):
+#   python tools/train.py configs/fasterrcnn_overlock/faster-rcnn_overlock-t_finetune.py --data-root DIR
+# They are Mask R-CNN's, whose mask head is left out.
+_base_ = [
+    '../_base_/models/faster-rcnn_overlock_fpn.py',
+    '../_base_/models/overlock/overlock-t_dense.py',
+    'mmdet::_base_/datasets/coco_detection.py',
+    '../_base_/schedules/adamw_finetune_dense.py',
+    '../_base_/runtimes/mmdet.py',
+]
+
+model = dict(
+    backbone=dict(_base_.pop('backbone'), init_cfg=None), neck=dict(in_channels=_base_.pop('channels'))
+)
+train_dataloader = dict(batch_size=4)
+default_hooks = dict(
+    logger=dict(interval=10),
+    checkpoint=dict(max_keep_ckpts=1, save_best='coco/bbox_mAP', rule='greater'),
+)
+custom_hooks = [*_base_.custom_hooks, dict(type='DrawCurves')]
+load_from = 'https://github.com/LMMMEng/OverLoCK/releases/download/v1/maskrcnn3x_overlock_tiny_coco.pth'

@@ -1,0 +1,78 @@
+"""A segmentation config for the user's own label images."""
+
+from typing import Any
+
+from mmengine.config import Config
+
+from mmoverlock.utils.config import as_list, each, walk
+
+from .common import (
+    check_leaves,
+    check_num_classes,
+    data_folder,
+    pipeline_steps,
+    report,
+    set_class_weight,
+    set_run,
+    use_dataset,
+    writes,
+)
+
+
+def use_labels(
+    cfg: Config, data_root: str, data_format: str | None = None, num_classes: int | None = None
+) -> None:
+    """Train and evaluate on label images, or on polygons that are drawn as such.
+
+    Two classes are told apart by a softmax, as more are.
+    """
+    from mmoverlock.datasets.formats import pair_files, read_labels, write_pairs
+
+    check_leaves(cfg)
+    folder = data_folder(cfg)
+    data = read_labels(data_root, folder, data_format)
+    check_num_classes(data.classes, num_classes, data_root)
+    set_classes(cfg, len(data.classes))
+    files = write_pairs(data, folder) if writes() else pair_files(data, folder)
+    metainfo = dict(classes=data.classes, palette=data.palette)
+    for split in ('train', 'val', 'test'):
+        if cfg.get(f'{split}_dataloader') is None:
+            continue
+        path = str(files['val'] if split == 'test' and 'test' not in files else files[split])
+        dataset = dict(type='LabelImages', ann_file=path, metainfo=metainfo)
+        use_dataset(cfg[f'{split}_dataloader'], dataset)
+        if split != 'train':
+            cfg[f'{split}_evaluator'] = _evaluator(cfg.get(f'{split}_evaluator'))
+    for step in pipeline_steps(cfg):
+        if 'reduce_zero_label' in step:
+            step.reduce_zero_label = False
+    set_run(cfg, 'mIoU')
+    report(cfg, data, {split: len(pairs) for split, pairs in data.splits.items()})
+
+
+def _evaluator(given: Any) -> dict[str, Any]:
+    """The config's IoUMetric, or one of the mean IoU."""
+    own = [one for one in as_list(given) if str(one.get('type')).endswith('IoUMetric')]
+    return {'type': 'IoUMetric', 'iou_metrics': ['mIoU'], **(own[0] if own else {})}
+
+
+def set_classes(cfg: Config, number: int) -> None:
+    """Give the heads their number of classes.
+
+    Raises:
+        ValueError: a head has no number of classes, or a loss weighs others.
+    """
+    names = ('decode_head', 'auxiliary_head')
+    heads = [pair for name in names for pair in each(cfg.model.get(name), f'model.{name}')]
+    if not all('num_classes' in head for _, head in heads):
+        raise ValueError(f"--data-root: a head of '{cfg.filename}' has no num_classes")
+    for name, head in heads:
+        old = head.num_classes
+        if head.get('out_channels') is not None:
+            head.out_channels = number
+        for key, part in walk(head, name):
+            if 'num_classes' in part:
+                part.num_classes = number
+            set_class_weight(part, key, old, number)
+    if 'num_classes' in cfg:
+        cfg.num_classes = number
