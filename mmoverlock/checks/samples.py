@@ -1,11 +1,10 @@
 """Training samples as the config's pipeline delivers them, and a contact sheet of them."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
-import mmcv
 import numpy as np
 import torch
 from mmengine.config import Config
@@ -13,7 +12,7 @@ from mmengine.registry import DATASETS, DefaultScope
 from mmengine.runner import set_random_seed
 
 from mmoverlock.utils.config import require, walk
-from mmoverlock.utils.datasets import leaf_dataset
+from mmoverlock.utils.datasets import leaf_dataset, leaf_datasets
 from mmoverlock.utils.registry import build
 from mmoverlock.visualization.contact_sheet import IGNORED, Panel, draw_sheet
 from mmoverlock.visualization.drawing import usual_colours
@@ -22,21 +21,33 @@ SAMPLES = 24
 _SEED = 0
 
 
-def draw_training_samples(cfg: Config, path: Path, number: int = SAMPLES) -> int:
+@dataclass
+class Sheet:
+    """A contact sheet.
+
+    Attributes:
+        picture: (H, W, 3) uint8, RGB.
+        drawn: How many samples are on it.
+        images: How many images training uses; it may leave some out, such as those without objects.
+    """
+
+    picture: np.ndarray
+    drawn: int
+    images: int
+
+
+def training_sheet(cfg: Config, number: int = SAMPLES) -> Sheet:
     """Draw samples of the training data set, spread over it, as a model is given them.
 
     What the data preprocessor does to a batch (padding, normalization, mixing) is left out.
 
     Args:
         cfg: A config of mmdet, mmseg or mmpretrain.
-        path: The picture to write.
         number: How many samples at most.
 
-    Returns:
-        How many were drawn.
-
     Raises:
-        ValueError: the data set cannot be built, or its samples are not pictures with labels.
+        ValueError: the data set cannot be built, is empty, or its samples are not single pictures
+            with labels.
     """
     require(cfg, 'train_dataloader')
     key = 'train_dataloader.dataset'
@@ -45,18 +56,17 @@ def draw_training_samples(cfg: Config, path: Path, number: int = SAMPLES) -> int
         if hasattr(dataset, 'full_init'):
             dataset.full_init()
         set_random_seed(_SEED)
-        chosen = spread_indices(len(dataset), number)
-        meta = dataset.metainfo
-        classes = [str(name) for name in meta.get('classes') or ()]
+        classes = [str(name) for name in dataset.metainfo.get('classes') or ()]
         bgr = delivers_bgr(cfg)
+        chosen = spread_indices(len(dataset), number)
         panels = [panel_of(dataset[index], classes, bgr) for index in chosen]
     if not panels:
         raise ValueError(f'{key}: no image is left in the data set')
-    palette = meta.get('palette') if any(one.labels is not None for one in panels) else None
-    colours = [tuple(one) for one in palette or usual_colours(len(classes))]
-    sheet = draw_sheet(panels, classes, colours)
-    mmcv.imwrite(np.ascontiguousarray(sheet[..., ::-1]), str(path), [cv2.IMWRITE_JPEG_QUALITY, 85])
-    return len(panels)
+    coloured = any(panel.labels is not None for panel in panels)
+    palette = dataset.metainfo.get('palette') if coloured else None
+    colours = [tuple(colour) for colour in palette or usual_colours(len(classes))]
+    picture = draw_sheet(panels, classes, colours)
+    return Sheet(picture, len(panels), sum(map(len, leaf_datasets(dataset))))
 
 
 def spread_indices(length: int, number: int) -> list[int]:

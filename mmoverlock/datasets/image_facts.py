@@ -15,9 +15,10 @@ from PIL import Image
 
 from mmoverlock.utils.errors import why_unreadable
 
-from .verify import in_parallel
+from .parallel import in_parallel
 
 _ORIENTATION = 0x0112  # EXIF's tag; 1 is upright, from 5 on width and height change places
+_TURNED = ('JPEG', 'MPO', 'PNG')  # by OpenCV, if the tag says so; Pillow itself turns TIFF
 _MODES = {
     '1': 'grey', 'L': 'grey', 'LA': 'grey', 'I': '16-bit', 'F': '32-bit', 'CMYK': 'CMYK',
     'P': 'palette', 'PA': 'palette',
@@ -50,7 +51,7 @@ class ImageFacts:
 def read_facts(
     paths: Sequence[str], title: str, ignore_orientation: bool = False
 ) -> list[ImageFacts]:
-    """Decode images in parallel, with a progress bar."""
+    """Decode images in parallel; of thousands, with a progress bar called `title`."""
     look = partial(look_at, ignore_orientation=ignore_orientation)
     return in_parallel(look, paths, f'decode {title}')
 
@@ -65,8 +66,9 @@ def look_at(path: str, ignore_orientation: bool = False) -> ImageFacts:
             with Image.open(io.BytesIO(data)) as image:
                 image.load()
                 turn = 1
-                with suppress(Exception):  # EXIF data may be damaged in any way
-                    turn = image.getexif().get(_ORIENTATION, 1)
+                if image.format in _TURNED:
+                    with suppress(Exception):  # EXIF data may be damaged in any way
+                        turn = image.getexif().get(_ORIENTATION, 1)
                 kinds = _kinds(image, data)
                 width, height = image.size
     except Exception as error:  # every decoder has its own
@@ -97,15 +99,14 @@ def _kinds(image: Image.Image, data: bytes) -> tuple[str, ...]:
 
 
 def _opencv_decodes(data: bytes) -> bool:
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # what is wrong is told here
+    level = cv2.setLogLevel(0)  # silent: what is wrong is told here
     try:
         # An eighth of the size: much faster for JPEG.
         picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_REDUCED_COLOR_8)
     except cv2.error:  # such as more than 2^30 pixels
         return False
     finally:
-        cv2.utils.logging.setLogLevel(level)
+        cv2.setLogLevel(level)
     return picture is not None
 
 

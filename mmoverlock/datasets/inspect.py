@@ -7,8 +7,6 @@ import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +14,9 @@ from PIL import Image
 
 from mmoverlock.utils.errors import shown
 
-from .formats.data import LabelData, ObjectData
+from .formats.data import SPLITS, LabelData, ObjectData
 from .image_facts import ImageFacts, read_facts, relative, repeated
-from .verify import in_parallel
+from .parallel import in_parallel
 
 SIZES = {'small': 32**2, 'medium': 96**2, 'large': float('inf')}  # COCO's, areas in pixels
 FEW = 10  # objects or pictures; a class with fewer in training is pointed out
@@ -33,11 +31,13 @@ class Inspection:
     """What was found.
 
     Attributes:
-        lines: The report: a table of the classes, then sizes.
+        lines: The report: what there is, a table of the classes, sizes.
         notes: What may be meant or not, one line each.
         problems: What stops training: images that cannot be decoded, label images that do not fit.
+        training_images: How many there are.
     """
 
+    training_images: int
     lines: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -45,7 +45,9 @@ class Inspection:
 
 def inspect_objects(data: ObjectData) -> Inspection:
     """Count objects, and pictures with them, per class and split; sizes of pictures and objects."""
-    result = Inspection(notes=list(data.notes))
+    numbers = {split: len(content['images']) for split, content in data.splits.items()}
+    what = f'{data.format}, boxes {"and masks" if data.with_masks else "without masks"}'
+    result = _begin(data.root, what, numbers, data.classes, data.notes)
     columns, objects, per_picture, empty = {}, [], [], {}
     for split, content in data.splits.items():
         mine = [one for one in content['annotations'] if not one.get('iscrowd')]
@@ -63,7 +65,7 @@ def inspect_objects(data: ObjectData) -> Inspection:
         columns[split, 'objects'] = [counts[label] for label in labels]
         columns[split, 'pictures'] = [pictures[label] for label in labels]
     totals = {key: sum(cells) for key, cells in columns.items() if key[1] == 'objects'}
-    totals |= {(split, 'pictures'): len(one['images']) for split, one in data.splits.items()}
+    totals |= {(split, 'pictures'): number for split, number in numbers.items()}
     result.lines += table(data.classes, columns, totals)
     paths = {
         split: [str(data.root / one['file_name']) for one in content['images']]
@@ -73,17 +75,18 @@ def inspect_objects(data: ObjectData) -> Inspection:
     areas = [one['area'] for one in objects]
     if areas:
         result.lines += [_row('object sizes', _coco_sizes(areas))]
-        result.lines += [_row('objects', f'{spread(per_picture)} in a picture')]
+        result.lines += [_row('per picture', f'{spread(per_picture)} objects')]
     if any(empty.values()):
-        text = ', '.join(f'{split} {number}' for split, number in empty.items() if number)
-        result.lines += [_row('no objects', f'in pictures: {text}')]
+        text = ', '.join(f'{number} {split}' for split, number in empty.items() if number)
+        result.lines += [_row('without any', f'pictures: {text}')]
     _add_rare(result, data.classes, columns, 'objects')
     return result
 
 
 def inspect_labels(data: LabelData) -> Inspection:
     """Shares of the pixels, and pictures, per class and split; sizes; labels that do not fit."""
-    result = Inspection(notes=list(data.notes))
+    numbers = {split: len(pairs) for split, pairs in data.splits.items()}
+    result = _begin(data.root, data.format, numbers, data.classes, data.notes)
     paths = {split: [str(path) for path, _ in pairs] for split, pairs in data.splits.items()}
     columns, totals, found = {}, {}, {}
     number = len(data.classes)
@@ -109,7 +112,7 @@ def inspect_labels(data: LabelData) -> Inspection:
                     f"'{relative(path, data.root)}': labels {shown(wrong)}, but there are {number} "
                     f'classes (0 to {number - 1}, and {IGNORED} is ignored)'
                 )
-    result.lines[:0] = table(data.classes, columns, totals)
+    result.lines[2:2] = table(data.classes, columns, totals)
     facts = _add_images(result, data.root, paths)
     for split, pairs in data.splits.items():
         for (_, label), one, (_, size) in zip(pairs, facts[split], found[split], strict=True):
@@ -122,27 +125,40 @@ def inspect_labels(data: LabelData) -> Inspection:
     return result
 
 
-def inspect_classes(
-    root: Path, classes: Sequence[str], samples: Mapping[str, Sequence[tuple[str, int]]]
-) -> Inspection:
-    """Count pictures per class and split.
+def inspect_classes(root: str | Path) -> Inspection:
+    """Count pictures per class and split, in a folder of class folders."""
+    from .class_folder import ClassFolder  # needs mmpretrain
 
-    Args:
-        root: The folder that the user named.
-        classes: Names, in the order of the labels.
-        samples: Each split's pairs of path and label.
-    """
-    result = Inspection()
+    root = Path(root)
+    splits = [split for split in SPLITS if split != 'test' or (root / 'test').is_dir()]
+    folders = {split: ClassFolder(str(root), split, serialize_data=False) for split in splits}
+    samples = {split: folder.data_list for split, folder in folders.items()}
+    classes = folders['train'].metainfo['classes']
+    numbers = {split: len(mine) for split, mine in samples.items()}
+    result = _begin(root, 'class folders', numbers, classes)
     columns = {}
-    for split, pairs in samples.items():
-        counts = Counter(label for _, label in pairs)
+    for split, mine in samples.items():
+        counts = Counter(sample['gt_label'] for sample in mine)
         columns[split, 'pictures'] = [counts[label] for label in range(len(classes))]
-    totals = {(split, 'pictures'): len(pairs) for split, pairs in samples.items()}
+    totals = {(split, 'pictures'): number for split, number in numbers.items()}
     result.lines += table(classes, columns, totals)
-    paths = {split: [path for path, _ in pairs] for split, pairs in samples.items()}
+    paths = {split: [sample['img_path'] for sample in mine] for split, mine in samples.items()}
     _add_images(result, root, paths)
     _add_rare(result, classes, columns, 'pictures')
     return result
+
+
+def _begin(
+    root: Path,
+    what: str,
+    numbers: Mapping[str, int],
+    classes: Sequence[str],
+    notes: Sequence[str] = (),
+) -> Inspection:
+    """With a line on format, pictures and classes."""
+    pictures = ', '.join(f'{number} {split}' for split, number in numbers.items())
+    line = f'{root}: {what}, pictures: {pictures}, {len(classes)} classes'
+    return Inspection(numbers['train'], [line, ''], list(notes))
 
 
 def table(
@@ -201,7 +217,7 @@ def _add_images(
     kinds = Counter(kind for one in good for kind in one.kinds)
     if kinds:
         text = ', '.join(f'{number} {kind}' for kind, number in kinds.most_common())
-        result.lines.append(_row('odd pictures', text))
+        result.lines.append(_row('kinds', text))
     result.problems += [
         f"'{relative(one.path, root)}': {one.problem}" for one in facts.values() if one.problem
     ]
@@ -210,24 +226,21 @@ def _add_images(
 
 
 def _add_repeated(result: Inspection, root: Path, facts: Mapping[str, list[ImageFacts]]) -> None:
-    """Note which pictures are in several splits, or several times in one."""
-    split_of: dict[str, set[str]] = {}
-    for split, mine in facts.items():
-        for one in mine:
-            split_of.setdefault(one.path, set()).add(split)
-    unique = {one.path: one for one in chain.from_iterable(facts.values())}
+    """Note which pictures are in several splits under other names, or several times in one."""
+    splits = {one.path: split for split, mine in facts.items() for one in mine}
+    unique = {one.path: one for mine in facts.values() for one in mine}
     groups = repeated(list(unique.values()))
-    groups += [[unique[path]] for path, splits in split_of.items() if len(splits) > 1]
-    across = [one for one in groups if len(set().union(*(split_of[f.path] for f in one))) > 1]
-    within = [one for one in groups if one not in across]
-    name = partial(relative, root=root)
+    across = [group for group in groups if len({splits[one.path] for one in group}) > 1]
+    within = [group for group in groups if group not in across]
     for found, what in (
-        (across, 'pictures are in more than one split, so scores will be too good'),
+        (across, 'pictures are in more than one split, which makes the scores too good'),
         (within, 'pictures are there more than once, with the same bytes'),
     ):
         if found:
-            cases = [' = '.join(f"'{name(one.path)}'" for one in group) for group in found]
-            more = f', and {len(cases) - _NAMED} more' if cases[_NAMED:] else ''
+            cases = [
+                ' = '.join(f"'{relative(one.path, root)}'" for one in group) for group in found
+            ]
+            more = f'; and {len(cases) - _NAMED} more' if cases[_NAMED:] else ''
             result.notes.append(f'{len(found)} {what}: {"; ".join(cases[:_NAMED])}{more}')
 
 

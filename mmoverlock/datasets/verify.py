@@ -1,27 +1,23 @@
 """Verify a data set: count its classes' images, decode each, tell expected from found."""
 
-import os
 import warnings
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import Pool
-from typing import Any, TypeVar
+from typing import Any
 
 from mmengine.logging import print_log
 from mmengine.registry import DATASETS, DefaultScope
 from PIL import Image
-from rich.progress import track
 
 from mmoverlock.utils.errors import why_unreadable
 from mmoverlock.utils.registry import build
 
 from .labels import check_files, check_labels, unserialized
+from .parallel import in_parallel
 
 _COLUMNS = 6
-_CHUNK = 64  # items a process takes at a time
-_T, _R = TypeVar('_T'), TypeVar('_R')
 log = partial(print_log, logger='current')
 
 
@@ -92,18 +88,9 @@ def compare(split: str, counts: Mapping[str, int], expected: Expected) -> list[s
 
 
 def unreadable_images(paths: Sequence[str], name: str) -> list[str]:
-    """Decode images in parallel, with a progress bar; say which cannot be, and why."""
+    """Decode images in parallel; say which cannot be, and why."""
     found = in_parallel(unreadable, paths, f'decode {name}')
     return [f"'{path}': {why}" for path, why in zip(paths, found, strict=True) if why]
-
-
-def in_parallel(function: Callable[[_T], _R], items: Sequence[_T], title: str) -> list[_R]:
-    """The function's value for each item, from as many processes as cores, with a progress bar."""
-    processes = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
-    if len(items) <= _CHUNK:
-        return [function(item) for item in items]
-    with Pool(processes or 1) as pool:
-        return list(track(pool.imap(function, items, _CHUNK), title, total=len(items)))
 
 
 def unreadable(path: str) -> str | None:
