@@ -14,7 +14,7 @@ from mmengine.logging import MMLogger, print_log
 import mmoverlock
 from mmoverlock.apis.images import new_file
 from mmoverlock.checks.samples import training_sheet
-from mmoverlock.datasets.formats import find_format, read_objects
+from mmoverlock.datasets.formats import find_format, read_labels, read_objects
 from mmoverlock.datasets.inspect import (
     Inspection,
     inspect_classes,
@@ -87,8 +87,6 @@ def _inspect(
     if name == 'class_folders':
         return 'classification', inspect_classes(root)
     if task == 'segmentation' or name == 'label_images':
-        from mmoverlock.datasets.formats import read_labels
-
         return 'segmentation', inspect_labels(read_labels(root, scratch, name))
     data = read_objects(root, name)
     return 'masks' if data.with_masks else 'boxes', inspect_objects(data)

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from mmoverlock.datasets.catalog import CATALOG
+from mmoverlock.datasets.digits_scenes_layouts import LAYOUTS
 from mmoverlock.datasets.formats import FORMATS
 from mmoverlock.datasets.prepare import prepare
 
@@ -35,6 +36,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument('--num-train', type=int, help='digits_scenes: number of training pictures')
     parser.add_argument('--num-val', type=int, help='digits_scenes: number of validation pictures')
     parser.add_argument('--seed', type=int, help='digits_scenes: seed of everything random')
+    parser.add_argument(
+        '--layout', choices=LAYOUTS, help="digits_scenes: as a user's folder in this format"
+    )
     parser.add_argument(
         '--config', metavar='FILE',
         help='DIR: whose training pipeline is shown (default: the *_finetune.py of its task)',

@@ -38,7 +38,8 @@ def add_arguments(parser: ArgumentParser) -> None:
         '--overwrite', action='store_true', help='remove the checkpoints of an earlier run'
     )
     parser.add_argument(
-        '--data-root', metavar='DIR',
+        '--data-root',
+        metavar='DIR',
         help='train on the images of this folder: in class folders, with boxes or masks, or with '
         'label images',
     )

@@ -4,8 +4,9 @@ import contextlib
 from importlib.util import find_spec
 
 from .digits_scenes import DIGITS_SCENES_METAINFO, make_digits_scenes
+from .labelled_images import LabelledImages
 
-__all__ = ['DIGITS_SCENES_METAINFO', 'make_digits_scenes']
+__all__ = ['DIGITS_SCENES_METAINFO', 'LabelledImages', 'make_digits_scenes']
 
 if find_spec('mmpretrain'):
     with contextlib.redirect_stdout(None):  # it prints which optional packages are missing

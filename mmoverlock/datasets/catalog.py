@@ -150,7 +150,7 @@ CATALOG = {
     ),
     'digits_scenes': DataSet(
         root='data/digits_scenes',
-        options=('num_train', 'num_val', 'seed'),
+        options=('num_train', 'num_val', 'seed', 'layout'),
         make=make_digits_scenes,
         check=check_digits_scenes,
     ),

@@ -17,7 +17,10 @@ import numpy as np
 from mmengine.logging import print_log
 from mmengine.utils import track_iter_progress
 
+from mmoverlock.utils.errors import shown
+
 from .compose import Digit, compose_scene
+from .digits_scenes_layouts import LAYOUTS
 from .folders import SPLITS, read_json
 from .verify import Expected, compare, finish, unreadable_images
 
@@ -27,6 +30,7 @@ DIGITS_SCENES_METAINFO = dict(
     palette=[tuple(bytes.fromhex(colour)) for colour in _COLOURS.split()],
 )
 
+RECORD = '.digits_scenes.json'  # the settings of a folder in another layout
 VERSION = 1  # raise when the same settings no longer give the same bytes
 VAL_FRACTION = 0.25  # of the scans
 MIN_IMAGE_SIZE = 64
@@ -42,6 +46,7 @@ def make_digits_scenes(
     num_val: int = 200,
     image_size: int = 160,
     seed: int = 0,
+    layout: str | None = None,
 ) -> Path:
     """Write the data set in COCO format, or reuse it where it already stands.
 
@@ -60,13 +65,15 @@ def make_digits_scenes(
         num_val: Number of validation pictures, at least 1.
         image_size: Side of the square pictures in pixels, at least 64.
         seed: Any integer from 0.
+        layout: A key of :data:`LAYOUTS`, to write what a user's folder in that format has instead
+            of the files above; see digits_scenes_layouts.py.
 
     Returns:
         ``root`` as a Path.
 
     Raises:
-        ValueError: A number is out of range, or ``root`` holds anything other than exactly this
-            data set; what is there is left untouched.
+        ValueError: A number is out of range, there is no such layout, or ``root`` holds anything
+            other than exactly this data set; what is there is left untouched.
     """
     root = Path(root)
     settings = dict(
@@ -77,6 +84,10 @@ def make_digits_scenes(
         image_size=_at_least('image_size', image_size, MIN_IMAGE_SIZE),
         seed=_at_least('seed', seed, 0),
     )
+    if layout is not None:
+        if layout not in LAYOUTS:
+            raise ValueError(f"layout='{layout}' is none of {shown(LAYOUTS, limit=len(LAYOUTS))}")
+        settings['layout'] = layout
     if _stands_at(root, settings):
         print_log(f'digits scenes: reusing {root}', logger='current')
         return root
@@ -85,6 +96,10 @@ def make_digits_scenes(
     with tempfile.TemporaryDirectory(dir=root.parent, prefix=f'.{root.name}-') as scratch:
         unfinished = Path(scratch, 'unfinished')
         _write(unfinished, settings)
+        if layout is not None:
+            scenes = unfinished.rename(Path(scratch, 'scenes'))
+            LAYOUTS[layout](scenes, unfinished)
+            _save_json(unfinished / RECORD, {**settings, 'files': _count_files(unfinished)})
         try:
             unfinished.rename(root)
         except OSError:  # another process may have finished the same data set meanwhile
@@ -129,7 +144,8 @@ def _stands_at(root: Path, settings: dict) -> bool:
         return False
     advice = 'choose another folder or remove this one'
     try:
-        meta = json.loads((root / 'meta.json').read_text())
+        record = RECORD if 'layout' in settings else 'meta.json'
+        meta = json.loads((root / record).read_text())
         found = {key: meta[key] for key in settings}
     except (OSError, ValueError, KeyError, TypeError):
         raise ValueError(f'{root} exists and is not a digits scenes folder: {advice}') from None
@@ -137,12 +153,20 @@ def _stands_at(root: Path, settings: dict) -> bool:
     if odd:
         different = [f'{key}={found[key]} (asked: {settings[key]})' for key in odd]
         raise ValueError(f'{root} was made with {", ".join(different)}: {advice}')
+    if 'layout' in settings:
+        if _count_files(root) != meta['files'] + 1:  # and the record
+            raise ValueError(f'{root} has lost some of its files, or got others: {advice}')
+        return True
     for split in SPLITS:
         pictures = [root / split, root / 'semantic' / split]
         whole = all(len(list(d.glob('*.png'))) == settings[f'num_{split}'] for d in pictures)
         if not whole or not (root / 'annotations' / f'instances_{split}.json').is_file():
             raise ValueError(f'{root} has lost some of its {split} files: {advice}')
     return True
+
+
+def _count_files(folder: Path) -> int:
+    return sum(path.is_file() for path in folder.rglob('*'))
 
 
 def load_scans(val_fraction: float, seed: int) -> tuple[Any, list[np.ndarray]]:

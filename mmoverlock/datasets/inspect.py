@@ -12,15 +12,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mmoverlock.utils.errors import shown
-
 from .formats.data import SPLITS, LabelData, ObjectData
 from .image_facts import ImageFacts, read_facts, relative, repeated
 from .parallel import in_parallel
 
 SIZES = {'small': 32**2, 'medium': 96**2, 'large': float('inf')}  # COCO's, areas in pixels
 FEW = 10  # objects or pictures; a class with fewer in training is pointed out
-IGNORED = 255  # in label images
 _ROWS = 100  # classes listed in the table
 _NAMED = 5  # cases listed of each kind of note
 _BAR = 24  # characters
@@ -33,7 +30,7 @@ class Inspection:
     Attributes:
         lines: The report: what there is, a table of the classes, sizes.
         notes: What may be meant or not, one line each.
-        problems: What stops training: images that cannot be decoded, label images that do not fit.
+        problems: What stops training: images that cannot be decoded.
         training_images: How many there are.
     """
 
@@ -84,43 +81,21 @@ def inspect_objects(data: ObjectData) -> Inspection:
 
 
 def inspect_labels(data: LabelData) -> Inspection:
-    """Shares of the pixels, and pictures, per class and split; sizes; labels that do not fit."""
+    """Count the shares of the pixels, and pictures, per class and split; sizes of pictures."""
     numbers = {split: len(pairs) for split, pairs in data.splits.items()}
     result = _begin(data.root, data.format, numbers, data.classes, data.notes)
-    paths = {split: [str(path) for path, _ in pairs] for split, pairs in data.splits.items()}
-    columns, totals, found = {}, {}, {}
-    number = len(data.classes)
+    columns, totals = {}, {}
     for split, pairs in data.splits.items():
-        labels = [str(path) for _, path in pairs]
-        found[split] = in_parallel(_count_labels, labels, f'decode labels of {split}')
-        counts = np.zeros((len(labels), 256), np.int64)
-        for row, (one, _) in zip(counts, found[split], strict=True):
-            row[:] = one
-        known = counts[:, :number]
-        pixels = max(counts.sum(), 1)
-        columns[split, 'pixels'] = [float(one) / pixels for one in known.sum(0)]
+        paths = [path for _, path in pairs]
+        counts = np.stack(in_parallel(_count_labels, paths, f'count labels of {split}'))
+        known = counts[:, : len(data.classes)]
+        columns[split, 'pixels'] = (known.sum(0) / counts.sum()).tolist()
         columns[split, 'pictures'] = (known > 0).sum(0).tolist()
-        totals[split, 'pixels'] = float(known.sum()) / pixels
-        totals[split, 'pictures'] = len(labels)
-        ignored = counts[:, IGNORED].sum()
-        if ignored and number <= IGNORED:
-            result.lines.append(_row('ignored', f'{split} {ignored / pixels:.1%} of the pixels'))
-        for path, row in zip(labels, counts, strict=True):
-            wrong = np.flatnonzero(row[number:IGNORED]) + number
-            if len(wrong):
-                result.problems.append(
-                    f"'{relative(path, data.root)}': labels {shown(wrong)}, but there are {number} "
-                    f'classes (0 to {number - 1}, and {IGNORED} is ignored)'
-                )
-    result.lines[2:2] = table(data.classes, columns, totals)
-    facts = _add_images(result, data.root, paths)
-    for split, pairs in data.splits.items():
-        for (_, label), one, (_, size) in zip(pairs, facts[split], found[split], strict=True):
-            if not one.problem and (one.width, one.height) != size:
-                result.problems.append(
-                    f"'{relative(str(label), data.root)}' is {size[0]}x{size[1]}, but its picture "
-                    f'{one.width}x{one.height}'
-                )
+        totals[split, 'pixels'] = float(known.sum() / counts.sum())
+        totals[split, 'pictures'] = len(pairs)
+    result.lines += table(data.classes, columns, totals)
+    paths = {split: [str(path) for path, _ in pairs] for split, pairs in data.splits.items()}
+    _add_images(result, data.root, paths)
     _add_rare(result, data.classes, columns, 'pictures')
     return result
 
@@ -250,23 +225,21 @@ def _add_rare(
     columns: Mapping[tuple[str, str], Sequence[float]],
     what: str,
 ) -> None:
-    """Note the classes with little or nothing to learn from or to measure by."""
-    for (split, kind), cells in columns.items():
-        if kind != what:
-            continue
-        least = FEW if split == 'train' else 1
-        rare = {name: int(n) for name, n in zip(classes, cells, strict=True) if n < least}
-        if rare:
-            cases = ', '.join(f"'{name}' {number}" for name, number in [*rare.items()][:_NAMED])
-            more = ', ...' if len(rare) > _NAMED else ''
-            few = f'fewer than {least}' if least > 1 else 'no'
-            result.notes.append(f'{split}: {len(rare)} classes have {few} {what}: {cases}{more}')
+    """Note the classes with little to learn from."""
+    pairs = zip(classes, columns['train', what], strict=True)
+    rare = [f"'{name}' {number}" for name, number in pairs if number < FEW]
+    if rare:
+        more = ', ...' if rare[_NAMED:] else ''
+        result.notes.append(
+            f'{len(rare)} classes have fewer than {FEW} {what} for training: '
+            f'{", ".join(rare[:_NAMED])}{more}'
+        )
 
 
-def _count_labels(path: str) -> tuple[np.ndarray, tuple[int, int]]:
-    """How many pixels each of the values 0 to 255 has (256,), and width and height."""
+def _count_labels(path: str | Path) -> np.ndarray:
+    """How many pixels each of the values 0 to 255 has (256,)."""
     with Image.open(path) as image:
-        return np.bincount(np.asarray(image).ravel(), minlength=256), image.size
+        return np.bincount(np.asarray(image).ravel(), minlength=256)
 
 
 def _coco_sizes(areas: Sequence[float]) -> str:

@@ -21,7 +21,7 @@ def prepare(name: str, root: str | Path | None = None, check: bool = False, **op
 
     Args:
         name: A key of :data:`CATALOG`.
-        root: Its folder; by default the catalogue's.
+        root: Its folder; by default the catalogue's, with the `layout` of the options added.
         check: Only verify, and decode every image.
         **options: Those of the row in the catalogue.
 
@@ -29,6 +29,8 @@ def prepare(name: str, root: str | Path | None = None, check: bool = False, **op
         ValueError: an archive is missing or damaged, or the data set is not as it should be.
     """
     row = CATALOG[name]
+    if root is None and options.get('layout'):
+        root = f'{row.root}_{options["layout"]}'
     root = Path(root or row.root or '')
     if not check:
         for archive in row.archives:

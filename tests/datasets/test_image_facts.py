@@ -14,8 +14,8 @@ DEEP = np.full((20, 30), 4000, np.uint16)
 
 
 def animated(path) -> None:
-    first = Image.new('P', (30, 20))
-    first.save(path, save_all=True, append_images=[Image.new('P', (30, 20), 7)])
+    black, white = Image.new('L', (30, 20)), Image.new('L', (30, 20), 255)
+    black.save(path, save_all=True, append_images=[white])
 
 
 def turned(path, tag: int) -> None:
@@ -37,7 +37,7 @@ def turned(path, tag: int) -> None:
         ('palette.png', Image.new('P', (30, 20)).save, ('palette',)),
         ('clear.png', Image.new('RGBA', (30, 20)).save, ('transparent',)),
         ('grey_clear.png', Image.new('LA', (30, 20)).save, ('grey', 'transparent')),
-        ('moving.gif', animated, ('palette', 'several frames')),
+        ('moving.gif', animated, ('grey', 'several frames')),
         ('upright.jpg', lambda path: turned(path, 1), ()),
         ('turned.jpg', lambda path: turned(path, 6), ('turned by EXIF',)),
         ('mirrored.png', lambda path: turned(path, 2), ('turned by EXIF',)),

@@ -44,6 +44,8 @@ def test_makes_the_data_from_any_directory(tmp_path):
         (['imagenet', '--seed', '1'], '--seed is no option of imagenet'),
         (['digits_scenes', '--check', '--num-val', '1'], '--num-val is no option of digits_scenes'),
         (['digits_scenes', '--check'], "file 'data/digits_scenes/meta.json' does not exist"),
+        (['digits_scenes', '--check', '--layout', 'voc'], '--layout is no option of digits_scenes'),
+        (['digits_scenes', '--layout', 'xml'], "argument --layout: invalid choice: 'xml'"),
         (['imagenet'], 'download ILSVRC2012_img_train.tar (https://image-net.org/'),
         (['imagenet', '--check'], "No such file or directory: 'data/imagenet/train'"),
         (['imagenet100'], "nor the archive 'data/imagenet/imagenet100.zip' exists"),

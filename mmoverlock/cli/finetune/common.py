@@ -91,11 +91,12 @@ def set_run(cfg: Config, best: str) -> None:
     cfg.custom_hooks = hooks
 
 
-def report(cfg: Config, data: Any, images: Mapping[str, int]) -> None:
+def report(cfg: Config, data_root: str, data: Any, images: Mapping[str, int]) -> None:
     """Log what was found, in one line, then the reader's notes as warnings.
 
     Args:
         cfg: The changed config.
+        data_root: The folder, as the user named it.
         data: An ObjectData or LabelData.
         images: The number of images of each split.
     """
@@ -103,7 +104,7 @@ def report(cfg: Config, data: Any, images: Mapping[str, int]) -> None:
         return
     counts = ', '.join(f'{number} {split}' for split, number in images.items())
     print_log(
-        f'{data.root}: {data.format}, images: {counts}, {len(data.classes)} classes: '
+        f'{data_root}: {data.format}, images: {counts}, {len(data.classes)} classes: '
         f'{shown(data.classes)}; {_learning_rate(cfg)}',
         logger='current',
     )
@@ -130,9 +131,14 @@ def _too_short(cfg: Config, images: int) -> list[str]:
     if not epochs or not batch or epochs * ceil(images / batch) > warm_up:
         return []
     return [
-        f'{epochs} epochs of {images} images end within the warm-up of {warm_up} iterations: take a '
-        '*_finetune.py config, or more epochs'
+        f'{epochs} epochs of {images} images end within the warm-up of {warm_up} iterations: take '
+        'a *_finetune.py config, or more epochs'
     ]
+
+
+def split_of(data: Any, loader: str) -> str:
+    """The split that a loader reads: without one for testing, that of validation."""
+    return 'val' if loader == 'test' and 'test' not in data.splits else loader
 
 
 def data_folder(cfg: Config) -> Path:
@@ -151,6 +157,7 @@ def check_leaves(cfg: Config) -> None:
         loader = cfg.get(f'{split}_dataloader')
         if not loader:
             continue
-        steps = [step for leaf, _ in leaf_configs(loader.dataset) for step in leaf.get('pipeline') or ()]
-        if not any('LoadImageFromFile' in str(step.get('type')) for step in steps):
+        leaves = [leaf for leaf, _ in leaf_configs(loader.dataset)]
+        kinds = [str(step.get('type')) for leaf in leaves for step in leaf.get('pipeline') or ()]
+        if not any('LoadImageFromFile' in kind for kind in kinds):
             raise ValueError(f'--data-root: the pipeline of {split}_dataloader reads no files')

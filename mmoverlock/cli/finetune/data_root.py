@@ -12,15 +12,16 @@ def use_data_root(
 ) -> None:
     """Train and evaluate a config of mmpretrain, mmdet or mmseg on the user's own data.
 
-    The config keeps its model, pipelines and schedule. It gets the data sets, the number of classes,
-    the evaluators, and, if it is a detector's or segmentor's, a learning rate for its batch, the
-    best checkpoint and curves. What OpenMMLab's data sets read is written to ``data`` in the
-    work_dir.
+    The config keeps its model, pipelines and schedule. It gets the data sets, the number of
+    classes, the evaluators, and, if it is a detector's or segmentor's, a learning rate for its
+    batch, the best checkpoint and curves. What OpenMMLab's data sets read is written to ``data``
+    in the work_dir.
 
     Args:
         cfg: Changed in place.
         data_root: The folder.
-        data_format: One of :data:`mmoverlock.datasets.formats.FORMATS`; by default the folder's own.
+        data_format: One of :data:`mmoverlock.datasets.formats.FORMATS`; by default it is
+            found out.
         num_classes: How many classes the folder should have.
 
     Raises:

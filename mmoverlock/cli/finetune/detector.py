@@ -1,6 +1,5 @@
 """A detection config for the user's own boxes and masks."""
 
-from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
@@ -15,6 +14,7 @@ from .common import (
     report,
     set_class_weight,
     set_run,
+    split_of,
     use_dataset,
     writes,
 )
@@ -33,7 +33,7 @@ def use_objects(
     """
     from mmdet.visualization.palette import get_palette
 
-    from mmoverlock.datasets.formats import coco_files, read_objects, write_coco
+    from mmoverlock.datasets.formats import read_objects, write_coco
 
     check_leaves(cfg)
     data = read_objects(data_root, data_format)
@@ -46,12 +46,13 @@ def use_objects(
         )
     set_classes(cfg, len(data.classes))
     folder = data_folder(cfg)
-    files = write_coco(data, folder) if writes() else coco_files(data, folder)
+    if writes():
+        write_coco(data, folder)
     metainfo = dict(classes=data.classes, palette=get_palette('random', len(data.classes)))
     for split in ('train', 'val', 'test'):
         if cfg.get(f'{split}_dataloader') is None:
             continue
-        path = str(_of(files, split))
+        path = str(folder / f'instances_{split_of(data, split)}.json')
         dataset = dict(
             type='CocoDataset',
             data_root='',
@@ -70,11 +71,9 @@ def use_objects(
             if step.type.endswith('LoadImageFromFile'):
                 step.color_type = 'color_ignore_orientation'
     set_run(cfg, 'coco/segm_mAP' if masks else 'coco/bbox_mAP')
-    report(cfg, data, {split: len(part['images']) for split, part in data.splits.items()})
-
-
-def _of(files: dict[str, Path], split: str) -> Path:
-    return files['val'] if split == 'test' and 'test' not in files else files[split]
+    report(
+        cfg, data_root, data, {split: len(part['images']) for split, part in data.splits.items()}
+    )
 
 
 def trains_masks(cfg: Config) -> bool:
@@ -92,7 +91,8 @@ def set_classes(cfg: Config, number: int) -> None:
     """Give every head of the classes their number.
 
     Raises:
-        ValueError: the config is panoptic, no head has a number of classes, or a loss weighs others.
+        ValueError: the config is panoptic, no head has a number of classes, or a loss weighs
+            others.
     """
     old = None
     for key, part in walk(cfg.model, 'model'):

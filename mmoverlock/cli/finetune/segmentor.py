@@ -14,6 +14,7 @@ from .common import (
     report,
     set_class_weight,
     set_run,
+    split_of,
     use_dataset,
     writes,
 )
@@ -26,20 +27,21 @@ def use_labels(
 
     Two classes are told apart by a softmax, as more are.
     """
-    from mmoverlock.datasets.formats import pair_files, read_labels, write_pairs
+    from mmoverlock.datasets.formats import read_labels, write_pairs
 
     check_leaves(cfg)
     folder = data_folder(cfg)
     data = read_labels(data_root, folder, data_format)
     check_num_classes(data.classes, num_classes, data_root)
     set_classes(cfg, len(data.classes))
-    files = write_pairs(data, folder) if writes() else pair_files(data, folder)
+    if writes():
+        write_pairs(data, folder)
     metainfo = dict(classes=data.classes, palette=data.palette)
     for split in ('train', 'val', 'test'):
         if cfg.get(f'{split}_dataloader') is None:
             continue
-        path = str(files['val'] if split == 'test' and 'test' not in files else files[split])
-        dataset = dict(type='LabelImages', ann_file=path, metainfo=metainfo)
+        path = str(folder / f'{split_of(data, split)}.json')
+        dataset = dict(type='LabelledImages', ann_file=path, metainfo=metainfo)
         use_dataset(cfg[f'{split}_dataloader'], dataset)
         if split != 'train':
             cfg[f'{split}_evaluator'] = _evaluator(cfg.get(f'{split}_evaluator'))
@@ -47,7 +49,7 @@ def use_labels(
         if 'reduce_zero_label' in step:
             step.reduce_zero_label = False
     set_run(cfg, 'mIoU')
-    report(cfg, data, {split: len(pairs) for split, pairs in data.splits.items()})
+    report(cfg, data_root, data, {split: len(pairs) for split, pairs in data.splits.items()})
 
 
 def _evaluator(given: Any) -> dict[str, Any]:

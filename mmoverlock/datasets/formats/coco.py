@@ -136,20 +136,19 @@ def _drop_supercategories(
     categories: Mapping[Path, dict[int | str, str]],
     notes: Notes,
 ) -> None:
-    """Drop category 0 if it names the others' supercategory and has no object: Roboflow's."""
-    for path, (_, content) in contents.items():
-        name = categories[path].get(0)
-        above = {one.get('supercategory') for one in content['categories']}
-        if name not in above or any(
-            categories[other].get(0) == name
-            and any(one.get('category_id') in (0, '0') for one in content['annotations'])
-            for other, (_, content) in contents.items()
-        ):
-            continue
-        notes.add('categories that are only a supercategory, not used', f"'{path}', '{name}'")
-        for other in categories.values():
-            if other.get(0) == name:
-                del other[0]
+    """Drop a category 0 without objects that is the supercategory of others: Roboflow's."""
+    all_of = {
+        key: [one for _, content in contents.values() for one in content[key]]
+        for key in ('annotations', 'categories')
+    }
+    if any(one.get('category_id') in (0, '0') for one in all_of['annotations']):
+        return
+    above = {one.get('supercategory') for one in all_of['categories']}
+    for path, found in categories.items():
+        if found.get(0) in above - {None}:
+            notes.add(
+                'categories that are only a supercategory, not used', f"'{path}', '{found.pop(0)}'"
+            )
 
 
 def _image_folders(root: Path, path: Path, split: str | None) -> list[Path]:

@@ -118,7 +118,8 @@ def find_file(name: str, folders: Sequence[Path]) -> Path | None:
     for one in names:
         for folder in folders:
             if (path := folder / one).is_file():
-                return path
+                short = Path(os.path.normpath(path))  # other than path behind a symbolic link
+                return short if '..' in path.parts and short.is_file() else path
     return None
 
 

@@ -6,7 +6,7 @@ out, one that reaches outside is clipped, and a note says so.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -118,6 +118,16 @@ def measure(images: Sequence[RawImage], notes: Notes) -> bool:
         for image, (width, height, _) in zip(images, headers, strict=True):
             image.size = (width, height)
     return bool(unturned)
+
+
+def sort_labels(images: Sequence[RawImage], labels: Mapping[str, int]) -> list[str]:
+    """Number the classes of all objects in the order of their names, which are returned."""
+    classes = sorted(labels)
+    ranks = {labels[name]: rank for rank, name in enumerate(classes)}
+    for image in images:
+        for one in image.objects:
+            one.label = ranks[one.label]
+    return classes
 
 
 def assemble(
