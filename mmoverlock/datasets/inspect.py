@@ -150,7 +150,12 @@ def table(
     """
     first = next(iter(columns.values()), [])
     most = max(first, default=0) or 1
-    rows = [['', *(split for split, _ in columns)], ['class', *(what for _, what in columns)]]
+    splits = [split for split, _ in columns]
+    heads = [
+        '' if before == split else split
+        for before, split in zip(['', *splits], splits, strict=False)
+    ]
+    rows = [['', *heads], ['class', *(what for _, what in columns)]]
     for label, name in enumerate(classes[:_ROWS]):
         rows.append([_short(name), *(_number(cells[label]) for cells in columns.values())])
     if len(classes) > _ROWS:

@@ -37,7 +37,7 @@ def turned(path, tag: int) -> None:
         ('palette.png', Image.new('P', (30, 20)).save, ('palette',)),
         ('clear.png', Image.new('RGBA', (30, 20)).save, ('transparent',)),
         ('grey_clear.png', Image.new('LA', (30, 20)).save, ('grey', 'transparent')),
-        ('moving.gif', animated, ('grey', 'several frames')),
+        ('moving.gif', animated, ('palette', 'several frames')),
         ('upright.jpg', lambda path: turned(path, 1), ()),
         ('turned.jpg', lambda path: turned(path, 6), ('turned by EXIF',)),
         ('mirrored.png', lambda path: turned(path, 2), ('turned by EXIF',)),
