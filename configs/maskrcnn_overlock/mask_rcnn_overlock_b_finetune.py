@@ -4,6 +4,9 @@ _base_ = [
 ]
 
 model = dict(
-    backbone=dict(_base_.pop('backbone'), init_cfg=None), neck=dict(in_channels=_base_.pop('channels'))
+    backbone=dict(_base_.pop('backbone'), init_cfg=None),
+    neck=dict(in_channels=_base_.pop('channels')),
 )
-load_from = 'https://github.com/LMMMEng/OverLoCK/releases/download/v1/maskrcnn3x_overlock_base_coco.pth'
+load_from = (
+    'https://github.com/LMMMEng/OverLoCK/releases/download/v1/maskrcnn3x_overlock_base_coco.pth'
+)

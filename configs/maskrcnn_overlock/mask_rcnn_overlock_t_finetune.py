@@ -9,7 +9,8 @@ _base_ = [
 ]
 
 model = dict(
-    backbone=dict(_base_.pop('backbone'), init_cfg=None), neck=dict(in_channels=_base_.pop('channels'))
+    backbone=dict(_base_.pop('backbone'), init_cfg=None),
+    neck=dict(in_channels=_base_.pop('channels')),
 )
 train_dataloader = dict(batch_size=4)
 default_hooks = dict(
@@ -17,4 +18,6 @@ default_hooks = dict(
     checkpoint=dict(max_keep_ckpts=1, save_best='coco/segm_mAP', rule='greater'),
 )
 custom_hooks = [*_base_.custom_hooks, dict(type='DrawCurves')]
-load_from = 'https://github.com/LMMMEng/OverLoCK/releases/download/v1/maskrcnn3x_overlock_tiny_coco.pth'
+load_from = (
+    'https://github.com/LMMMEng/OverLoCK/releases/download/v1/maskrcnn3x_overlock_tiny_coco.pth'
+)

@@ -10,4 +10,6 @@ model = dict(
     auxiliary_head=dict(in_channels=channels[2]),
 )
 del channels
-load_from = 'https://github.com/LMMMEng/OverLoCK/releases/download/v1/upernet_overlock_base_ade20k.pth'
+load_from = (
+    'https://github.com/LMMMEng/OverLoCK/releases/download/v1/upernet_overlock_base_ade20k.pth'
+)

@@ -23,4 +23,6 @@ default_hooks = dict(
 )
 custom_hooks = [*_base_.custom_hooks, dict(type='DrawCurves')]
 log_processor = dict(by_epoch=True)
-load_from = 'https://github.com/LMMMEng/OverLoCK/releases/download/v1/upernet_overlock_tiny_ade20k.pth'
+load_from = (
+    'https://github.com/LMMMEng/OverLoCK/releases/download/v1/upernet_overlock_tiny_ade20k.pth'
+)

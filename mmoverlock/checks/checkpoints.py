@@ -1,11 +1,16 @@
 """Checks of the checkpoints that a run will load."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from mmengine.config import Config
 from torch import nn
 
 from mmoverlock.engine.checkpoints import fit_state_dict
 from mmoverlock.utils.checkpoint import read_checkpoint, state_dict_of
 from mmoverlock.utils.config import as_list, walk
+from mmoverlock.utils.datasets import leaf_dataset
+from mmoverlock.utils.errors import shown
 
 from .paths import check_path
 
@@ -29,6 +34,8 @@ def check_checkpoints(cfg: Config, model: nn.Module, training: bool) -> None:
                 f'to start from them, set load_from={path} and do not resume'
             )
         fit_state_dict(model, checkpoint, resume or not training, path)
+        if resume:
+            _check_classes(cfg, checkpoint['meta'], path)
     if not training or path:
         return  # initial weights are not used
     parts = walk(cfg.model, 'model')
@@ -44,3 +51,14 @@ def check_checkpoints(cfg: Config, model: nn.Module, training: bool) -> None:
         module = dict(model.named_modules()).get(key.removeprefix('model').strip('.'))
         if module is not None:
             fit_state_dict(module, checkpoint, path=path)
+
+
+def _check_classes(cfg: Config, meta: Mapping[str, Any], path: str) -> None:
+    """Raise ValueError if a run that is resumed has other classes, where both are named."""
+    before = (meta.get('dataset_meta') or {}).get('classes')
+    now = (leaf_dataset(cfg.train_dataloader.dataset).get('metainfo') or {}).get('classes')
+    if before and now and list(before) != list(now):
+        raise ValueError(
+            f"resume: checkpoint '{path}' is of other classes ({shown(before)}) than the data "
+            f'({shown(now)})'
+        )

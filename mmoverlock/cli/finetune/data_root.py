@@ -33,8 +33,11 @@ def use_data_root(
             f"--data-root: default_scope '{scope}' of '{cfg.filename}' is none of {shown(SCOPES)}"
         )
     if scope == 'mmpretrain':
-        if data_format is not None:
-            raise ValueError('--data-format is for detectors and segmentors')
+        if data_format not in (None, 'class_folders'):
+            raise ValueError(
+                f"--data-format {data_format}: '{cfg.filename}' is a classifier, which reads "
+                'class_folders'
+            )
         from .classifier import use_folder
 
         use_folder(cfg, data_root, num_classes)
