@@ -1,6 +1,7 @@
 """Look at a folder of one's own data before training: a report, and a contact sheet."""
 
 import contextlib
+import io
 import logging
 import tempfile
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ from mmoverlock.datasets.verify import finish
 
 from .config import load_config
 from .finetune import use_data_root
+from .finetune.common import FOLDER
 
 SHEET = 'contact_sheet.jpg'
 _QUALITY = 85
@@ -56,7 +58,7 @@ def inspect_folder(
     if cfg and task is None:
         raise ValueError(f'--config {config}: it is of none of {", ".join(_TASKS)}')
     with tempfile.TemporaryDirectory() as scratch:
-        kind, found = _inspect(root, task, data_format, Path(scratch, 'labels'))
+        kind, found = _inspect(root, task, data_format, Path(scratch, FOLDER))
         print_log('\n'.join(found.lines), logger='current')
         for note in found.notes:
             print_log(note, logger='current', level=logging.WARNING)
@@ -109,7 +111,7 @@ def _quiet() -> Iterator[None]:
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
-        with contextlib.redirect_stdout(None):
+        with contextlib.redirect_stdout(io.StringIO()):
             yield
     finally:
         logger.setLevel(level)
