@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import mmcv
 import numpy as np
-from mmengine.logging import MMLogger, print_log
+from mmengine.logging import MMLogger
 
 import mmoverlock
 from mmoverlock.apis.images import new_file
@@ -22,7 +22,6 @@ from mmoverlock.datasets.inspect import (
     inspect_labels,
     inspect_objects,
 )
-from mmoverlock.datasets.verify import finish
 
 from .config import load_config
 from .finetune import use_data_root
@@ -42,7 +41,7 @@ _CONFIGS = {
 def inspect_folder(
     root: str, config: str | None = None, data_format: str | None = None, out: str | None = None
 ) -> None:
-    """Log what a folder of data holds, and draw samples as training gets them.
+    """Print what a folder of data holds, and draw samples as training gets them.
 
     Args:
         root: The folder; nothing in it is changed.
@@ -59,11 +58,10 @@ def inspect_folder(
         raise ValueError(f'--config {config}: it is of none of {", ".join(_TASKS)}')
     with tempfile.TemporaryDirectory() as scratch:
         kind, found = _inspect(root, task, data_format, Path(scratch, FOLDER))
-        print_log('\n'.join(found.lines), logger='current')
-        for note in found.notes:
-            print_log(note, logger='current', level=logging.WARNING)
+        print(found)
         if found.problems:
-            finish(found.problems)
+            more = f'; and {len(found.problems) - 1} more, see above' if found.problems[1:] else ''
+            raise ValueError(f'{found.problems[0]}{more}')
         cfg = cfg or load_config(_default_config(kind))
         cfg.work_dir = scratch
         with _quiet():
@@ -71,14 +69,13 @@ def inspect_folder(
             sheet = training_sheet(cfg)
     name, left_out = Path(cfg.filename).name, found.training_images - sheet.images
     if left_out > 0:
-        text = f'{name} leaves out {left_out} of {found.training_images} training pictures'
-        print_log(text, logger='current', level=logging.WARNING)
+        print(f'note: {name} leaves out {left_out} of {found.training_images} training pictures')
     folder = Path(out or Path('work_dirs', Path(root).resolve().name))
     folder.mkdir(parents=True, exist_ok=True)
     path = new_file(folder, SHEET)
     picture = np.ascontiguousarray(sheet.picture[..., ::-1])
     mmcv.imwrite(picture, str(path), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
-    print_log(f'{path}: {sheet.drawn} training samples as {name} delivers them', logger='current')
+    print(f'{path}: {sheet.drawn} training samples as {name} delivers them')
 
 
 def _inspect(

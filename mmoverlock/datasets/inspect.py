@@ -25,7 +25,7 @@ _BAR = 24  # characters
 
 @dataclass
 class Inspection:
-    """What was found.
+    """What was found; printed by ``str``.
 
     Attributes:
         lines: The report: what there is, a table of the classes, sizes.
@@ -38,6 +38,11 @@ class Inspection:
     lines: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        notes = [f'note: {note}' for note in self.notes]
+        problems = [f'broken: {problem}' for problem in self.problems]
+        return '\n'.join([*self.lines, '', *notes, *problems]).rstrip()
 
 
 def inspect_objects(data: ObjectData) -> Inspection:

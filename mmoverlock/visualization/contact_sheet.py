@@ -142,7 +142,7 @@ def _end(text: str, font: ImageFont.FreeTypeFont, room: float) -> str:
 
 
 def legend_of(panels: Sequence[Panel], names: Sequence[str]) -> list[tuple[int | None, str]]:
-    """Labels and texts: of objects with their number, of label maps with their share."""
+    """Labels and texts, the most frequent first: numbers of objects, or shares of label maps."""
     counts: dict[int, float] = {}
     for panel in panels:
         labels, numbers = [one['label'] for one in panel.objects], None
@@ -154,7 +154,7 @@ def legend_of(panels: Sequence[Panel], names: Sequence[str]) -> list[tuple[int |
                 1 if numbers is None else numbers[index]
             )
     legend: list[tuple[int | None, str]] = []
-    for label in sorted(counts, key=lambda label: -counts[label]):
+    for label in sorted(counts, key=lambda label: (label == IGNORED, -counts[label], label)):
         name = 'ignored' if label == IGNORED else names[label]
         count = counts[label]
         legend.append(

@@ -22,9 +22,11 @@ INPUTS = torch.arange(3 * 4 * 5, dtype=torch.uint8).reshape(3, 4, 5)
 
 
 def test_indices_are_spread_and_always_the_same():
-    chosen = spread_indices(1000, 24)
-    assert len(chosen) == 24 and chosen == spread_indices(1000, 24)
-    assert [index * 24 // 1000 for index in chosen] == list(range(24))
+    chosen = spread_indices(960, 24)
+    assert chosen == spread_indices(960, 24)
+    assert [index // 40 for index in chosen] == list(range(24))
+    assert len({index % 40 for index in chosen}) > 5
+    assert len({*spread_indices(25, 24)}) == 24
     assert spread_indices(3, 24) == [0, 1, 2]
     assert spread_indices(0, 24) == []
 

@@ -27,6 +27,7 @@ def folder(home, tmp_path, monkeypatch):
             Image.fromarray(noise.astype(np.uint8)).save(
                 tmp_path / 'classes' / name / f'{index}.png'
             )
+    (tmp_path / 'empty').mkdir()
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -46,7 +47,7 @@ def test_reports_and_draws_without_changing_the_data(tool, folder, capsys):
         with Image.open(folder / 'work_dirs/mine' / name) as sheet:
             assert sheet.width > sheet.height
     assert snapshot(folder / 'mine') == before
-    assert {path.name for path in folder.iterdir()} == {'mine', 'classes', 'work_dirs'}
+    assert {path.name for path in folder.iterdir()} == {'mine', 'classes', 'empty', 'work_dirs'}
 
 
 @pytest.mark.parametrize(
@@ -83,7 +84,7 @@ def test_broken_pictures_are_listed(tool, folder, capsys):
         tool('prepare_data')(['classes'])
     output = told(capsys)
     assert stop.value.code == 2
-    assert "  'dark/0.png': it is cut short\n  'dark/1.png': it is cut short" in output
+    assert "broken: 'dark/0.png': it is cut short\nbroken: 'dark/1.png': it is cut short" in output
     assert output.endswith("error: 'dark/0.png': it is cut short; and 1 more, see above\n")
     assert snapshot(folder) == before
 
@@ -98,7 +99,7 @@ def test_broken_pictures_are_listed(tool, folder, capsys):
         (['digits', '--config', 'a.py'], '--config is no option of digits'),
         (['mine', '--config', 'none.py'], "config 'none.py' does not exist"),
         (['mine', '--data-format', 'yolo'], 'has no data in a known format (yolo: '),
-        (['.'], "'.' has no data in a known format"),
+        (['empty'], "'empty' has no data in a known format"),
     ],
 )
 def test_mistakes(tool, folder, capsys, arguments, message):
@@ -107,8 +108,6 @@ def test_mistakes(tool, folder, capsys, arguments, message):
 
 def test_name_of_a_known_data_set_wins(tool, folder, capsys):
     shutil.copytree('classes', 'tiny-imagenet')
-    before = snapshot(folder)
     check(tool, 'prepare_data', ['tiny-imagenet'], 'download tiny-imagenet-200.zip', folder, capsys)
-    tool('prepare_data')(['./tiny-imagenet'])
-    assert './tiny-imagenet: class folders' in told(capsys) or 'class folders' in told(capsys)
-    assert before.items() <= snapshot(folder).items()
+    tool('prepare_data')(['./tiny-imagenet'])  # a folder
+    assert 'tiny-imagenet: class folders' in told(capsys)
