@@ -18,7 +18,11 @@ default_hooks = dict(
     logger=dict(interval=10),
     checkpoint=dict(max_keep_ckpts=1, save_best='coco/bbox_mAP', rule='greater'),
 )
-custom_hooks = [*_base_.custom_hooks, dict(type='DrawCurves')]
+custom_hooks = [
+    *_base_.custom_hooks,
+    dict(type='DrawCurves'),
+    dict(type='EMAHook', momentum=0.02, priority='ABOVE_NORMAL'),  # of some 50 steps
+]
 load_from = (
     'https://github.com/LMMMEng/OverLoCK/releases/download/v1/maskrcnn3x_overlock_tiny_coco.pth'
 )

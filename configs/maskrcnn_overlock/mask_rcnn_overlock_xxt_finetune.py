@@ -1,5 +1,5 @@
-# The same for small images and a CPU. No weights are published; those of tools/quickstart.sh fit:
-# --cfg-options load_from=FILE.
+# The same for small images and a CPU, without a moving average. No weights are published; those of
+# tools/quickstart.sh fit: --cfg-options load_from=FILE.
 _base_ = [
     '../_base_/models/mask-rcnn_overlock_fpn_small.py',
     '../_base_/models/overlock/overlock-xxt_dense.py',

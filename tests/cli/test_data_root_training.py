@@ -13,6 +13,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from mmoverlock.cli.finetune import common
 from mmoverlock.datasets import make_digits_scenes
 
 from ..user import ARCH, ROOT
@@ -71,12 +72,21 @@ def here(user, monkeypatch) -> Path:
     return user
 
 
+@pytest.fixture
+def told(monkeypatch) -> list[str]:
+    """What is said of the data, before there is a log file."""
+    lines = []
+    monkeypatch.setattr(common, 'print_log', lambda line, **options: lines.append(line))
+    return lines
+
+
 def train(tool, *arguments: str, options: tuple[str, ...] = ()) -> str:
     """Train in this process; return the log."""
     work_dir = Path(arguments[arguments.index('--work-dir') + 1])
     before = {*work_dir.glob('*/*.log')}
-    unique = f'experiment_name={work_dir}{len(before)}'  # loggers are told apart by it
-    tool('train')([*arguments, '--cfg-options', unique, *options])
+    name = f'{work_dir}{len(before)}'  # by which loggers and visualizers are told apart
+    unique = [f'experiment_name={name}', f'visualizer.name={name}']
+    tool('train')([*arguments, '--cfg-options', *unique, *options])
     (log,) = {*work_dir.glob('*/*.log')} - before
     return log.read_text()
 
@@ -85,11 +95,12 @@ def files(work_dir: Path) -> set[str]:
     return {path.name for path in work_dir.iterdir() if not re.fullmatch(r'\d+_\d+', path.name)}
 
 
-def test_detector(here, tool, capsys):
-    train(tool, 'detector.py', '--data-root', 'yolo_polygons', '--work-dir', 'det')
-    found = next(line for line in capsys.readouterr().out.splitlines() if 'yolo_polygons:' in line)
-    assert "YOLO, images: 4 train, 2 val, 10 classes: '0', '1', '2'" in found
-    assert 'learning rate 0.001 for 8 images a step, scaled to the batch' in found
+def test_detector(here, tool, told):
+    log = train(tool, 'detector.py', '--data-root', 'yolo_polygons', '--work-dir', 'det')
+    assert told[0].startswith("yolo_polygons: YOLO, images: 4 train, 2 val, 10 classes: '0', '1',")
+    assert told[0].endswith('learning rate 0.001 for 8 images a step, scaled to the batch')
+    assert 'batch size of 8 and the current batch size is 2' in log
+    assert "classes without an object for train: 1 (first: '4')" in told
     assert files(here / 'det') >= {'epoch_2.pth', 'last_checkpoint', 'curves.png', 'data'}
     assert 'epoch_1.pth' not in files(here / 'det')
     assert {path.name for path in (here / 'det/data').iterdir()} == {
@@ -131,9 +142,9 @@ def test_resume(here, tool, capsys):
         assert 'belongs to another config' in message or 'of other classes' in message, message
 
 
-def test_segmentor(here, tool, capsys):
+def test_segmentor(here, tool, told):
     train(tool, 'segmentor.py', '--data-root', 'masks', '--work-dir', 'seg')
-    assert 'masks: label images, images: 4 train, 2 val, 2 classes: ' in capsys.readouterr().out
+    assert told[0].startswith('masks: label images, images: 4 train, 2 val, 2 classes: ')
     (best,) = (here / 'seg').glob('best_mIoU_epoch_*.pth')
     tool('test')(['seg/segmentor.py', str(best), '--eval', 'mIoU', 'mDice'])
     metrics = json.loads((here / 'seg/metrics.json').read_text())['metrics']
