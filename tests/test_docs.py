@@ -11,6 +11,7 @@ import mmcv._ext as operators
 import pytest
 
 from mmoverlock.cli.main import COMMANDS
+from mmoverlock.datasets.digits_scenes_layouts import LAYOUTS
 from mmoverlock.ops.dispatch import OPERATORS
 
 ROOT = Path(__file__).parents[1]
@@ -43,6 +44,11 @@ def test_every_operator_is_documented():
     page = (ROOT / 'docs/concepts/operators.md').read_text(encoding='utf-8')
     names = {name.removesuffix('_backward') for name in OPERATORS}
     assert sorted(name for name in names if f'| `{name}` |' not in page) == []
+
+
+def test_every_layout_of_the_digits_scenes_is_documented():
+    page = (ROOT / 'docs/reference/digits_scenes.md').read_text(encoding='utf-8')
+    assert sorted(name for name in LAYOUTS if f'| `{name}` |' not in page) == []
 
 
 def test_every_environment_variable_is_documented():

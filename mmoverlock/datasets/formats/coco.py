@@ -13,6 +13,7 @@ from .notes import Notes
 from .objects import RawImage, RawObject, assemble, measure
 
 _KEYS = ('images', 'annotations', 'categories')
+_MANY = 50  # JSON files: one per image, which another format has
 _NAMES = re.compile(r'(instances_.*|_annotations\.coco)\.json')
 
 
@@ -62,8 +63,10 @@ def _files(root: Path) -> list[Path]:
         for path in walk(folder, ('.json',), deep=False)
     ]
     named = [path for path in files if _NAMES.fullmatch(path.name)]
+    if named or len(files) > _MANY:
+        return named
     patterns = [rb'"%s"\s*:' % key.encode() for key in _KEYS]
-    return named or [path for path in files if contains(path, *patterns)]
+    return [path for path in files if contains(path, *patterns)]
 
 
 def _files_by_split(root: Path, notes: Notes) -> dict[Path, str | None]:
@@ -104,8 +107,8 @@ def _check_content(path: Path) -> dict[str, Any]:
 def _key(value: Any, where: str) -> int | str:
     """An id, as a number if it is one; ValueError if there is none."""
     if isinstance(value, str) and value.strip():
-        return int(value) if value.strip().lstrip('-').isdecimal() else value.strip()
-    if isinstance(value, int | float) and not isinstance(value, bool) and value == int(value):
+        return int(value) if re.fullmatch(r'\s*-?\d+\s*', value) else value.strip()
+    if type(value) is int or (isinstance(value, float) and value.is_integer()):
         return int(value)
     raise ValueError(f'{where} is {value!r}: a number or a text is needed')
 
@@ -157,7 +160,8 @@ def _image_folders(root: Path, path: Path, split: str | None) -> list[Path]:
     folders = [] if path.parent == root / 'annotations' else [path.parent]
     if split:
         inside = [one for place in places for one in sorted(place.iterdir()) if one.is_dir()]
-        folders += [one for one in inside if split_of(one.name) == split]
+        own = [one for one in inside if split_of(one.name) == split]
+        folders += own or [one for one in inside if split_of(one.name)]
     folders += [folder / 'images' for folder in folders]
     return list(dict.fromkeys([*folders, *reversed(places), path.parent]))
 

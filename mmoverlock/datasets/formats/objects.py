@@ -14,17 +14,7 @@ from typing import Any
 from .data import HOLD_OUT, SPLITS, ObjectData
 from .files import image_sizes
 from .notes import Notes
-from .shapes import (
-    Size,
-    box_corners,
-    check_box,
-    check_polygons,
-    check_run_lengths,
-    clip_box,
-    clip_polygon,
-    polygon_area,
-    polygons_box,
-)
+from .shapes import Box, Size, box_corners, check_box, clip_box, fit_polygons, fit_run_lengths
 
 _TOLERANCE = 1.0  # pixels by which an object may reach outside without a note: rounding
 _MANY = 10  # of so many objects, half must be inside their images
@@ -32,7 +22,8 @@ _MANY = 10  # of so many objects, half must be inside their images
 _OUTSIDE = 'objects outside their image, left out'
 _SMALL = 'objects narrower than a pixel, left out'
 _CLIPPED = 'objects that reach outside their image, clipped'
-_NO_AREA = 'objects whose polygons have no area, ignored in training and evaluation'
+_NO_AREA = 'objects whose mask has no area, ignored in training and evaluation'
+_APART = 'objects whose box and mask are in different places'
 
 
 @dataclass(slots=True)
@@ -101,8 +92,6 @@ def measure(images: Sequence[RawImage], notes: Notes) -> bool:
                 f"'{image.source}'{name} states a size of {image.size[0]}x{image.size[1]}, but "
                 f"'{image.path}' has {width}x{height} pixels{swapped}"
             )
-        if is_turned:
-            notes.add('images that an EXIF tag turns by 90 degrees', f"'{image.path}'")
         if image.size is not None and stored != presented:
             if image.size == stored:
                 unturned = unturned or image
@@ -114,9 +103,13 @@ def measure(images: Sequence[RawImage], notes: Notes) -> bool:
             f"'{unturned.path}' is annotated as stored, but '{turned.path}' as its EXIF tag turns "
             'it: only one of both is possible in a data set; store the images as they are shown'
         )
-    if unturned:
-        for image, (width, height, _) in zip(images, headers, strict=True):
+    annotated = 'as stored' if unturned else 'as turned'
+    for image, (width, height, is_turned) in zip(images, headers, strict=True):
+        if unturned:
             image.size = (width, height)
+        if is_turned:
+            kind = f'images that an EXIF tag turns by 90 degrees, annotated {annotated}'
+            notes.add(kind, f"'{image.path}'")
     return bool(unturned)
 
 
@@ -160,8 +153,7 @@ def assemble(
 
 def _fit_all(images: Sequence[RawImage], notes: Notes) -> None:
     """Clip all objects to their images, and leave out those of which nothing is left."""
-    total = sum(len(image.objects) for image in images)
-    misfits, first = 0, ''
+    found, misfits, no_area = [], [], []
     for image in images:
         kept = []
         for one in image.objects:
@@ -170,25 +162,32 @@ def _fit_all(images: Sequence[RawImage], notes: Notes) -> None:
                 kind = _fit(one, image.size)
             except ValueError as error:
                 raise ValueError(f'{where}: {error}') from None
-            if kind:
+            if kind == _NO_AREA:
+                no_area.append((one, where))
+            elif kind:
                 notes.add(kind, where)
-            if kind in (_OUTSIDE, _CLIPPED):
-                misfits, first = misfits + 1, first or where
+                misfits += [where] if kind != _SMALL else []
             if kind not in (_OUTSIDE, _SMALL):
                 kept.append(one)
+        found += image.objects
         image.objects = kept
-    if total >= _MANY and 2 * misfits > total:
+    if len(found) >= _MANY and 2 * len(misfits) > len(found):
         raise ValueError(
-            f'{misfits} of {total} objects are not inside their images, the first: {first}: are '
-            'their coordinates in another unit or order?'
+            f'{len(misfits)} of {len(found)} objects are outside their image, or their box and '
+            f'mask are in different places, the first: {misfits[0]}: are the coordinates in '
+            'another unit or order?'
         )
+    if any(one.mask for one in found):  # else the masks are empty in form only
+        for one, where in no_area:
+            one.ignored = True
+            notes.add(_NO_AREA, where)
 
 
 def _fit(one: RawObject, size: Size) -> str | None:
     """Check an object and clip it to its image; return what had to be done about it, if any."""
-    masked = bool(one.mask)
+    has_mask = bool(one.mask)
     mask_box, mask_area, over = _fit_mask(one, size)
-    if one.box is None and not masked:
+    if one.box is None and not has_mask:
         raise ValueError('it has neither a box nor a mask')
     if one.box is None and mask_box is None:
         return _OUTSIDE if over > _TOLERANCE else _SMALL
@@ -199,30 +198,31 @@ def _fit(one: RawObject, size: Size) -> str | None:
     over = max(over, x - stated[0], y - stated[1], stated[2] - width, stated[3] - height)
     if over > _TOLERANCE or not _is_area(one.area):
         one.area = mask_area or width * height
-    if masked and not one.mask:
-        one.ignored = True
+    if has_mask and not one.mask:
         return _NO_AREA
-    return _CLIPPED if over > _TOLERANCE else None
+    if over > _TOLERANCE:
+        return _CLIPPED
+    return _APART if mask_box and not _overlap(one.box, mask_box) else None
 
 
-def _fit_mask(one: RawObject, size: Size) -> tuple[Any, float, float]:
+def _fit_mask(one: RawObject, size: Size) -> tuple[Box | None, float, float]:
     """Check and clip an object's mask; return its box, area, and how far it reached outside."""
-    if isinstance(one.mask, dict):
-        from pycocotools import mask as coco_mask  # here: it comes with mmdet
-
-        one.mask = check_run_lengths(one.mask, size)
-        area = float(coco_mask.area(one.mask))
-        return (tuple(coco_mask.toBbox(one.mask).tolist()) if area else None), area, 0.0
-    if not one.mask:
+    box, area, over = None, 0.0, 0.0
+    if isinstance(one.mask, dict) and one.mask:
+        one.mask, box, area = fit_run_lengths(one.mask, size)
+    elif one.mask:
+        one.mask, box, area, over = fit_polygons(one.mask, size)
+    if box is None:
         one.mask = None
-        return None, 0.0, 0.0
-    stated = check_polygons(one.mask)
-    over = max((max(-p.min(), (p - size).max()) for p in stated if len(p)), default=0.0)
-    polygons = [clip_polygon(p, size) for p in stated] if over > 0 else stated
-    areas = [polygon_area(polygon) for polygon in polygons]
-    polygons = [polygon for polygon, area in zip(polygons, areas, strict=True) if area > 0]
-    one.mask = [polygon.ravel().tolist() for polygon in polygons] or None
-    return (polygons_box(polygons) if polygons else None), sum(areas), float(over)
+    return box, area, over
+
+
+def _overlap(one: Box, other: Box) -> bool:
+    """Whether two boxes have more than half of their union in common."""
+    width = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
+    height = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
+    common = max(width, 0) * max(height, 0)
+    return 3 * common > one[2] * one[3] + other[2] * other[3]
 
 
 def _is_area(value: Any) -> bool:
@@ -251,10 +251,9 @@ def _divide(images: Sequence[RawImage], root: Path, notes: Notes) -> dict[str, S
         del whole[HOLD_OUT - 1 :: HOLD_OUT]
         divided['train'] = whole
         if not undivided:
-            notes.add(
-                f'images of train held out for validation, every {HOLD_OUT}th',
-                f"'{divided['val'][0].path}'",
-            )
+            for image in divided['val']:
+                kind = f'images of train held out for validation, every {HOLD_OUT}th'
+                notes.add(kind, f"'{image.path}'")
     training = {image.path for image in divided['train']}
     for image in divided['val']:
         if image.path in training:

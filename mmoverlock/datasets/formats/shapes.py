@@ -4,7 +4,7 @@ Coordinates are in pixels; a pixel's corners have whole numbers, as in COCO's po
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -76,8 +76,10 @@ def check_polygons(mask: Any) -> list[np.ndarray]:
 
 def polygon_area(points: np.ndarray) -> float:
     """The area of a polygon (points, 2)."""
-    x, y = (points - points[0]).T if len(points) else np.zeros((2, 0))
-    return abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2
+    if len(points) < 3:
+        return 0.0
+    x, y = (points - points[0]).T  # the terms with the first point are 0
+    return abs(float(x[1:-1] @ y[2:] - x[2:] @ y[1:-1])) / 2
 
 
 def clip_polygon(points: np.ndarray, size: Size) -> np.ndarray:
@@ -91,7 +93,7 @@ def clip_polygon(points: np.ndarray, size: Size) -> np.ndarray:
         kept = []
         for i, (point, inside) in enumerate(zip(points, side, strict=True)):
             before = side[i - 1]
-            if (inside >= 0) != (before >= 0):  # the edge from the point before crosses the bound
+            if min(before, inside) < 0 < max(before, inside):  # an edge that crosses the bound
                 crossing = points[i - 1] + (point - points[i - 1]) * (before / (before - inside))
                 crossing[axis] = bound
                 kept.append(crossing)
@@ -101,15 +103,48 @@ def clip_polygon(points: np.ndarray, size: Size) -> np.ndarray:
     return points
 
 
-def polygons_box(polygons: Sequence[np.ndarray]) -> Box:
-    """The box around polygons."""
-    points = np.concatenate(polygons)
-    (left, top), (right, bottom) = points.min(0).tolist(), points.max(0).tolist()
-    return left, top, right - left, bottom - top
+def fit_polygons(mask: Any, size: Size) -> tuple[list[list[float]], Box | None, float, float]:
+    """Polygons clipped to the image, without those of no area.
+
+    Returns:
+        Polygons of x and y in turn, the box around them, their area, and by how many pixels the
+        original ones reach outside.
+
+    Raises:
+        ValueError: see :func:`check_polygons`.
+    """
+    polygons, boxes, area, over = [], [], 0.0, 0.0
+    for points in check_polygons(mask):
+        if len(points) == 0:
+            continue
+        corners = _corners(points)
+        outside = max(-min(corners[:2]), corners[2] - size[0], corners[3] - size[1])
+        if outside > 0:
+            over = max(over, outside)
+            points = clip_polygon(points, size)
+        own_area = polygon_area(points)
+        if own_area > 0:
+            polygons.append(points.ravel().tolist())
+            boxes.append(_corners(points) if outside > 0 else corners)
+            area += own_area
+    if not boxes:
+        return [], None, 0.0, over
+    left, top, right, bottom = (
+        function(values)
+        for function, values in zip((min, min, max, max), zip(*boxes, strict=True), strict=True)
+    )
+    return polygons, (left, top, right - left, bottom - top), area, over
 
 
-def check_run_lengths(mask: Mapping[str, Any], size: Size) -> dict[str, Any]:
-    """Run lengths, compressed or as a list, as compressed ones.
+def _corners(points: np.ndarray) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom of points (points, 2)."""
+    return *points.min(0).tolist(), *points.max(0).tolist()
+
+
+def fit_run_lengths(
+    mask: Mapping[str, Any], size: Size
+) -> tuple[dict[str, Any], Box | None, float]:
+    """Run lengths, which may be a list, as compressed ones, and their box and area.
 
     Raises:
         ValueError: they are of another size than the image's, or no run lengths.
@@ -123,20 +158,26 @@ def check_run_lengths(mask: Mapping[str, Any], size: Size) -> dict[str, Any]:
             f'{[size[1], size[0]]}'
         )
     if isinstance(counts, list):
-        number = sum(counts) if all(type(n) is int and n >= 0 for n in counts) else -1
-        if number != size[0] * size[1]:
+        total = sum(counts) if all(type(n) is int and n >= 0 for n in counts) else None
+        if total != size[0] * size[1]:
             raise ValueError(
-                f'the run lengths {_short(counts)} are not numbers with the sum {size[0] * size[1]}'
+                f'the run lengths {_short(counts)} are not numbers from 0 with a sum of '
+                f'{size[0] * size[1]}'
             )
-        mask = coco_mask.frPyObjects(dict(size=height_width, counts=counts), size[1], size[0])
-        return dict(size=height_width, counts=mask['counts'].decode())
-    # pycocotools does not check that a string ends where its last number does.
-    numbers = [ord(c) - 48 for c in counts] if isinstance(counts, str) else []
-    valid = numbers and all(0 <= n < 64 for n in numbers) and not numbers[-1] & 32
+        counts = coco_mask.frPyObjects(dict(mask), size[1], size[0])['counts'].decode()
+    elif not isinstance(counts, str) or not _is_compressed(counts):
+        raise ValueError(f'the run lengths {_short(counts)} are neither a list nor compressed ones')
     mask = dict(size=height_width, counts=counts)
-    if not valid or coco_mask.area(mask) > size[0] * size[1]:
-        raise ValueError(f"the run lengths {_short(counts)} are not COCO's of this size")
-    return mask
+    area = int(coco_mask.area(mask))
+    if area > size[0] * size[1]:
+        raise ValueError(f'the run lengths {_short(counts)} are longer than the image')
+    return mask, (tuple(coco_mask.toBbox(mask).tolist()) if area else None), area
+
+
+def _is_compressed(counts: str) -> bool:
+    """Whether pycocotools can read the run lengths: it does not look where the text ends."""
+    digits = [ord(character) - 48 for character in counts]
+    return bool(digits) and all(0 <= digit < 64 for digit in digits) and digits[-1] < 32
 
 
 def _short(value: Any, limit: int = 60) -> str:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from xml.sax.saxutils import escape
 
 from PIL import Image
 
@@ -108,7 +109,7 @@ def yolo(
 
 def voc_xml(index, polygons=False):
     size = f'<size><width>{WIDTH}</width><height>{HEIGHT}</height><depth>3</depth></size>'
-    content = f'<filename>{NAMES[index]}</filename>{size}'
+    content = f'<filename>{escape(NAMES[index])}</filename>{size}'
     for label, polygon in objects(index):
         x, y, width, height = box(polygon)
         corners = dict(

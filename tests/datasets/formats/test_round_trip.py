@@ -1,5 +1,7 @@
 """Digits scenes in every layout, read again: the same images, splits, classes, boxes and masks."""
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -7,30 +9,38 @@ import cv2
 import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
 
 from mmoverlock.datasets import DIGITS_SCENES_METAINFO, make_digits_scenes
 from mmoverlock.datasets.digits_scenes_layouts import LAYOUTS
 from mmoverlock.datasets.folders import SPLITS
-from mmoverlock.datasets.formats import find_format, read_labels, read_objects
+from mmoverlock.datasets.formats import (
+    ObjectData,
+    read_labels,
+    read_objects,
+    write_coco,
+)
 
-SMALL = dict(num_train=12, num_val=4, image_size=96)
+SMALL = dict(num_train=12, num_val=8, image_size=96)
 CLASSES = DIGITS_SCENES_METAINFO['classes']
-BOXES_ALONE = ('yolo', 'voc')  # formats without masks
+BOXES = ('yolo', 'voc')  # without masks
+LABELS = ('label_images', 'masks')
+OBJECTS = [layout for layout in LAYOUTS if layout not in LABELS]
 
 
 @pytest.fixture(scope='module')
-def original(tmp_path_factory) -> Path:
-    return make_digits_scenes(tmp_path_factory.mktemp('data') / 'original', **SMALL)
-
-
-@pytest.fixture(scope='module', params=LAYOUTS)
-def layout(request) -> str:
-    return request.param
+def make(tmp_path_factory) -> Callable[[str | None], Path]:
+    """The digits scenes in a layout, written when first asked for."""
+    folder = tmp_path_factory.mktemp('data')
+    return functools.cache(
+        lambda layout: make_digits_scenes(folder / str(layout), **SMALL, layout=layout)
+    )
 
 
 @pytest.fixture(scope='module')
-def root(layout, tmp_path_factory) -> Path:
-    return make_digits_scenes(tmp_path_factory.mktemp(layout) / 'mine', **SMALL, layout=layout)
+def original(make) -> Path:
+    return make(None)
 
 
 def objects_by_image(root: Path, content: dict[str, Any]) -> dict[bytes, list[dict[str, Any]]]:
@@ -56,14 +66,11 @@ def iou(one: np.ndarray, other: np.ndarray) -> float:
     return (one & other).sum() / (one | other).sum()
 
 
-def test_objects(layout, root, original):
-    if find_format(root) == 'label_images':
-        with pytest.raises(ValueError, match='has no data in a known format'):
-            read_objects(root)
-        return
-    data, truth = read_objects(root), read_objects(original, 'coco')
+@pytest.mark.parametrize('layout', OBJECTS)
+def test_objects(layout, make, original):
+    data, truth = read_objects(make(layout)), read_objects(original, 'coco')
     assert data.classes == CLASSES
-    assert data.with_masks == (layout not in BOXES_ALONE)
+    assert data.with_masks == (layout not in BOXES)
     assert [*data.splits] == [*SPLITS]
     for split in SPLITS:
         found = objects_by_image(data.root, data.splits[split])
@@ -79,12 +86,58 @@ def test_objects(layout, root, original):
                     assert one['area'] == pytest.approx(other['area'], rel=0.01)
 
 
-def test_labels(layout, root, original, tmp_path):
-    if layout in BOXES_ALONE:
+@pytest.fixture(scope='module')
+def detections(original) -> dict[bytes, list[dict[str, Any]]]:
+    """What a poor detector finds in each validation image: the objects, up to 3 pixels off."""
+    rng = np.random.default_rng(0)
+    truth = read_objects(original, 'coco')
+    found = objects_by_image(truth.root, truth.splits['val'])
+    for image, annotations in found.items():
+        for i, one in enumerate(annotations):
+            mask = np.roll(decode(one, image), rng.integers(-3, 4, size=2), axis=(0, 1))
+            rle = coco_mask.encode(np.asfortranarray(mask, np.uint8))
+            annotations[i] = dict(
+                category_id=one['category_id'],
+                bbox=coco_mask.toBbox(rle).tolist(),
+                segmentation=rle,
+                score=rng.random(),
+            )
+    return found
+
+
+def average_precision(
+    data: ObjectData, detections: dict[bytes, list[dict[str, Any]]], kind: str, folder: Path
+) -> float:
+    coco = COCO(str(write_coco(data, folder)['val']))
+    results = [
+        dict(one, image_id=image['id'])
+        for image in coco.dataset['images']
+        for one in detections[(data.root / image['file_name']).read_bytes()]
+    ]
+    evaluation = COCOeval(coco, coco.loadRes(results), kind)
+    evaluation.evaluate()
+    evaluation.accumulate()
+    evaluation.summarize()
+    return evaluation.stats[0]
+
+
+@pytest.mark.parametrize('layout', OBJECTS)
+def test_average_precision(layout, make, original, detections, tmp_path):
+    data, truth = read_objects(make(layout)), read_objects(original, 'coco')
+    for kind in ('bbox', 'segm') if data.with_masks else ('bbox',):
+        expected = average_precision(truth, detections, kind, tmp_path / 'original')
+        assert 0.1 < expected < 0.9
+        found = average_precision(data, detections, kind, tmp_path / 'mine')
+        assert found == pytest.approx(expected, abs=0.01)
+
+
+@pytest.mark.parametrize('layout', LAYOUTS)
+def test_labels(layout, make, original, tmp_path):
+    if layout in BOXES:
         with pytest.raises(ValueError, match='mask'):
-            read_labels(root, tmp_path)
+            read_labels(make(layout), tmp_path)
         return
-    data = read_labels(root, tmp_path)
+    data = read_labels(make(layout), tmp_path)
     digit_or_not = layout == 'masks'
     if not digit_or_not:
         assert data.classes == ('background', *CLASSES)
