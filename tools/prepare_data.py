@@ -1,4 +1,4 @@
-"""Lay out or verify a data set: python tools/prepare_data.py NAME [--root ROOT] [--check]."""
+"""Lay out or verify a data set, or look at your own: python tools/prepare_data.py NAME|DIR."""
 
 import sys
 from pathlib import Path

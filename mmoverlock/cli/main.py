@@ -13,7 +13,7 @@ COMMANDS = {
     'test': 'evaluate a checkpoint',
     'infer': 'show what a model finds in pictures',
     'benchmark': 'measure speed, memory, parameters and multiply-adds of a model',
-    'prepare': 'lay out or verify a data set',
+    'prepare': 'lay out or verify a data set, or look at your own data',
     'draw': 'draw curves and predictions of a run',
 }
 

@@ -40,7 +40,7 @@ def draw_bars(picture: np.ndarray, bars: Sequence[tuple[str, float, Colour]]) ->
     picture = picture.repeat(factor, 0).repeat(factor, 1)
     height, width = picture.shape[:2]
     full_width = max(width, SMALLEST)
-    font = _font(full_width)
+    font = font_for(full_width)
     row, margin = round(1.7 * font.size), round(font.size)
     canvas = Image.new('RGB', (full_width, height + row * len(bars) + margin), PAPER)
     canvas.paste(Image.fromarray(np.ascontiguousarray(picture)), ((full_width - width) // 2, 0))
@@ -51,7 +51,7 @@ def draw_bars(picture: np.ndarray, bars: Sequence[tuple[str, float, Colour]]) ->
     right = full_width - 2 * margin - round(draw.textlength('100.0%', font))
     for index, (name, value, colour) in enumerate(bars):
         middle = height + margin // 2 + row * index + row // 2
-        draw.text((margin, middle), _shortened(name, font, name_width), INK, font, anchor='lm')
+        draw.text((margin, middle), shortened(name, font, name_width), INK, font, anchor='lm')
         top, bottom = middle - font.size // 3, middle + font.size // 3
         draw.rectangle((left, top, right, bottom), TRACK)
         draw.rectangle((left, top, left + round(value * (right - left)), bottom), colour)
@@ -62,17 +62,30 @@ def draw_bars(picture: np.ndarray, bars: Sequence[tuple[str, float, Colour]]) ->
 def draw_objects(
     picture: np.ndarray, objects: Sequence[Mapping[str, Any]], colours: Sequence[Colour]
 ) -> np.ndarray:
+    """Enlarge a tiny picture, and draw objects into a copy: see :func:`put_objects`."""
+    factor = scale_of(picture)
+    canvas = np.ascontiguousarray(picture.repeat(factor, 0).repeat(factor, 1))
+    return put_objects(canvas, objects, colours, factor)
+
+
+def put_objects(
+    canvas: np.ndarray,
+    objects: Sequence[Mapping[str, Any]],
+    colours: Sequence[Colour],
+    factor: int = 1,
+    apart: bool = False,
+) -> np.ndarray:
     """Draw masks, then boxes, then captions; of two that overlap, the first comes on top.
 
     Args:
-        picture: The picture, which is not changed.
-        objects: The best first: ``label``, ``name``, ``score``, ``box`` (x1, y1, x2, y2 in pixels)
-            and, if known, ``mask`` (COCO's run lengths).
+        canvas: The picture, contiguous; masks are painted into it.
+        objects: The best first: ``label``, ``name``, ``box`` (x1, y1, x2, y2 in pixels) and, if
+            known, ``score`` and ``mask`` (COCO's run lengths).
         colours: Of the labels.
+        factor: By which whole number the canvas is larger than what boxes and masks are for.
+        apart: Leave out the captions that would lie on others.
     """
-    factor = scale_of(picture)
-    canvas = np.ascontiguousarray(picture.repeat(factor, 0).repeat(factor, 1))
-    font = _font(canvas.shape[1])
+    font = font_for(canvas.shape[1])
     line = max(2, font.size // 8)
     found = [(one, [factor * x for x in one['box']], colours[one['label']]) for one in objects]
     for one, _, colour in reversed(found):
@@ -87,14 +100,19 @@ def draw_objects(
     draw = ImageDraw.Draw(image)
     for _, box, colour in reversed(found):
         draw.rectangle(box, outline=colour, width=line)
-    for one, (x1, y1, *_), colour in reversed(found):
-        caption = f'{one["name"]} {one["score"]:.0%}'
-        width, height = draw.textlength(caption, font) + font.size // 2, 1.3 * font.size
+    captions = []
+    for one, (x1, y1, *_), colour in found:
+        text = f'{one["name"]} {one["score"]:.0%}' if 'score' in one else one['name']
+        width, height = draw.textlength(text, font) + font.size // 2, 1.3 * font.size
         x = min(max(x1, 0), image.width - width)
         y = min(max(y1 - height, 0), image.height - height)
-        draw.rectangle((x, y, x + width, y + height), colour)
+        place = (x, y, x + width, y + height)
+        if not apart or not any(_overlap(place, other) for other, *_ in captions):
+            captions.append((place, text, colour))
+    for (x, y, right, bottom), text, colour in reversed(captions):
+        draw.rectangle((x, y, right, bottom), colour)
         ink = INK if np.dot(colour, (0.299, 0.587, 0.114)) > 150 else PAPER
-        draw.text((x + font.size // 4, y + height / 2), caption, ink, font, anchor='lm')
+        draw.text((x + font.size // 4, (y + bottom) / 2), text, ink, font, anchor='lm')
     return np.asarray(image)
 
 
@@ -118,6 +136,11 @@ def draw_labels(picture: np.ndarray, labels: np.ndarray, colours: Sequence[Colou
     return canvas
 
 
+def _overlap(one: Sequence[float], other: Sequence[float]) -> bool:
+    """Whether two boxes (x1, y1, x2, y2) have area in common."""
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
 def paint(
     picture: np.ndarray, mask: np.ndarray, colour: Colour, opacity: float = MASK_OPACITY
 ) -> None:
@@ -125,12 +148,12 @@ def paint(
     picture[mask] = ((1 - opacity) * picture[mask] + opacity * np.array(colour)).astype(np.uint8)
 
 
-def _font(width: int) -> ImageFont.FreeTypeFont:
+def font_for(width: int) -> ImageFont.FreeTypeFont:
     """A font that is legible in a picture of this width."""
     return ImageFont.truetype(font_manager.findfont('DejaVu Sans'), min(max(width // 36, 13), 40))
 
 
-def _shortened(text: str, font: ImageFont.FreeTypeFont, room: int) -> str:
+def shortened(text: str, font: ImageFont.FreeTypeFont, room: int) -> str:
     """The text, its end replaced by '…' if it is wider than `room` pixels."""
     lengths = range(len(text), 0, -1)
     shorter = (text[:i] + '…' for i in lengths if font.getlength(text[:i] + '…') <= room)
