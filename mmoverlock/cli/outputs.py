@@ -147,12 +147,18 @@ def write_metrics(cfg: Config, metrics: Mapping[str, Any], classes: Rows, folder
     print_log(f'results of {cfg.load_from} (in {path}):\n{table}', logger='current')
 
 
+def _cell(value: float | int | None) -> str:
+    if value is None:
+        return '-'
+    return f'{value:.4f}' if isinstance(value, float) else str(value)
+
+
 def _aligned(rows: Rows) -> str:
     """The rows below their headings; of what a class does not have, a dash."""
     cells = [list(rows[0])]
     for row in rows:
         name, *values = row.values()
-        cells.append([name, *('-' if value is None else f'{value:.4g}' for value in values)])
+        cells.append([name, *map(_cell, values)])
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = []
     for name, *values in cells:

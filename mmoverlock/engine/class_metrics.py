@@ -54,7 +54,7 @@ class ClasswiseMetric(BaseMetric):
         names = (self.dataset_meta or {}).get('classes') or ()
         for label in range(max(map(len, columns.values()), default=0)):
             row = {'class': str(names[label]) if label < len(names) else f'class {label}'}
-            self.rows.append(row | {key: float(values[label]) for key, values in columns.items()})
+            self.rows.append(row | {key: values[label] for key, values in columns.items()})
         return metrics
 
 
@@ -81,7 +81,7 @@ def _coco(metric: Any, results: list) -> tuple[dict[str, Any], Columns]:
         found = metric.compute_metrics(results)
         aps = {key: value for key, value in found.items() if key.endswith('_precision')}
         if aps:
-            columns[f'{name}_AP'] = list(aps.values())
+            columns[f'{name}_AP'] = [float(ap) for ap in aps.values()]
         metrics |= {key: found[key] for key in found if classwise or key not in aps}
     metric.classwise, metric.metrics = classwise, asked
     return metrics, columns
@@ -110,7 +110,7 @@ def _iou(metric: Any, results: list) -> Columns:
         return {}
     areas = (sum(parts) for parts in zip(*results, strict=True))
     found = metric.total_area_to_metrics(*areas, metric.metrics, metric.nan_to_num, metric.beta)
-    return {key: (100 * found[key]).round(2) for key in found if key != 'aAcc'}
+    return {key: (100 * found[key]).round(2).tolist() for key in found if key != 'aAcc'}
 
 
 def _labels(metric: Any, results: list) -> Columns:
