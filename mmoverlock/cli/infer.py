@@ -49,9 +49,11 @@ def main(args: argparse.Namespace) -> None:
     model = Inferencer(
         cfg, args.checkpoint, args.device, args.topk, args.score_thr, args.merge, args.slice
     )
-    failures = []
+    failures, videos = [], False
     for result in model.run(args.images, args.out or Path(cfg.work_dir, 'infer')):
         failures.append('error' in result)
+        videos |= 'video' in result
         print(describe(result), file=sys.stderr if failures[-1] else sys.stdout)
     if any(failures):
-        raise ValueError(f'{sum(failures)} of {len(failures)} images could not be used')
+        what = 'files' if videos else 'images'
+        raise ValueError(f'{sum(failures)} of {len(failures)} {what} could not be used')

@@ -157,7 +157,8 @@ class LabelMaps(BaseMetric):
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         for sample in data_samples:
-            labels = sample['pred_sem_seg']['data'].squeeze().cpu().numpy().astype(int)
+            labels = sample['pred_sem_seg']['data'].cpu().numpy().astype(int)
+            labels = labels.reshape(labels.shape[-2:])  # (1, H, W), with TTA (H, W)
             name = os.path.relpath(sample['img_path'], self.dataset.data_prefix['img_path'])
             stem = name.removesuffix(self.dataset.img_suffix)
             path = self.folder / (stem + self.dataset.seg_map_suffix)
