@@ -153,8 +153,9 @@ def test_label_maps_of_a_segmentor(at_home, tool, tmp_path):
 def test_training_may_validate_class_by_class(at_home, tool, tmp_path):
     """Curves and the best checkpoint are those of the whole."""
     options = ['val_evaluator.classwise=True', 'train_cfg.val_interval=1']
-    best = ['default_hooks.checkpoint.save_best=coco/bbox_mAP']
-    tool('train')(['det.py', '--work-dir', str(tmp_path), '--cfg-options', *options, *best])
+    options += ['default_hooks.checkpoint.save_best=coco/bbox_mAP']
+    options += ['visualizer.name=class_by_class']  # of one name, a process has one
+    tool('train')(['det.py', '--work-dir', str(tmp_path), '--cfg-options', *options])
     assert len(list(tmp_path.glob('best_coco_bbox_mAP_iter_*.pth'))) == 1
     (scalars,) = tmp_path.glob('*/vis_data/scalars.json')
     assert 'coco/3_precision' in scalars.read_text()
