@@ -11,6 +11,7 @@ import mmcv
 import numpy as np
 
 SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.pgm', '.png', '.ppm', '.tif', '.tiff', '.webp')
+VIDEO_SUFFIXES = ('.avi', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.webm', '.wmv')
 
 
 def find_images(images: str | os.PathLike | Iterable[str | os.PathLike]) -> list[Path]:
@@ -18,8 +19,8 @@ def find_images(images: str | os.PathLike | Iterable[str | os.PathLike]) -> list
 
     Args:
         images: One or several of: a file, a folder (the pictures in it, not below it), a glob
-            pattern (``**`` goes through folders). A name that is none of these is kept: reading it
-            tells that it does not exist.
+            pattern (``**`` goes through folders), which finds videos, too. A name that is none of
+            these is kept: reading it tells that it does not exist.
 
     Raises:
         ValueError: if a folder holds no picture, or a pattern matches none.
@@ -29,16 +30,18 @@ def find_images(images: str | os.PathLike | Iterable[str | os.PathLike]) -> list
     found: dict[Path, Path] = {}
     for one in map(str, images):
         if os.path.isdir(one):
-            paths, what = Path(one).iterdir(), f"folder '{one}' holds no picture"
+            paths, suffixes = Path(one).iterdir(), SUFFIXES
+            what = f"folder '{one}' holds no picture"
         elif glob.has_magic(one) and not os.path.exists(one):
             paths = map(Path, glob.glob(one, recursive=True))
+            suffixes = (*SUFFIXES, *VIDEO_SUFFIXES)
             what = f"pattern '{one}' matches no picture"
         else:
             found.setdefault(Path(one).absolute(), Path(one))
             continue
-        files = [path for path in paths if path.suffix.lower() in SUFFIXES and path.is_file()]
+        files = [path for path in paths if path.suffix.lower() in suffixes and path.is_file()]
         if not files:
-            raise ValueError(f'{what} ({", ".join(SUFFIXES)})')
+            raise ValueError(f'{what} ({", ".join(suffixes)})')
         for path in sorted(files, key=str):
             found.setdefault(path.absolute(), path)
     return list(found.values())

@@ -1,5 +1,6 @@
-"""From a config, a checkpoint and pictures to results, drawn pictures and a JSON file."""
+"""From a config, a checkpoint and pictures or videos to results, drawn, and in a JSON file."""
 
+import contextlib
 import json
 import os
 from collections import Counter
@@ -21,9 +22,11 @@ from mmoverlock.utils.device import pick_device
 from mmoverlock.utils.errors import one_line
 from mmoverlock.utils.models import build_model, library_of
 
-from .images import find_images, new_file, read_image
+from .images import VIDEO_SUFFIXES, find_images, new_file, read_image
 from .names import class_names, colours
-from .tasks import TASKS
+from .slices import SlicedDetector
+from .tasks import TASKS, Detector
+from .videos import JsonList, Video, VideoWriter
 
 
 class Inferencer:
@@ -36,6 +39,8 @@ class Inferencer:
         topk: How many classes a classifier names.
         score_thr: Least score, from 0 to 1, of the objects that a detector reports.
         merge: Merge the large-kernel branches, which is faster and exact.
+        slice: For detectors and large pictures: side of the tiles, in pixels, into which a picture
+            is cut; see :class:`~mmoverlock.apis.slices.SlicedDetector`. Needs supervision.
 
     Raises:
         ValueError, OSError: if the config or an argument is wrong, or the checkpoint is unsafe or
@@ -53,11 +58,14 @@ class Inferencer:
         topk: int = 5,
         score_thr: float = 0.3,
         merge: bool = True,
+        slice: int | None = None,
     ):
         if topk < 1:
             raise ValueError(f'topk={topk}: at least 1 is needed')
         if not 0 <= score_thr <= 1:
             raise ValueError(f'score_thr={score_thr}: a score from 0 to 1 is needed')
+        if slice is not None and slice < 1:
+            raise ValueError(f'slice={slice}: at least 1 pixel is needed')
         cfg = config if isinstance(config, Config) else read_config(config)
         require(cfg, 'model', 'test_dataloader')
         dataset = leaf_dataset(cfg.test_dataloader.dataset)
@@ -76,7 +84,15 @@ class Inferencer:
             self.classes = class_names(dataset, loaded, model)
             palette = colours(dataset, loaded, len(self.classes))
             model.dataset_meta = dict(classes=self.classes, palette=palette)
-            self._task = TASKS[library_of(model)](model, dataset.pipeline, topk, score_thr)
+            task = TASKS[library_of(model)]
+            if slice is None:
+                self._task = task(model, dataset.pipeline, topk, score_thr)
+            elif task is Detector:
+                self._task = SlicedDetector(model, dataset.pipeline, topk, score_thr, slice)
+            else:
+                raise ValueError(
+                    f'slice={slice} is for detectors; segmentors have model.test_cfg.mode=slide'
+                )
 
     def predict(self, image: str | os.PathLike | np.ndarray) -> dict[str, Any]:
         """What the model says about one picture.
@@ -101,17 +117,24 @@ class Inferencer:
         images: str | os.PathLike | Iterable[str | os.PathLike],
         out_dir: str | os.PathLike | None = None,
     ) -> Iterator[dict[str, Any]]:
-        """Go through pictures; what cannot be read is reported, and the rest goes on.
+        """Go through pictures and videos; what cannot be read is reported, and the rest goes on.
 
         Args:
             images: Files, folders and patterns, see :func:`find_images`.
-            out_dir: Where the drawn pictures and, at the end, `predictions.json` go; existing
-                files are left alone, the new ones then get a number.
+            out_dir: Where the drawn pictures and videos and, at the end, `predictions.json` go;
+                existing files are left alone, the new ones then get a number.
 
         Yields:
             For each picture the dict of :meth:`predict`, with ``image``, its path, and, if drawn,
             ``picture``; of a segmentor also ``label_map``, a PNG of the labels. For one that
             cannot be used ``image`` and ``error``.
+
+            For each video ``video``, its path, the number of ``frames``, how many the file
+            ``announced``, and ``classes``: label, name and ``share``, largest first. A detector's
+            share is that of the frames in which it finds the class, a classifier's that of the
+            frames whose best class it is, a segmentor's that of the pixels. If drawn, also
+            ``picture``, an MP4 file, and ``predictions``, a JSON list of what :meth:`predict` says
+            about each ``frame``, counted from 0.
         """
         paths = find_images(images)
         if out_dir is not None:
@@ -120,8 +143,9 @@ class Inferencer:
         done = []
         try:
             for path in paths:
-                result = self._one(path, out_dir)
-                done.append({key: value for key, value in result.items() if key != 'labels'})
+                video = path.suffix.lower() in VIDEO_SUFFIXES
+                result = self._video(path, out_dir) if video else self._one(path, out_dir)
+                done.append(_without_arrays(result))
                 yield result
         finally:
             if out_dir is not None and done:
@@ -133,9 +157,7 @@ class Inferencer:
             picture = read_image(path)
             result = dict(image=str(path), **self._task.predict(picture))
         except ValueError as error:
-            reason = one_line(error)
-            where = '' if str(path) in reason else f"image '{path}': "
-            return dict(image=str(path), error=where + reason)
+            return dict(image=str(path), error=_reason(error, f"image '{path}'", path))
         if out_dir is None:
             return result
         suffix = '.jpg' if path.suffix.lower() in ('.jpg', '.jpeg') else '.png'
@@ -147,6 +169,47 @@ class Inferencer:
             result['label_map'] = str(new_file(out_dir, f'{path.stem}_labels.png'))
             mmcv.imwrite(labels, result['label_map'])
         return result
+
+    def _video(self, path: Path, out_dir: Path | None) -> dict[str, Any]:
+        frames, total, files = 0, Counter(), {}
+        with contextlib.ExitStack() as closing:
+            try:
+                video = Video(path)
+                for frame in video:
+                    result = self._task.predict(frame)
+                    total.update(self._task.shares(result))
+                    if out_dir is not None:
+                        if not files:
+                            files['picture'] = new_file(out_dir, f'{path.stem}.mp4')
+                            files['predictions'] = new_file(out_dir, f'{path.stem}.json')
+                            drawn = VideoWriter(files['picture'], video.rate)
+                            found = JsonList(files['predictions'])
+                            closing.callback(drawn.close)
+                            closing.callback(found.close)
+                        rgb = self._task.draw(frame[..., ::-1], result, frame=True)
+                        drawn.write(np.ascontiguousarray(rgb[..., ::-1]))
+                        found.write(dict(frame=frames, **_without_arrays(result)))
+                    frames += 1
+            except ValueError as error:
+                return dict(video=str(path), error=_reason(error, f"video '{path}'", path))
+        shares = [
+            dict(label=label, name=name, share=amount / frames)
+            for (label, name), amount in total.most_common()
+        ]
+        names = {key: str(file) for key, file in files.items()}
+        return dict(
+            video=str(path), frames=frames, announced=video.announced, classes=shares, **names
+        )
+
+
+def _without_arrays(result: Mapping[str, Any]) -> dict[str, Any]:
+    """A result as it goes into a JSON file."""
+    return {key: value for key, value in result.items() if key != 'labels'}
+
+
+def _reason(error: ValueError, where: str, path: Path) -> str:
+    reason = one_line(error)
+    return reason if str(path) in reason else f'{where}: {reason}'
 
 
 def infer(
@@ -167,7 +230,14 @@ def describe(result: Mapping[str, Any]) -> str:
     """A result in a few lines for the terminal."""
     if 'error' in result:
         return result['error']
-    lines = [result['image'] + (f' -> {result["picture"]}' if 'picture' in result else '')]
+    lines = [result.get('image') or result['video']]
+    if 'picture' in result:
+        lines[0] += f' -> {result["picture"]}'
+    if 'frames' in result:
+        frames, announced = result['frames'], result['announced']
+        lines[0] += f': {frames} frames'
+        if announced > frames:
+            lines[0] += f', of {announced} that the file announces'
     if 'objects' in result:
         counts = Counter(found['name'] for found in result['objects'])
         lines += [f'  {count:>5} {name}' for name, count in counts.items()] or ['  nothing found']

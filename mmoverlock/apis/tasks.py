@@ -18,7 +18,9 @@ LISTED = 8  # classes below the picture
 class Task:
     """Predict by the `steps` of a test pipeline; the results are those of :class:`Inferencer`.
 
-    ``predict`` takes pictures (H, W, 3) in BGR, ``draw`` takes and returns them in RGB.
+    ``predict`` takes pictures (H, W, 3) in BGR, ``draw`` takes and returns them in RGB; the frames
+    of a video come out in one size. ``shares`` says how much of a frame each class, label and name,
+    has: the sum over a video, divided by the number of frames, sums it up.
     """
 
     def __init__(self, model: nn.Module, steps: list[dict], topk: int, score_thr: float):
@@ -46,8 +48,12 @@ class Classifier(Task):
         names = dict(enumerate(self.classes))  # the model may not tell how many there are
         return dict(top=[dict(label=i, name=names.get(i, f'class {i}'), score=s) for i, s in pairs])
 
-    def draw(self, picture: np.ndarray, result: dict[str, Any]) -> np.ndarray:
+    def draw(self, picture: np.ndarray, result: dict[str, Any], frame: bool = False) -> np.ndarray:
         return draw_bars(picture, [(one['name'], one['score'], BAR) for one in result['top']])
+
+    def shares(self, result: dict[str, Any]) -> dict[tuple[int, str], float]:
+        best = result['top'][0]
+        return {(best['label'], best['name']): 1.0}
 
 
 class Detector(Task):
@@ -66,8 +72,11 @@ class Detector(Task):
             found['masks'] = [{**mask, 'counts': mask['counts'].decode()} for mask in masks]
         return dict(objects=objects_of(found, self.classes, self.score_thr))
 
-    def draw(self, picture: np.ndarray, result: dict[str, Any]) -> np.ndarray:
+    def draw(self, picture: np.ndarray, result: dict[str, Any], frame: bool = False) -> np.ndarray:
         return draw_objects(picture, result['objects'], usual_colours(len(self.classes)))
+
+    def shares(self, result: dict[str, Any]) -> dict[tuple[int, str], float]:
+        return {(one['label'], one['name']): 1.0 for one in result['objects']}
 
 
 class Segmentor(Task):
@@ -80,13 +89,17 @@ class Segmentor(Task):
         ]
         return dict(labels=labels, classes=sorted(classes, key=lambda one: -one['share']))
 
-    def draw(self, picture: np.ndarray, result: dict[str, Any]) -> np.ndarray:
+    def draw(self, picture: np.ndarray, result: dict[str, Any], frame: bool = False) -> np.ndarray:
         drawn, bars = picture.copy(), []
         for one in result['classes']:
             colour = self.palette[one['label']]
             paint(drawn, result['labels'] == one['label'], colour, OPACITY)
             bars.append((one['name'], one['share'], colour))
-        return draw_bars(drawn, bars[:LISTED])
+        rows = min(LISTED, len(self.classes)) if frame else 0
+        return draw_bars(drawn, bars[:LISTED], rows)
+
+    def shares(self, result: dict[str, Any]) -> dict[tuple[int, str], float]:
+        return {(one['label'], one['name']): one['share'] for one in result['classes']}
 
 
 TASKS = {'mmpretrain': Classifier, 'mmdet': Detector, 'mmseg': Segmentor}

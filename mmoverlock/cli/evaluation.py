@@ -1,16 +1,11 @@
-"""``mmoverlock test``: which metrics and augmentations, where predictions go, and the result."""
+"""``mmoverlock test``: which metrics are computed, and on which augmented images."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
-from pathlib import Path
-from typing import Any
 
 from mmengine.config import Config
-from mmengine.dist import master_only
-from mmengine.logging import print_log
 
-from mmoverlock.utils.config import as_list
+from mmoverlock.utils.config import as_list, walk
 from mmoverlock.utils.datasets import leaf_configs
 from mmoverlock.utils.errors import shown
 
@@ -18,6 +13,7 @@ from mmoverlock.utils.errors import shown
 METRICS = {
     'CocoMetric': ('metric', ('bbox', 'segm', 'proposal', 'proposal_fast')),
     'LVISMetric': ('metric', ('bbox', 'segm', 'proposal', 'proposal_fast')),
+    'VOCMetric': ('metric', ('mAP',)),
     'IoUMetric': ('iou_metrics', ('mIoU', 'mDice', 'mFscore')),
     'Accuracy': (None, ('accuracy',)),
     'ValLoss': (None, ('cross_entropy',)),
@@ -38,9 +34,11 @@ TTA_MODELS = {
 def set_metrics(cfg: Config, names: Sequence[str]) -> None:
     """Let the evaluators compute exactly the metrics `names`; ValueError if none of them can.
 
-    The accuracy is that of top-1 and top-5 at least.
+    The accuracy is that of top-1 and top-5 at least. COCO data can be evaluated by VOC's mAP, too.
     """
     evaluators = as_list(cfg.get('test_evaluator'))
+    if 'mAP' in names:
+        evaluators = _with_voc(cfg, evaluators)
     kinds = [str(evaluator.get('type')).rpartition('.')[2] for evaluator in evaluators]
     allowed = [name for kind in kinds for name in METRICS.get(kind, (None, ()))[1]]
     for name in names:
@@ -61,6 +59,21 @@ def set_metrics(cfg: Config, names: Sequence[str]) -> None:
             evaluator['topk'] = _usual_topk(cfg, evaluator.get('topk', 1))
         chosen.append(evaluator)
     cfg.test_evaluator = chosen
+
+
+def _with_voc(cfg: Config, evaluators: list[dict]) -> list[dict]:
+    """Add VOCMetric to COCO's, which reads the annotations that the pipeline loads."""
+    kinds = [str(evaluator.get('type')).rpartition('.')[2] for evaluator in evaluators]
+    if 'VOCMetric' in kinds or not {'CocoMetric', 'LVISMetric'} & set(kinds):
+        return evaluators
+    for dataset, _ in leaf_configs(cfg.test_dataloader.dataset):
+        steps = [step for _, step in walk(dataset.get('pipeline'))]
+        if not any('LoadAnnotations' in str(step.get('type')) for step in steps):
+            raise ValueError(
+                '--eval mAP needs boxes in the test pipeline: before its last step, insert '
+                "dict(type='LoadAnnotations', with_bbox=True)"
+            )
+    return [*evaluators, dict(type='mmdet.VOCMetric', eval_mode='area')]
 
 
 def _usual_topk(cfg: Config, given: int | Sequence[int]) -> tuple[int, ...]:
@@ -97,58 +110,3 @@ def _with_flip(pipeline: Sequence[dict]) -> list[dict]:
         pack['meta_keys'] = tuple(dict.fromkeys([*pack['meta_keys'], 'flip', 'flip_direction']))
     flips = [dict(type='RandomFlip', prob=prob) for prob in (0.0, 1.0)]
     return [*steps, dict(type='TestTimeAug', transforms=[flips, [pack]])]
-
-
-def set_output(cfg: Config, path: str) -> None:
-    """Write the predictions to the new pickle file `path`; masks are run-length encoded."""
-    if Path(path).suffix not in ('.pkl', '.pickle'):
-        raise ValueError(f"--out: '{path}' does not end in .pkl or .pickle")
-    if Path(path).exists():
-        raise ValueError(f"--out: '{path}' exists, choose another name or remove it")
-    if not Path(path).absolute().parent.is_dir():
-        raise ValueError(f"--out: the folder of '{path}' does not exist")
-    kind = 'mmdet.DumpDetResults' if cfg.get('default_scope') == 'mmdet' else 'DumpResults'
-    dump = dict(type=kind, out_file_path=path)
-    cfg.test_evaluator = [*as_list(cfg.get('test_evaluator')), dump]
-
-
-def set_pictures(cfg: Config, folder: str) -> None:
-    """Draw every test picture with its predictions into the empty or new `folder`."""
-    if cfg.launcher != 'none':  # only the first process would draw its pictures
-        raise ValueError('--show-dir works in one process only: python tools/test.py ...')
-    path = Path(folder).absolute()
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise ValueError(f"--show-dir: '{folder}' is not an empty folder")
-    drawing = {
-        'mmdet': dict(type='DetVisualizationHook', draw=True, test_out_dir=str(path)),
-        'mmseg': dict(type='SegVisualizationHook', draw=True, interval=1),
-        'mmpretrain': dict(type='VisualizationHook', enable=True, interval=1, out_dir=str(path)),
-    }
-    scope = cfg.get('default_scope')
-    if scope not in drawing:
-        raise ValueError(f"--show-dir: default_scope '{scope}' is none of {shown(drawing)}")
-    if scope == 'mmpretrain':
-        cfg.visualizer = cfg.get('visualizer') or dict(type='UniversalVisualizer')
-    elif scope == 'mmseg':
-        visualizer = cfg.get('visualizer') or dict(type='SegLocalVisualizer')
-        where = dict(vis_backends=[dict(type='LocalVisBackend')], save_dir=str(path))
-        cfg.visualizer = {**visualizer, **where}
-    hooks = cfg.get('default_hooks') or {}
-    own = hooks.get('visualization') or {}
-    kind = own.get('type', drawing[scope]['type'])
-    cfg.default_hooks = {**hooks, 'visualization': {**own, **drawing[scope], 'type': kind}}
-
-
-@master_only
-def write_metrics(cfg: Config, metrics: Mapping[str, Any], folder: str) -> None:
-    """Log the metrics, one a line, and write them to ``metrics.json`` in `folder`."""
-    path = Path(folder, 'metrics.json')
-    numbers = {
-        name: float(value)
-        for name, value in metrics.items()
-        if isinstance(value, (int, float)) or getattr(value, 'size', 0) == 1
-    }
-    result = dict(config=cfg.filename, checkpoint=cfg.load_from, metrics=numbers)
-    path.write_text(json.dumps(result, indent=2) + '\n')
-    table = '\n'.join(f'  {name:<28} {value:.4f}' for name, value in numbers.items())
-    print_log(f'results of {cfg.load_from} (in {path}):\n{table}', logger='current')

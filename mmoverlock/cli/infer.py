@@ -1,4 +1,4 @@
-"""Show what a model finds in pictures: ``mmoverlock infer CONFIG CHECKPOINT IMAGE...``."""
+"""Show what a model finds in pictures and videos: ``mmoverlock infer CONFIG CHECKPOINT FILE``."""
 
 import argparse
 import sys
@@ -16,9 +16,11 @@ from .options import ArgumentParser, add_config_options, add_device
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file or URL')
-    parser.add_argument('images', nargs='+', metavar='IMAGE', help='file, folder or "pattern*.jpg"')
     parser.add_argument(
-        '--out', metavar='DIR', help='where pictures go (default: ./work_dirs/<config name>/infer)'
+        'images', nargs='+', metavar='IMAGE', help='file, folder, "pattern*.jpg" or video'
+    )
+    parser.add_argument(
+        '--out', metavar='DIR', help='where results go (default: ./work_dirs/<config name>/infer)'
     )
     add_device(parser)
     parser.add_argument(
@@ -32,20 +34,26 @@ def add_arguments(parser: ArgumentParser) -> None:
         '--merge', action=argparse.BooleanOptionalAction, default=True,
         help='merge the large-kernel branches (the default)',
     )  # fmt: skip
+    parser.add_argument(
+        '--slice', type=int, metavar='SIDE',
+        help='let a detector search large pictures in tiles of this side, in pixels',
+    )  # fmt: skip
     add_config_options(parser)
 
 
-@command(add_arguments, 'Show what a model finds in pictures.')
+@command(add_arguments, 'Show what a model finds in pictures or videos.')
 def main(args: argparse.Namespace) -> None:
     if not args.debug:
         MMLogger.get_current_instance().setLevel('WARNING')
     cfg = load_config(args.config, args.cfg_options)
     model = Inferencer(
-        cfg, args.checkpoint, args.device, args.topk, args.score_thr, merge=args.merge
+        cfg, args.checkpoint, args.device, args.topk, args.score_thr, args.merge, args.slice
     )
-    failures = []
+    failures, videos = [], False
     for result in model.run(args.images, args.out or Path(cfg.work_dir, 'infer')):
         failures.append('error' in result)
+        videos |= 'video' in result
         print(describe(result), file=sys.stderr if failures[-1] else sys.stdout)
     if any(failures):
-        raise ValueError(f'{sum(failures)} of {len(failures)} images could not be used')
+        what = 'files' if videos else 'images'
+        raise ValueError(f'{sum(failures)} of {len(failures)} {what} could not be used')

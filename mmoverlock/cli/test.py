@@ -5,9 +5,8 @@ from pathlib import Path
 
 from mmoverlock.checks.preflight import preflight
 from mmoverlock.engine.distributed import process_group
-from mmoverlock.engine.runner import build_runner
 
-from . import evaluation
+from . import evaluation, outputs
 from .command import command
 from .config import load_config
 from .options import ArgumentParser, add_run_options
@@ -18,9 +17,24 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument('checkpoint', help='checkpoint file or URL')
     parser.add_argument(
         '--eval', nargs='+', metavar='METRIC',
-        help='bbox segm, mIoU, accuracy, ... (default: what the config says)',
+        help='bbox segm, mAP, mIoU, accuracy, ... (default: what the config says)',
     )  # fmt: skip
-    parser.add_argument('--out', metavar='FILE.pkl', help='write the predictions to this file')
+    parser.add_argument(
+        '--classwise', action='store_true', help='print and write the figures of each class, too'
+    )
+    parser.add_argument(
+        '--out', metavar='FILE',
+        help="write the predictions to a new .pkl, or a detector's in COCO's format to a new .json",
+    )  # fmt: skip
+    parser.add_argument(
+        '--pseudo-labels', metavar='PATH',
+        help="write the predictions as annotations: a detector's to this new COCO .json, a "
+        "segmentor's as PNGs into this folder",
+    )  # fmt: skip
+    parser.add_argument(
+        '--score-thr', type=float, metavar='S',
+        help="least score of a detector's pseudo-labels (default: 0.5)",
+    )  # fmt: skip
     parser.add_argument('--show-dir', metavar='DIR', help='draw the predictions into this folder')
     parser.add_argument(
         '--tta', action='store_true',
@@ -39,11 +53,22 @@ def main(args: argparse.Namespace) -> None:
         evaluation.set_metrics(cfg, args.eval)
     if args.tta:
         evaluation.set_tta(cfg)
-    if args.out:
-        evaluation.set_output(cfg, args.out)
+    results = args.out if args.out and Path(args.out).suffix == '.json' else None
+    if results:
+        outputs.check_results(cfg, results)
+    elif args.out:
+        outputs.set_output(cfg, args.out)
+    if args.pseudo_labels and args.pseudo_labels == args.out:
+        raise ValueError(f"--out and --pseudo-labels are both '{args.out}'")
+    if args.pseudo_labels:
+        outputs.check_pseudo_labels(cfg, args.pseudo_labels, args.score_thr)
+    elif args.score_thr is not None:
+        raise ValueError('--score-thr requires --pseudo-labels')
     if args.show_dir:
-        evaluation.set_pictures(cfg, args.show_dir)
+        outputs.set_pictures(cfg, args.show_dir)
     preflight(cfg, training=False)
     with process_group(cfg):
-        metrics = build_runner(cfg, strict=True).test()
-        evaluation.write_metrics(cfg, metrics, folder)
+        metrics, classes = outputs.run_test(
+            cfg, args.classwise, results, args.pseudo_labels, args.score_thr
+        )
+        outputs.write_metrics(cfg, metrics, classes, folder)

@@ -28,6 +28,8 @@ def test_finds_files_folders_and_patterns(folder, monkeypatch):
     assert names('**/*.png') == ['b.png', 'c.png']
     assert names(['deep', 'b.png', folder / 'b.png', '*.png']) == ['c.png', 'b.png']
     assert names('missing.png') == ['missing.png']  # told when it is read
+    (folder / 'film.MP4').write_text('a video')
+    assert names(['*.MP4', folder]) == ['film.MP4', 'a.JPG', 'b.png']
     Image.new('RGB', (4, 3)).save('odd[1].png')
     assert names('odd[1].png') == ['odd[1].png']
 

@@ -13,6 +13,11 @@ def test_describes():
     assert 'nothing' in describe(dict(image='a.png', objects=[]))
     assert '0.900 cat' in describe(dict(image='a', picture='b', top=[dict(name='cat', score=0.9)]))
     assert '12.5% sky' in describe(dict(image='a', classes=[dict(name='sky', share=0.125)]))
+    film = dict(video='a.mp4', frames=8, announced=8, classes=[dict(name='cat', share=0.25)])
+    assert describe(film).split() == 'a.mp4: 8 frames 25.0% cat'.split()
+    damaged = dict(film, picture='b.mp4', announced=9)
+    assert 'a.mp4 -> b.mp4: 8 frames, of 9 that the file announces' in describe(damaged)
+    assert describe(dict(video='a.mp4', error='no')) == 'no'
 
 
 def test_imports_no_inferencer():

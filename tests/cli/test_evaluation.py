@@ -34,6 +34,41 @@ def test_accuracy_is_of_top1_and_top5(given, classes, topk):
     assert cfg.test_evaluator == [dict(type='Accuracy', topk=topk)]
 
 
+def coco_config(*steps: dict) -> Config:
+    dataset = dict(pipeline=[dict(type='LoadImageFromFile'), *steps, dict(type='PackDetInputs')])
+    evaluator = dict(type='CocoMetric', metric=['bbox', 'segm'])
+    return Config(dict(test_evaluator=evaluator, test_dataloader=dict(dataset=dataset)))
+
+
+VOC = dict(type='mmdet.VOCMetric', eval_mode='area', metric=['mAP'])
+
+
+@pytest.mark.parametrize(
+    ('names', 'evaluators'),
+    [
+        (['mAP'], [VOC]),
+        (['mAP', 'segm'], [dict(type='CocoMetric', metric=['segm']), VOC]),
+    ],
+)
+def test_coco_data_has_a_voc_map(names, evaluators):
+    cfg = coco_config(dict(type='mmdet.LoadAnnotations', with_bbox=True))
+    evaluation.set_metrics(cfg, names)
+    assert cfg.test_evaluator == evaluators
+
+
+def test_voc_map_of_a_voc_config_is_its_own():
+    cfg = Config(dict(test_evaluator=dict(type='VOCMetric', metric='mAP', eval_mode='11points')))
+    evaluation.set_metrics(cfg, ['mAP'])
+    assert cfg.test_evaluator == [dict(type='VOCMetric', metric=['mAP'], eval_mode='11points')]
+
+
+def test_voc_map_needs_boxes():
+    with pytest.raises(ValueError, match='--eval mAP needs boxes in the test pipeline'):
+        evaluation.set_metrics(coco_config(), ['mAP'])
+    with pytest.raises(ValueError, match="--eval: 'IoUMetric' cannot evaluate 'mAP'"):
+        evaluation.set_metrics(Config(dict(test_evaluator=dict(type='IoUMetric'))), ['mAP'])
+
+
 PACK = dict(type='PackInputs', meta_keys=('img_path', 'flip'))
 
 

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import cv2
@@ -107,6 +108,110 @@ def test_segmentor(at_home, tool, tmp_path):
     assert np.array_equal(again['labels'], labels) and 'picture' not in again
 
 
+@pytest.fixture(scope='module')
+def film(home, tmp_path_factory) -> Path:
+    """A video of six scenes."""
+    file = tmp_path_factory.mktemp('film') / 'film.avi'
+    writer = cv2.VideoWriter(str(file), cv2.VideoWriter_fourcc(*'MJPG'), 12.5, (64, 64))
+    for scene in sorted(home.glob('data/digits_scenes/*/*.png')):
+        writer.write(cv2.imread(str(scene)))
+    writer.release()
+    return file
+
+
+def frames_of(file: Path | str) -> list[np.ndarray]:
+    capture, frames = cv2.VideoCapture(str(file)), []
+    while (pair := capture.read())[0]:
+        frames.append(pair[1])
+    return frames
+
+
+@pytest.mark.parametrize('task', ['cls', 'det', 'seg'])
+def test_video(at_home, tool, film, tmp_path, capsys, task):
+    """Drawn into a video of one size and rate, with the predictions of every frame."""
+    arguments = [f'{task}.py', f'{task}.pth', str(film), '--out', str(tmp_path)]
+    tool('infer')([*arguments, '--score-thr', '0.1'])
+    (result,) = predictions(tmp_path)
+    assert (result['video'], result['frames'], result['announced']) == (str(film), 6, 6)
+    assert f'{film} -> {tmp_path}/film.mp4: 6 frames' in capsys.readouterr().out
+    read, drawn = frames_of(film), frames_of(tmp_path / 'film.mp4')
+    assert len(drawn) == 6 and drawn[0].shape[1] == 384  # 64 pixels are too few for text
+    assert cv2.VideoCapture(str(tmp_path / 'film.mp4')).get(cv2.CAP_PROP_FPS) == 12.5
+    found = json.loads((tmp_path / 'film.json').read_text())
+    assert [one.pop('frame') for one in found] == [0, 1, 2, 3, 4, 5]
+    model = Inferencer(f'{task}.py', f'{task}.pth', score_thr=0.1)
+    for frame, one in zip(read, found, strict=True):
+        expected = model.predict(frame)
+        expected.pop('labels', None)
+        assert one == json.loads(json.dumps(expected))
+    counts = {one['name']: 0.0 for one in result['classes']}
+    for one in found:
+        if task == 'cls':
+            counts[one['top'][0]['name']] += 1 / 6
+        elif task == 'det':
+            for name in {one['name'] for one in one['objects']}:
+                counts[name] += 1 / 6
+        else:
+            for row in one['classes']:
+                counts[row['name']] += row['share'] / 6
+    assert counts and {one['name']: one['share'] for one in result['classes']} == pytest.approx(
+        counts
+    )
+    shares = [one['share'] for one in result['classes']]
+    assert shares == sorted(shares, reverse=True)
+
+
+def test_video_from_python(at_home, film, monkeypatch):
+    """Without a folder nothing is written, and at no time more than one frame is kept."""
+    model, pictures = Inferencer('cls.py', 'cls.pth'), []
+
+    def predict(picture):
+        assert all(reference() is None for reference in pictures[:-1])
+        pictures.append(weakref.ref(picture))
+        return dict(top=[dict(label=0, name='dark', score=1.0)])
+
+    monkeypatch.setattr(model._task, 'predict', predict)
+    (result,) = model.run(film)
+    classes = [dict(label=0, name='dark', share=1.0)]
+    assert result == dict(video=str(film), frames=6, announced=6, classes=classes)
+    assert len(pictures) == 6
+
+
+def test_bad_videos_are_named_and_the_rest_goes_on(at_home, tool, film, tmp_path, capsys):
+    (tmp_path / 'half.mp4').write_bytes(film.read_bytes()[:900])
+    (tmp_path / 'empty.mov').touch()
+    bad = [str(tmp_path / 'half.mp4'), str(tmp_path / 'empty.mov'), 'gone.mp4']
+    with pytest.raises(SystemExit) as stop:
+        tool('infer')(['cls.py', 'cls.pth', *bad, str(film), '--out', str(tmp_path / 'out')])
+    assert stop.value.code == 2
+    errors = capsys.readouterr().err.splitlines()
+    lines = [line for line in errors if line.startswith(('video', 'error'))]
+    assert len(lines) == 4
+    for line, name in zip(lines, [*bad, '3 of 4 files could not be used'], strict=True):
+        assert name in line
+    assert [set(one) for one in predictions(tmp_path / 'out')[:3]] == [{'video', 'error'}] * 3
+    written = sorted(path.name for path in (tmp_path / 'out').iterdir())
+    assert written == ['film.json', 'film.mp4', 'predictions.json']
+
+
+def test_slices(at_home, tool, tmp_path):
+    """A picture of four scenes, in tiles of the size of one."""
+    scene = cv2.imread(f'{SCENES}/000000.png')
+    cv2.imwrite(str(tmp_path / 'large.png'), np.tile(scene, (2, 2, 1)))
+    arguments = ['det.py', 'det.pth', str(tmp_path / 'large.png'), '--score-thr', '0.1']
+    tool('infer')([*arguments, '--slice', '64', '--out', str(tmp_path / 'out')])
+    (large,) = predictions(tmp_path / 'out')
+    (alone,) = infer('det.py', 'det.pth', f'{SCENES}/000000.png', score_thr=0.1)
+    best = alone['objects'][0]
+    assert any(
+        one['label'] == best['label'] and one['score'] == pytest.approx(best['score'], abs=1e-3)
+        for one in large['objects']
+    )
+    boxes = np.array([one['box'] for one in large['objects']])
+    assert boxes.min() >= 0 and 64 < boxes.max() <= 128
+    assert {tuple(one['mask']['size']) for one in large['objects']} == {(128, 128)}
+
+
 def test_class_names_come_from_the_checkpoint(at_home, tmp_path):
     state = torch.load('cls.pth', weights_only=True)
     for names, expected in [(('cat', 'dog'), {'cat', 'dog'}), (('a',) * 3, {'class 0', 'class 1'})]:
@@ -165,6 +270,9 @@ def test_unreadable_images_are_named_and_the_rest_goes_on(at_home, tool, tmp_pat
             '--score-thr 30.0: a score from 0 to 1',
         ),
         (['cls.py', 'cls.pth', SCENES, '--topk', '0'], '--topk 0: at least 1 is needed'),
+        (['det.py', 'det.pth', SCENES, '--slice', '0'], '--slice 0: at least 1 pixel is needed'),
+        (['seg.py', 'seg.pth', SCENES, '--slice', '64'], '--slice 64 is for detectors'),
+        (['cls.py', 'cls.pth', SCENES, '--slice', '64'], '--slice 64 is for detectors'),
         (['det.py', 'det.pth'], 'the following arguments are required: IMAGE'),
     ],
 )

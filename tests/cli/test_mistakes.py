@@ -55,6 +55,38 @@ TEST_CASES = [
     (['det.py', 'det.pth', '--out', 'old.pkl'], "--out: 'old.pkl' exists"),
     (['det.py', 'det.pth', '--out', 'new.txt'], "--out: 'new.txt' does not end in .pkl or .pickle"),
     (['det.py', 'det.pth', '--out', 'no/new.pkl'], "--out: the folder of 'no/new.pkl' does not"),
+    (['det.py', 'det.pth', '--out', 'not_coco.json'], "--out: 'not_coco.json' exists"),
+    (['det.py', 'det.pth', '--out', 'no/new.json'], "--out: the folder of 'no/new.json' does not"),
+    (['seg.py', 'seg.pth', '--out', 'new.json'], "--out: 'new.json' is for detectors of mmdet"),
+    (
+        ['det.py', 'det.pth', '--pseudo-labels', 'not_coco.json'],
+        "--pseudo-labels: 'not_coco.json' exists",
+    ),
+    (
+        ['det.py', 'det.pth', '--pseudo-labels', 'new'],
+        "--pseudo-labels: 'new' does not end in .json",
+    ),
+    (
+        ['det.py', 'det.pth', '--pseudo-labels', 'new.json', '--score-thr', '50'],
+        '--score-thr 50.0: a score from 0 to 1 is needed',
+    ),
+    (
+        ['det.py', 'det.pth', '--pseudo-labels', 'new.json', '--out', 'new.json'],
+        "--out and --pseudo-labels are both 'new.json'",
+    ),
+    (['det.py', 'det.pth', '--score-thr', '0.5'], '--score-thr requires --pseudo-labels'),
+    (
+        ['seg.py', 'seg.pth', '--pseudo-labels', 'full'],
+        "--pseudo-labels: 'full' is not an empty folder",
+    ),
+    (
+        ['seg.py', 'seg.pth', '--pseudo-labels', 'new', '--score-thr', '0.5'],
+        "--score-thr is for detectors: a segmentor's label maps are complete",
+    ),
+    (
+        ['cls.py', 'cls.pth', '--pseudo-labels', 'new.json'],
+        '--pseudo-labels is for detectors of mmdet and segmentors of mmseg',
+    ),
     (['det.py', 'det.pth', '--show-dir', 'full'], "--show-dir: 'full' is not an empty folder"),
     (
         ['det.py', 'det.pth', '--show-dir', 'new', '--launcher', 'pytorch'],

@@ -5,9 +5,16 @@ import os
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
+from PIL import Image
+from pycocotools import mask
+
+from mmoverlock.visualization.curves import read_points
 
 from ..testing import assert_close
 from ..user import ROOT
@@ -74,6 +81,86 @@ def test_evaluates_boxes_and_masks(at_home, tool, tmp_path):
     assert {'coco/bbox_mAP', 'coco/segm_mAP'} <= result['metrics'].keys()
     assert len(pickle.loads(out.read_bytes())) == 2
     assert sorted(path.name for path in pictures.iterdir()) == ['000000.png', '000001.png']
+
+
+def test_two_processes_write_what_one_writes(at_home, tool, tmp_path):
+    """The figures of each class, the predictions, and those of a low score as annotations."""
+    cfg = Config.fromfile('det.py')
+    cfg.test_dataloader.batch_size = 1  # of two pictures
+    cfg.dump(tmp_path / 'det.py')
+    arguments = [str(tmp_path / 'det.py'), 'det.pth', '--classwise', '--eval', 'bbox', 'mAP']
+    written = []
+    for processes in (1, 2):
+        out = tmp_path / str(processes)
+        out.mkdir()
+        options = [
+            *['--out', str(out / 'all.json'), '--pseudo-labels', str(out / 'labels.json')],
+            *['--score-thr', '0.15', '--work-dir', str(out)],
+        ]
+        if processes == 1:
+            tool('test')([*arguments, *options])
+        else:
+            done = run_script(
+                'dist_test.sh', *arguments[:2], '2', *arguments[2:], *options, cwd=at_home
+            )
+            assert done.returncode == 0, done.stderr[-2000:]
+        names = ('metrics.json', 'all.json', 'labels.json')
+        written.append([json.loads((out / name).read_text()) for name in names])
+    for result, found, labels in written:
+        assert len(result['classes']) == 10
+        assert result['classes'][0].keys() == {'class', 'bbox_AP', 'AP50'}
+        assert {'coco/bbox_mAP', 'pascal_voc/mAP'} <= result['metrics'].keys()
+        assert not any(key.endswith('_precision') for key in result['metrics'])
+        assert [image['file_name'] for image in labels['images']] == ['000000.png', '000001.png']
+        sure = [
+            one['score'] for one in found
+            if one['score'] >= 0.15 and min(mask.area(one['segmentation']), *one['bbox'][2:]) >= 1
+        ]  # fmt: skip
+        assert [one['score'] for one in labels['annotations']] == sure
+    for one, two in zip(*written, strict=True):
+        assert close(one) == two
+
+
+def close(value):
+    """To be compared: the same, but for rounding."""
+    if isinstance(value, dict):
+        return {key: close(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [close(part) for part in value]
+    return pytest.approx(value, abs=1e-3) if isinstance(value, float) else value
+
+
+def test_classes_are_printed_if_the_config_says_so(at_home, tool, tmp_path, capfd):
+    options = ['test_evaluator.classwise=True', 'test_evaluator.metric=segm']
+    tool('test')(['det.py', 'det.pth', '--work-dir', str(tmp_path), '--cfg-options', *options])
+    result = json.loads((tmp_path / 'metrics.json').read_text())
+    assert 'coco/3_precision' in result['metrics']  # as in mmdet
+    assert [row['class'] for row in result['classes']] == list('0123456789')
+    printed = capfd.readouterr()
+    assert '  class  segm_AP\n  0       0.0000\n' in printed.out + printed.err
+
+
+def test_label_maps_of_a_segmentor(at_home, tool, tmp_path):
+    options = ['--pseudo-labels', str(tmp_path / 'labels'), '--work-dir', str(tmp_path)]
+    tool('test')(['seg.py', 'seg.pth', *options, '--out', str(tmp_path / 'all.pkl'), '--classwise'])
+    for sample in pickle.loads((tmp_path / 'all.pkl').read_bytes()):
+        stored = Image.open(tmp_path / 'labels' / Path(sample['img_path']).name)
+        assert np.array_equal(stored, sample['pred_sem_seg']['data'][0])
+    (row, *_) = json.loads((tmp_path / 'metrics.json').read_text())['classes']
+    assert row.keys() == {'class', 'IoU', 'Acc'} and row['class'] == '_'
+
+
+def test_training_may_validate_class_by_class(at_home, tool, tmp_path):
+    """Curves and the best checkpoint are those of the whole."""
+    options = ['val_evaluator.classwise=True', 'train_cfg.val_interval=1']
+    options += ['default_hooks.checkpoint.save_best=coco/bbox_mAP']
+    options += ['visualizer.name=class_by_class']  # of one name, a process has one
+    tool('train')(['det.py', '--work-dir', str(tmp_path), '--cfg-options', *options])
+    assert len(list(tmp_path.glob('best_coco_bbox_mAP_iter_*.pth'))) == 1
+    (scalars,) = tmp_path.glob('*/vis_data/scalars.json')
+    assert 'coco/3_precision' in scalars.read_text()
+    _, evaluated = read_points(tmp_path)
+    assert evaluated.keys() == {'coco/bbox_mAP', 'coco/segm_mAP'}
 
 
 def test_eval_chooses_the_metrics(at_home, tool, tmp_path):
