@@ -8,7 +8,16 @@ from typing import Any
 from mmoverlock.utils.errors import shown
 
 from .data import ObjectData
-from .files import contains, find_file, is_hidden, read_json, split_of, split_of_folders, walk
+from .files import (
+    IMAGES,
+    contains,
+    find_file,
+    is_hidden,
+    read_json,
+    split_of,
+    split_of_folders,
+    walk,
+)
 from .notes import Notes
 from .objects import RawImage, RawObject, assemble, measure
 
@@ -156,7 +165,7 @@ def _drop_supercategories(
 
 
 def _image_folders(root: Path, path: Path, split: str | None) -> list[Path]:
-    """Where the images of a file may be, the likeliest first."""
+    """Where the images of a file usually are, the likeliest first."""
     places = [place for place in (root, root / 'images') if place.is_dir()]
     folders = [] if path.parent == root / 'annotations' else [path.parent]
     if split:
@@ -167,11 +176,24 @@ def _image_folders(root: Path, path: Path, split: str | None) -> list[Path]:
     return list(dict.fromkeys([*folders, *reversed(places), path.parent]))
 
 
+def _search_folder(root: Path, split: str | None, images: list[Mapping[str, Any]]) -> list[Path]:
+    """The one folder that has the first image, such as CVAT's images/default/ or FiftyOne's data/.
+
+    Of several, the one under a folder with the name of the split.
+    """
+    tail = Path(str(images[0].get('file_name')).replace('\\', '/')).parts
+    found = [path for path in walk(root, IMAGES) if path.parts[-len(tail) :] == tail]
+    found = [path for path in found if split_of_folders(path, root) == split] or found
+    return [found[0].parents[len(tail) - 1]] if len(found) == 1 else []
+
+
 def _images(
     root: Path, path: Path, split: str | None, content: Mapping[str, Any], notes: Notes
 ) -> dict[int | str, RawImage]:
     """The images by id."""
     folders = _image_folders(root, path, split)
+    if not any(find_file(str(one.get('file_name')), folders) for one in content['images']):
+        folders += _search_folder(root, split, content['images'])
     found: dict[int | str, RawImage] = {}
     names: dict[Path, int | str] = {}
     missing = []

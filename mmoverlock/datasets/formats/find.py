@@ -60,7 +60,12 @@ def find_format(data_root: str | Path, task: str | None = None, name: str | None
         found = {one: what for one, what in found.items() if _has_masks(one, root)} or found
     if not found:
         looked_for = '; '.join(f'{one}: {_LOOKED_FOR[one]}' for one in wanted)
-        raise ValueError(f"'{root}' has no data in a known format ({looked_for})")
+        others = [one for one in FORMATS if one not in allowed]
+        only = [f', only {one} ({what})' for one in others if (what := _looks_like(one, root))]
+        known = f'a format that {task} can use' if task else 'a known format'
+        raise ValueError(
+            f"'{root}' has no data in {known}{''.join(only)} (looked for {looked_for})"
+        )
     if len(found) > 1:
         both = ', '.join(f'{one} ({what})' for one, what in found.items())
         raise ValueError(f"'{root}' has data in {len(found)} formats: {both}; choose one")

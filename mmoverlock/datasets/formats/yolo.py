@@ -16,7 +16,7 @@ from .library import parse, supervision_format
 from .notes import Notes
 from .objects import RawImage, RawObject, assemble, measure
 
-_CLASS_FILES = ('classes.txt', 'labels/classes.txt')
+_CLASS_FILES = ('classes.txt', 'labels/classes.txt', 'obj.names')  # the last is Darknet's
 _LABEL = rb'(?m)\A\s*\d+(\s+[-+.e\d]+){4}'  # the start of a label file
 _POLYGON = rb'(?m)^\s*\d+([ \t]+[-+.e\d]+){6}'
 
@@ -109,7 +109,7 @@ def _class_names(root: Path, path: Path | None, config: dict[str, Any]) -> dict[
             )
         found = [line.strip() for line in read_text(path).splitlines() if line.strip()]
     else:
-        found = config['names']
+        found = config.get('names')
     if isinstance(found, list):
         found = dict(enumerate(found))
     names = {}

@@ -370,6 +370,9 @@ REFUSED = {
             all_of(removed('train/01.png'), removed('train/02.png')),
             '2 of 8 images', TRAIN, "image 11: '01.png'", '/train',
         ),
+        'missing image whose name is in another split': (
+            all_of(removed('train/00.png'), copied('train/01.png', 'val/00.png')), "image 10: '00.png'",
+        ),
         'empty image': (lambda root: (root / 'train/01.png').write_bytes(b''), 'train/01.png', '0 bytes'),
         'no image': (written('train/01.png', 'x'), 'train/01.png', 'no image'),
         'image of floats': (

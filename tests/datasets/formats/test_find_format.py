@@ -38,6 +38,7 @@ def test_class_folders(tmp_path):
     assert find_format(tmp_path, 'classification') == 'class_folders'
     message = refused(tmp_path, 'detection')
     assert str(tmp_path) in message and all(f'{name}: ' in message for name in OBJECTS)
+    assert "only class_folders ('cat')" in message
 
 
 def test_nothing_to_find(tmp_path):

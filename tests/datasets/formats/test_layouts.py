@@ -28,6 +28,11 @@ LAYOUTS = {
     'coco-split-images': partial(
         scenes.coco, annotations='{split}/labels.json', images='{split}/images'
     ),
+    'coco-cvat': partial(
+        scenes.coco, annotations='annotations/instances_default.json', images='images/default'
+    ),
+    'coco-fiftyone': partial(scenes.coco, annotations='{split}/labels.json', images='{split}/data'),
+    'coco-deep': partial(scenes.coco, images='a/b/{split}'),
     'coco-undivided': partial(scenes.coco, annotations='annotations/all.json', images='images'),
     'coco-undivided-root': partial(scenes.coco, annotations='result.json', images=''),
     'yolo-images-split': scenes.yolo,
@@ -52,6 +57,11 @@ LAYOUTS = {
     'yolo-undivided': partial(FLAT_YOLO, data_yaml='train: images\nnames: [cat, dog]\n'),
     'yolo-undivided-no-yaml': partial(FLAT_YOLO, data_yaml=None),
     'yolo-one-folder': partial(scenes.yolo, images='', labels='', data_yaml=None),
+    'yolo-cvat': lambda root: (
+        scenes.yolo(root, images='obj_train_data', labels='obj_train_data', data_yaml=None)
+        and (root / 'classes.txt').rename(root / 'obj.names')
+        and root
+    ),
     'voc-lists': scenes.voc,
     'voc-nested': lambda root: scenes.voc(root / 'VOCdevkit/VOC2007') and root,
     'voc-polygons': partial(scenes.voc, polygons=True),
