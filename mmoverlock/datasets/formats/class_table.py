@@ -73,10 +73,10 @@ def _read(path: Path) -> ClassTable | None:
         return None
     if rows[0] == ('__ignore__', None, None):
         del rows[0]  # LabelMe's: it has no value
-    if all(value is None for _, value, _ in rows):
-        rows = [(name, number, colour) for number, (name, _, colour) in enumerate(rows)]
-    elif any(value is None for _, value, _ in rows) or len({not row[2] for row in rows}) > 1:
+    if any(len({row[i] is None for row in rows}) > 1 for i in (1, 2)):
         raise ValueError(f"'{path}' has values or colours for some of the classes only")
+    if rows and rows[0][1] is None:
+        rows = [(name, number, colour) for number, (name, _, colour) in enumerate(rows)]
     rows.sort(key=lambda row: row[1])
     ignored = [row for row in rows if _is_ignored(*row)]
     rows = [row for row in rows if row not in ignored]
@@ -85,8 +85,8 @@ def _read(path: Path) -> ClassTable | None:
         twice = [one for one in dict.fromkeys(found) if one is not None and found.count(one) > 1]
         if twice:
             raise ValueError(f"'{path}' has the {what} {shown(twice[:1])} twice")
-    if len(names) > IGNORED:
-        raise ValueError(f"'{path}' has {len(names)} classes: at most {IGNORED} are possible")
+    if not 0 < len(names) <= IGNORED:
+        raise ValueError(f"'{path}' has {len(names)} classes: 1 to {IGNORED} are possible")
     without = [one for row in ignored for one in row[1:] if one is not None]
     colours = tuple(colours) if any(colours) else ()
     return ClassTable(path, tuple(names), tuple(values), colours, tuple(without))

@@ -104,7 +104,7 @@ def _rgb(key: int) -> Colour:
 def _meaning(one: Scan, coloured: bool) -> dict[int, int]:
     """What each key of the scan's counts means: a colour as 0xRRGGBB, or a value."""
     if coloured and not one.is_colour:
-        return {value: packed(one.palette[value]) for value in one.counts}
+        return {value: packed(one.palette.get(value, (0, 0, 0))) for value in one.counts}
     if one.is_colour and not coloured:
         return {key: key & 255 for key in one.counts}
     return {key: key for key in one.counts}

@@ -225,13 +225,13 @@ def _matching(pictures: _Named, labels: _Named, apart: bool) -> tuple[_Named, _N
     best: tuple[int, _Named, _Named] = -1, {}, {}
     for ending in _PICTURE_SUFFIXES if apart else ('',):
         mine = _without(pictures, ending)
-        for other in _LABEL_SUFFIXES if apart else _LABEL_SUFFIXES[1:]:
+        for other in (_LABEL_SUFFIXES if apart else _LABEL_SUFFIXES[1:]) if mine else ():
             theirs = _without(labels, other)
             number = len(mine.keys() & theirs.keys())
+            if number == len(pictures):
+                return mine, theirs
             if number > best[0]:
                 best = number, mine, theirs
-            if number == len(pictures):
-                break
     return best[1:]
 
 

@@ -19,7 +19,6 @@ from .class_table import Colour
 ORIENTATION = 0x0112  # of EXIF
 TAGGED = ('JPEG', 'MPO', 'PNG')  # OpenCV turns these by their tags, and no others
 _SURE = ('JPEG', 'MPO', 'PNG', 'BMP', 'PPM')  # OpenCV reads all of what Pillow reads
-_DEPTHS = {'1': 1, 'L': 255, 'P': 255, 'LA': 255, 'PA': 255, 'I;16': 65535, 'I;16B': 65535}
 _MAX_COLOURS = 4096  # in one label image
 
 
@@ -32,7 +31,6 @@ class Scan:
         counts: Pixels of each value. Of a colour image, of each colour as a number 0xRRGGBB.
         is_colour: Whether the label image has three channels.
         palette: Of a palette image, the colour of each value that occurs.
-        top: The largest value of the label image's type: 1, 255, 65535, else 0.
         usable: Whether training reads the file as it is, if the values are labels.
         turn: The EXIF orientation that the label image lacks and its picture has, else 1.
         unsure: Whether it cannot be told if the label image is turned as the picture.
@@ -43,7 +41,6 @@ class Scan:
     counts: dict[int, int] = field(default_factory=dict)
     is_colour: bool = False
     palette: dict[int, Colour] = field(default_factory=dict)
-    top: int = 0
     usable: bool = False
     turn: int = 1
     unsure: bool = False
@@ -110,7 +107,6 @@ def _look_at_label(path: Path, found: Scan, stored: tuple[int, int], orientation
         if getattr(image, 'n_frames', 1) > 1:
             raise _Unfit(f'a label image of {image.n_frames} frames cannot be used')
         found.usable = image.format == 'PNG' and image.mode in ('L', 'P')
-        found.top = _DEPTHS.get(image.mode, 0)
         size = image.size
         _count(image, found)
     shown = stored[::-1] if orientation >= 5 else stored

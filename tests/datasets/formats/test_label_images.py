@@ -250,7 +250,14 @@ def test_class_names(tmp_path, name, text, expected):
         ('classes.txt', '0 a\n0 b', "has the value '0' twice"),
         ('label_colors.txt', '1 2 3 a\n1 2 3 b', r"has the colour '\(1, 2, 3\)' twice"),
         ('label_colors.txt', '1 2 3 a\n1 2 300 b', r'\[1, 2, 300\] is no colour'),
-        ('classes.txt', '\n'.join(f'c{i}' for i in range(256)), 'has 256 classes: at most 255'),
+        (
+            'classes.txt',
+            '\n'.join(f'c{i}' for i in range(256)),
+            'has 256 classes: 1 to 255 are possible',
+        ),
+        ('labels.txt', '__ignore__\n', 'has 0 classes: 1 to 255'),
+        ('data.yaml', 'names: [a, b]\npalette: [[1, 2, 3], null]', 'values or colours for some of'),
+        ('data.yaml', 'names: {x: a}', 'the keys of `names` are not all numbers'),
         ('data.yaml', 'names: [a', 'is not YAML'),
         ('data.yaml', 'names: [a, b]\npalette: [[1, 2, 3]]', '`palette` is not a list of 2'),
         (
