@@ -16,7 +16,7 @@ model = dict(
 )
 del channels
 train_dataloader = dict(sampler=dict(type='DefaultSampler', shuffle=True))
-optim_wrapper = dict(optimizer=dict(lr=5e-4))
+optim_wrapper = dict(optimizer=dict(lr=1e-3))
 auto_scale_lr = dict(base_batch_size=8)
 default_hooks = dict(
     logger=dict(type='LoggerHook', interval=10),

@@ -3,7 +3,11 @@
 import argparse
 from pathlib import Path
 
+from mmengine.registry import DATASETS, DefaultScope
+
 from mmoverlock.utils.config import read_config
+from mmoverlock.utils.datasets import leaf_dataset
+from mmoverlock.utils.registry import find_class
 from mmoverlock.visualization.curves import draw_curves
 from mmoverlock.visualization.predictions import draw_predictions
 
@@ -25,7 +29,10 @@ def main(args: argparse.Namespace) -> None:
         configs = list(work_dir.glob('*.py'))
         if len(configs) != 1:
             raise ValueError(f"'{work_dir}' holds {len(configs)} configs, one is needed")
-        dataset = read_config(configs[0]).test_dataloader.dataset
-        draw_predictions(
-            args.predictions, dataset.metainfo['classes'], work_dir / 'predictions.png'
-        )
+        cfg = read_config(configs[0])
+        dataset = leaf_dataset(cfg.test_dataloader.dataset)
+        with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
+            known = getattr(find_class(DATASETS, dataset), 'METAINFO', {})
+        meta = {**known, **dataset.get('metainfo', {})}
+        picture = work_dir / 'predictions.png'
+        draw_predictions(args.predictions, meta['classes'], picture, meta.get('palette'))

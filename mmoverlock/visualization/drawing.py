@@ -19,6 +19,7 @@ BAR: Colour = (66, 133, 244)
 PAPER: Colour = (255, 255, 255)
 TRACK: Colour = (233, 236, 239)
 MASK_OPACITY = 0.45
+LABEL_OPACITY = 0.6
 
 
 def usual_colours(number: int) -> list[Colour]:
@@ -118,6 +119,26 @@ def put_objects(
 def _overlap(one: Sequence[float], other: Sequence[float]) -> bool:
     """Whether two boxes (x1, y1, x2, y2) have area in common."""
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+def draw_labels(picture: np.ndarray, labels: np.ndarray, colours: Sequence[Colour]) -> np.ndarray:
+    """Lay the colours of labels (H, W) over the picture (H, W, 3), and outline them.
+
+    Labels without a colour, such as 255 for no class, leave the picture as it is.
+    """
+    factor = scale_of(picture)
+    canvas = np.ascontiguousarray(picture.repeat(factor, 0).repeat(factor, 1))
+    labels = labels.repeat(factor, 0).repeat(factor, 1)
+    for label in np.unique(labels):
+        if label < len(colours):
+            mask = labels == label
+            colour = tuple(int(part) for part in colours[label])
+            paint(canvas, mask, colour, LABEL_OPACITY)
+            contours, _ = cv2.findContours(
+                mask.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE
+            )
+            cv2.drawContours(canvas, contours, -1, colour, 1, cv2.LINE_AA)
+    return canvas
 
 
 def paint(

@@ -175,9 +175,6 @@ def test_mistakes_leave_nothing(here, tool, capsys):
         tool('train')([*arguments, *options])
     assert stop.value.code == 2 and 'Adams' in capsys.readouterr().err
     assert not (here / 'new').exists()
-    with pytest.raises(SystemExit):
-        tool('train')(['detector.py', '--data-format', 'coco'])
-    assert '--data-format requires --data-root' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('name', ['detector', 'segmentor'])

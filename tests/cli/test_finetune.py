@@ -145,6 +145,7 @@ def test_two_processes_write_one_table_and_resume_it(folder):
     ('arguments', 'message'),
     [
         (['--num-classes', '6'], '--num-classes requires --data-root'),
+        (['--data-format', 'coco'], '--data-format requires --data-root'),
         (['--data-root', 'no'], "data_root 'no' is not a folder"),
         (['--data-root', 'six/class_0'], "'six/class_0' holds no folders"),
         (
@@ -153,14 +154,12 @@ def test_two_processes_write_one_table_and_resume_it(folder):
         ),
         (['--data-root', 'six', '--seed', '-1'], '--seed -1: a number from 0 to'),
         (
-            [
-                '--data-root',
-                'six',
-                '--cfg-options',
-                'model.head.num_classes=5',
-                'default_scope=mmdet',
-            ],
-            "--data-root is for classifiers of mmpretrain, not for 'mine.py'",
+            ['--data-root', 'six', '--cfg-options', 'default_scope=mmengine'],
+            "default_scope 'mmengine' of 'mine.py' is none of 'mmpretrain', 'mmdet', 'mmseg'",
+        ),
+        (
+            ['--data-root', 'six', '--data-format', 'coco'],
+            "--data-format coco: 'mine.py' is a classifier, which reads class_folders",
         ),
         (
             ['--cfg-options']

@@ -12,8 +12,8 @@ from ..user import ROOT
 GUIDE = ROOT / 'docs/guides/finetune.md'
 # The page's numbers and, of networks whose weights would be downloaded, the smallest of their kind.
 SMALLER = [
-    (r'--num-train \d+', '--num-train 16'),
-    (r'--num-val \d+', '--num-val 8'),
+    (r'--num-train \d+', '--num-train 24'),
+    (r'--num-val \d+', '--num-val 6'),
     (r'max_epochs=\d+', 'max_epochs=1'),
     (r'val_interval=\d+', 'val_interval=1'),
     (r'epoch_\d+\.pth', 'epoch_1.pth'),

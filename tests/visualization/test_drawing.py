@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from mmoverlock.visualization.drawing import draw_bars, draw_objects
+from mmoverlock.visualization.drawing import draw_bars, draw_labels, draw_objects
 
 
 @pytest.mark.parametrize(('size', 'factor'), [((400, 500), 1), ((8, 8), 45), ((100, 300), 2)])
@@ -37,3 +37,14 @@ def test_objects_are_drawn_where_they_are():
     assert tuple(drawn[300, 300]) == (128, 128, 128)
     blue = (drawn == (0, 0, 255)).all(2)
     assert blue[:, :340].any()  # the caption was pushed into the picture
+
+
+def test_labels_colour_their_pixels():
+    grey = np.full((400, 400, 3), 128, np.uint8)
+    labels = np.full((400, 400), 255)  # no class
+    labels[:, :200] = 1
+    drawn = draw_labels(grey, labels, [(255, 0, 0), (0, 0, 255)])
+    assert (grey == 128).all()
+    assert (drawn[10:-10, 10:190] == (51, 51, 204)).all()  # 60 percent blue
+    assert (drawn[:, 210:] == 128).all()
+    assert not (drawn == (255, 0, 0)).all(2).any()

@@ -48,7 +48,33 @@ def test_predictions_of_a_missing_picture(predictions, tmp_path):
         draw_predictions(predictions, ['cat', 'dog'], tmp_path / 'sheet.png')
 
 
+@pytest.fixture
+def label_maps(tmp_path):
+    """A grey picture whose left half is label 2, and its right half label 0."""
+    cv2.imwrite(str(tmp_path / 'grey.png'), np.full((40, 60, 3), 128, np.uint8))
+    labels = torch.zeros(1, 40, 60, dtype=torch.long)
+    labels[:, :, :30] = 2
+    sample = dict(img_path=str(tmp_path / 'grey.png'), pred_sem_seg=dict(data=labels))
+    mmengine.dump([sample], tmp_path / 'label_maps.pkl')
+    return tmp_path / 'label_maps.pkl'
+
+
+def test_predictions_shows_labels_with_a_legend(label_maps, tmp_path):
+    palette = [(0, 0, 0), (250, 0, 0), (0, 250, 0)]
+    draw_predictions(label_maps, ['sky', 'cat', 'dog'], tmp_path / 'sheet.png', palette)
+    sheet = cv2.imread(str(tmp_path / 'sheet.png'))[..., ::-1].astype(int)
+
+    def has(colour):
+        return (abs(sheet - colour) <= 2).all(axis=2)
+
+    green = has((51, 201, 51))  # 60 percent over grey
+    assert 0.2 < green.mean() < 0.6 and has((51, 51, 51)).mean() > 0.2
+    panel_end = np.flatnonzero(green.any(axis=1)).max()
+    assert has((0, 250, 0))[panel_end + 5 :].any()  # in the legend, undiluted
+    assert not has((250, 0, 0)).any()  # no pixel is a cat, so the legend has none either
+
+
 def test_predictions_of_another_kind(tmp_path):
     mmengine.dump([dict(pred_label=1)], tmp_path / 'labels.pkl')
-    with pytest.raises(ValueError, match='holds no detections'):
+    with pytest.raises(ValueError, match='holds no detections and no segmentations'):
         draw_predictions(tmp_path / 'labels.pkl', ['cat'], tmp_path / 'sheet.png')

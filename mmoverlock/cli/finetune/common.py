@@ -50,25 +50,23 @@ def pipeline_steps(cfg: Config) -> list[Any]:
     return [part for _, part in walk(found) if 'type' in part]
 
 
-def set_class_weight(part: Any, key: str, old: int, number: int) -> None:
+def set_class_weight(part: Any, key: str, old: int, number: int) -> list[str]:
     """Fit a loss's `class_weight`, found under `key`, to another number of classes.
 
     A list of one weight for all classes and another for "no object" is resized. A list of the right
-    length stays.
-
-    Raises:
-        ValueError: it is of other classes.
+    length stays. Another one is dropped, which the returned note says.
     """
     weight = part.get('class_weight')
     if not isinstance(weight, (list, tuple)):
-        return
+        return []
     if len(weight) == old + 1 and len({*weight[:-1]}) == 1:
         part['class_weight'] = [*weight[:1]] * number + [*weight[-1:]]
     elif len(weight) != number:
-        raise ValueError(
-            f'--data-root: {key}.class_weight has {len(weight)} weights for {number} classes: '
-            f'--cfg-options {key}.class_weight=None'
-        )
+        part['class_weight'] = None
+        return [
+            f'{key}.class_weight is left out: it has {len(weight)} weights for {number} classes'
+        ]
+    return []
 
 
 def set_run(cfg: Config, best: str) -> None:
@@ -91,14 +89,17 @@ def set_run(cfg: Config, best: str) -> None:
     cfg.custom_hooks = hooks
 
 
-def report(cfg: Config, data_root: str, data: Any, images: Mapping[str, int]) -> None:
-    """Log what was found, in one line, then the reader's notes as warnings.
+def report(
+    cfg: Config, data_root: str, data: Any, images: Mapping[str, int], notes: Sequence[str]
+) -> None:
+    """Log what was found, in one line, then the reader's notes and others as warnings.
 
     Args:
         cfg: The changed config.
         data_root: The folder, as the user named it.
         data: An ObjectData or LabelData.
         images: The number of images of each split.
+        notes: Of what else was changed in the config.
     """
     if env_rank():
         return
@@ -108,7 +109,7 @@ def report(cfg: Config, data_root: str, data: Any, images: Mapping[str, int]) ->
         f'{shown(data.classes)}; {_learning_rate(cfg)}',
         logger='current',
     )
-    for note in [*data.notes, *_too_short(cfg, images['train'])]:
+    for note in [*data.notes, *notes, *_too_short(cfg, images['train'])]:
         print_log(note, logger='current', level=logging.WARNING)
 
 

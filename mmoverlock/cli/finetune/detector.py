@@ -44,7 +44,7 @@ def use_objects(
             f"--data-root: '{cfg.filename}' trains masks, but not every object in '{data_root}' "
             f'({data.format}) has one; a config of boxes alone is {BOX_CONFIG}'
         )
-    set_classes(cfg, len(data.classes))
+    notes = set_classes(cfg, len(data.classes))
     folder = data_folder(cfg)
     if writes():
         write_coco(data, folder)
@@ -71,9 +71,8 @@ def use_objects(
             if step.type.endswith('LoadImageFromFile'):
                 step.color_type = 'color_ignore_orientation'
     set_run(cfg, 'coco/segm_mAP' if masks else 'coco/bbox_mAP')
-    report(
-        cfg, data_root, data, {split: len(part['images']) for split, part in data.splits.items()}
-    )
+    images = {split: len(part['images']) for split, part in data.splits.items()}
+    report(cfg, data_root, data, images, notes)
 
 
 def trains_masks(cfg: Config) -> bool:
@@ -87,14 +86,13 @@ def _first(part: Any) -> Any:
     return part[0] if isinstance(part, (list, tuple)) else part
 
 
-def set_classes(cfg: Config, number: int) -> None:
-    """Give every head of the classes their number.
+def set_classes(cfg: Config, number: int) -> list[str]:
+    """Give every head of the classes their number; return notes.
 
     Raises:
-        ValueError: the config is panoptic, no head has a number of classes, or a loss weighs
-            others.
+        ValueError: the config is panoptic, or no head has a number of classes.
     """
-    old = None
+    old, notes = None, []
     for key, part in walk(cfg.model, 'model'):
         heads = {name for name in key.split('.') if name.endswith('_head')}
         if not heads - _OTHER_HEADS or 'semantic_head' in heads:
@@ -108,6 +106,7 @@ def set_classes(cfg: Config, number: int) -> None:
             if name in part:
                 old, part[name] = part[name], number
         if old is not None:
-            set_class_weight(part, key, old, number)
+            notes += set_class_weight(part, key, old, number)
     if old is None:
         raise ValueError(f"--data-root: no head of '{cfg.filename}' has num_classes")
+    return notes

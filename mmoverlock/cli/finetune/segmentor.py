@@ -33,7 +33,7 @@ def use_labels(
     folder = data_folder(cfg)
     data = read_labels(data_root, folder, data_format)
     check_num_classes(data.classes, num_classes, data_root)
-    set_classes(cfg, len(data.classes))
+    notes = set_classes(cfg, len(data.classes))
     if writes():
         write_pairs(data, folder)
     metainfo = dict(classes=data.classes, palette=data.palette)
@@ -49,7 +49,8 @@ def use_labels(
         if 'reduce_zero_label' in step:
             step.reduce_zero_label = False
     set_run(cfg, 'mIoU')
-    report(cfg, data_root, data, {split: len(pairs) for split, pairs in data.splits.items()})
+    images = {split: len(pairs) for split, pairs in data.splits.items()}
+    report(cfg, data_root, data, images, notes)
 
 
 def _evaluator(given: Any) -> dict[str, Any]:
@@ -58,16 +59,17 @@ def _evaluator(given: Any) -> dict[str, Any]:
     return {'type': 'IoUMetric', 'iou_metrics': ['mIoU'], **(own[0] if own else {})}
 
 
-def set_classes(cfg: Config, number: int) -> None:
-    """Give the heads their number of classes.
+def set_classes(cfg: Config, number: int) -> list[str]:
+    """Give the heads their number of classes; return notes.
 
     Raises:
-        ValueError: a head has no number of classes, or a loss weighs others.
+        ValueError: a head has no number of classes.
     """
     names = ('decode_head', 'auxiliary_head')
     heads = [pair for name in names for pair in each(cfg.model.get(name), f'model.{name}')]
     if not all('num_classes' in head for _, head in heads):
         raise ValueError(f"--data-root: a head of '{cfg.filename}' has no num_classes")
+    notes = []
     for name, head in heads:
         old = head.num_classes
         if head.get('out_channels') is not None:
@@ -75,6 +77,7 @@ def set_classes(cfg: Config, number: int) -> None:
         for key, part in walk(head, name):
             if 'num_classes' in part:
                 part.num_classes = number
-            set_class_weight(part, key, old, number)
+            notes += set_class_weight(part, key, old, number)
     if 'num_classes' in cfg:
         cfg.num_classes = number
+    return notes

@@ -8,7 +8,7 @@ from typing import Any
 from mmoverlock.utils.errors import shown
 
 from .data import ObjectData
-from .files import contains, find_file, read_json, split_of, split_of_folders, walk
+from .files import contains, find_file, is_hidden, read_json, split_of, split_of_folders, walk
 from .notes import Notes
 from .objects import RawImage, RawObject, assemble, measure
 
@@ -55,7 +55,8 @@ def read(root: Path) -> ObjectData:
 
 def _files(root: Path) -> list[Path]:
     """Files with the usual names; if there are none, others that have COCO's three keys."""
-    folders = [root / 'annotations', root, *(f for f in sorted(root.iterdir()) if split_of(f.name))]
+    inside = [path for path in sorted(root.iterdir()) if not is_hidden(path.name)]
+    folders = [root / 'annotations', root, *(path for path in inside if split_of(path.name))]
     files = [
         path
         for folder in folders

@@ -155,6 +155,8 @@ def _header(path: Path) -> tuple[int, int, bool] | str:
             # size of a TIFF as turned. A PNG whose tag follows its pixels would have to be decoded.
             if image.format in ('JPEG', 'MPO', 'PNG') and 'exif' in image.info:
                 turned = image.getexif().get(_ORIENTATION) in (5, 6, 7, 8)
+            if image.format == 'TIFF' and image.mode in ('F', 'I'):
+                return 'it has 32 bits a pixel and channel, OpenCV reads at most 16'
             return *image.size, turned
     except Exception as error:  # every decoder has its own
         if isinstance(error, Image.DecompressionBombError):

@@ -1,7 +1,6 @@
 """Which format a folder has, and its reader."""
 
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
@@ -88,8 +87,6 @@ def _module(name: str) -> ModuleType:
 def _looks_like(name: str, root: Path) -> str | None:
     if name == 'class_folders':
         return _class_folders(root)
-    if not find_spec(f'.{name}', __package__):
-        return None
     return _module(name).looks_like(root)
 
 

@@ -185,7 +185,8 @@ def _complaint(
         values = sorted(value for value, label in labels.items() if label != IGNORED)
         whole = values == [*range(len(values))]
         span = f'0 to {values[-1]}' if whole else shown(map(str, values))
-        what, right = f'value {meaning[key]}', f'allowed are {IGNORED} (ignored) and {span},'
+        ignored = f' and {IGNORED} (ignored)' if labels.get(IGNORED) == IGNORED else ''
+        what, right = f'value {meaning[key]}', f'allowed are {span}{ignored} for'
     more = f', and {len(odd) - 1} more' if odd[1:] else ''
     return f"'{path}': {what} in {one.counts[key]} pixels{more}; {right} {allowed}"
 

@@ -11,6 +11,7 @@ Pictures and label images have the same name in two folders, but for a suffix su
 Folders may hold further folders.
 """
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import product
@@ -38,6 +39,7 @@ _ALIASES = dict(
     train=('train', 'training'), val=('val', 'valid', 'validation'), test=('test', 'testing')
 )
 _LOSSY = ('.jpg', '.jpeg')
+_Named = dict[str, list[Path]]
 
 
 @dataclass(frozen=True)
@@ -180,27 +182,19 @@ def _match(root: Path, pictures: Path, labels: Path) -> Layout | None:
     None if there are no images in one of them; for a single folder, if there are no pairs.
     """
     apart = pictures != labels
-    images = [path for path in walk(pictures, IMAGES) if not (apart and labels in path.parents)]
+    inner = f'{labels}{os.sep}'
+    images = [
+        path for path in walk(pictures, IMAGES) if not (apart and str(path).startswith(inner))
+    ]
     maps = list(walk(labels, (*IMAGES, '.gif'))) if apart and images else images
     if not images or not maps:
         return None
-    # The suffixes of most pairs; of several, the first.
-    endings = (
-        product(_PICTURE_SUFFIXES, _LABEL_SUFFIXES)
-        if apart
-        else (('', one) for one in _LABEL_SUFFIXES[1:])
-    )
-    named_pictures = {end: _by_name(images, pictures, end) for end in _PICTURE_SUFFIXES}
-    named_labels = {end: _by_name(maps, labels, end) for end in _LABEL_SUFFIXES}
-    mine, theirs = max(
-        ((named_pictures[one], named_labels[other]) for one, other in endings),
-        key=lambda both: len(both[0].keys() & both[1].keys()),
-    )
+    all_pictures, all_labels = _by_name(images, pictures), _by_name(maps, labels)
+    mine, theirs = _matching(all_pictures, all_labels, apart)
     names = sorted(mine.keys() & theirs.keys())
-    where = f'{labels.relative_to(root).as_posix()}/' if labels != root else f"'{root}'"
-    layout = Layout(where)
     if not names and not apart:
         return None
+    layout = Layout(f'{labels.relative_to(root).as_posix()}/' if labels != root else f"'{root}'")
     if not names:
         layout.problems.append(
             f"no label image in '{labels}' is called like a picture in '{pictures}', such as "
@@ -213,11 +207,11 @@ def _match(root: Path, pictures: Path, labels: Path) -> Layout | None:
             if len(found) > 1:
                 layout.problems.append(f'two {what} have one name: {shown(map(str, found), 2)}')
     layout.splits[''] = [Pair(mine[name][0], theirs[name][0], name) for name in names]
-    of_pairs = {path for found in theirs.values() for path in found}
-    lonely = [path for name in mine.keys() - theirs.keys() for path in mine[name]]
-    lonely = sorted({*lonely} - of_pairs)
+    used = {path for found in theirs.values() for path in found}
+    lonely = {path for name in mine.keys() - theirs.keys() for path in mine[name]}
+    lonely = sorted(lonely - used)
     if lonely:
-        number = f'{len(lonely)} (first: {lonely[0]})'
+        number = f"{len(lonely)} (first: '{lonely[0]}')"
         layout.notes.append(f'pictures without a label image, left out: {number}')
     layout.problems += [
         f"'{theirs[name][0]}': there is no picture of this name in '{pictures}'"
@@ -226,11 +220,37 @@ def _match(root: Path, pictures: Path, labels: Path) -> Layout | None:
     return layout
 
 
-def _by_name(paths: Iterable[Path], folder: Path, ending: str = '') -> dict[str, list[Path]]:
-    """Image files by their path in `folder`, without suffix and `ending`; JPEG files last."""
-    found: dict[str, list[Path]] = {}
-    for path in sorted(paths, key=lambda path: (path.suffix.lower() in _LOSSY, path)):
-        name = path.relative_to(folder).with_suffix('').as_posix()
-        if name.lower().endswith(ending) and len(path.stem) > len(ending):
-            found.setdefault(name[: len(name) - len(ending)], []).append(path)
+def _matching(pictures: _Named, labels: _Named, apart: bool) -> tuple[_Named, _Named]:
+    """Pictures and label images without the endings of most pairs; of several, the first."""
+    best: tuple[int, _Named, _Named] = -1, {}, {}
+    for ending in _PICTURE_SUFFIXES if apart else ('',):
+        mine = _without(pictures, ending)
+        for other in _LABEL_SUFFIXES if apart else _LABEL_SUFFIXES[1:]:
+            theirs = _without(labels, other)
+            number = len(mine.keys() & theirs.keys())
+            if number > best[0]:
+                best = number, mine, theirs
+            if number == len(pictures):
+                break
+    return best[1:]
+
+
+def _by_name(paths: Iterable[Path], folder: Path) -> _Named:
+    """Image files by their path in `folder` without suffix, JPEG files last."""
+    start, found = len(f'{folder}{os.sep}'), {}
+    for path in sorted(paths, key=lambda path: path.suffix.lower() in _LOSSY):
+        name = os.path.splitext(str(path)[start:])[0].replace(os.sep, '/')
+        found.setdefault(name, []).append(path)
     return found
+
+
+def _without(named: _Named, ending: str) -> _Named:
+    """Those whose names have the ending, by the names without it."""
+    if not ending:
+        return named
+    end = -len(ending)
+    return {
+        name[:end]: paths
+        for name, paths in named.items()
+        if name[end:].lower() == ending and name[:end] and name[end - 1] != '/'
+    }

@@ -88,15 +88,17 @@ def _checked(
                 path = folder / split / f'{pair.name}.png'
                 jobs.append(Conversion(pair.label, path, labels, one.is_colour, one.turn))
             usable[split].append((pair.picture, path))
+    for picture in sorted({one for one, _ in usable['train']} & {one for one, _ in usable['val']}):
+        found.add('pictures for both training and validation', f"'{picture}'")
     write_once(folder, jobs, convert, [job.source for job in jobs])
     lines = [*notes, *coding.notes, *found.lines(), *_missing(coding.names, pixels)]
     return LabelData(root, format, coding.names, coding.palette, usable, lines)
 
 
 def _note(found: Notes, pair: Pair, one: Scan, counts: Counter[int]) -> None:
-    where = str(pair.label)
+    where = f"'{pair.label}'"
     if one.animated:
-        found.add('pictures of several frames, the first is used', str(pair.picture))
+        found.add('pictures of several frames, the first is used', f"'{pair.picture}'")
     if one.turn != 1:
         found.add('label images that are turned by the EXIF tags of their pictures', where)
     if one.unsure:
@@ -115,7 +117,7 @@ def _missing(names: Sequence[str], pixels: dict[str, Counter[int]]) -> list[str]
     for split, counts in pixels.items():
         absent = [name for label, name in enumerate(names) if not counts[label]]
         if absent:
-            lines.append(f'{split} has no pixel of {len(absent)} classes: {shown(absent)}')
+            lines.append(f'classes without a pixel in {split}: {len(absent)} ({shown(absent)})')
         if counts[IGNORED]:
             share = counts[IGNORED] / counts.total()
             lines.append(f'{split} has {share:.2%} of its pixels ignored (label {IGNORED})')

@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element
 from mmoverlock.utils.errors import shown
 
 from .data import SPLITS, ObjectData
-from .files import IMAGES, any_contains, read_text, split_of_folders, walk
+from .files import IMAGES, any_contains, is_hidden, read_text, split_of_folders, walk
 from .library import parse, supervision_format
 from .notes import Notes
 from .objects import RawImage, RawObject, assemble, measure, sort_labels
@@ -61,8 +61,9 @@ def read(root: Path) -> ObjectData:
 
 def _home(root: Path) -> Path:
     """The folder with Annotations/, which may be one or two folders down, or `root`."""
+    places = [path for depth in ('', '*/', '*/*/') for path in root.glob(f'{depth}Annotations')]
     found = [
-        path.parent for depth in ('', '*/', '*/*/') for path in root.glob(f'{depth}Annotations')
+        path.parent for path in places if not any(map(is_hidden, path.relative_to(root).parts))
     ]
     if not found or any(split_of_folders(path / 'Annotations', root) for path in found):
         return root

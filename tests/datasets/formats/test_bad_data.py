@@ -148,7 +148,7 @@ SAME = {
         'no iscrowd': annotation(iscrowd=None),
         'no box but a polygon': annotation(bbox=None),
         'a polygon not in a list': annotation(
-            segmentation=[30, 10, 55, 10, 55, 35, 40, 30, 30, 35]
+            segmentation=[5, 5, 17, 5, 17, 15, 11, 25, 5, 15], bbox=None
         ),
         'file names with the split': every('images', 'file_name', lambda name: f'train/{name}'),
         'file names from Windows': every('images', 'file_name', lambda name: f'train\\{name}'),
@@ -372,6 +372,11 @@ REFUSED = {
         ),
         'empty image': (lambda root: (root / 'train/01.png').write_bytes(b''), 'train/01.png', '0 bytes'),
         'no image': (written('train/01.png', 'x'), 'train/01.png', 'no image'),
+        'image of floats': (
+            all_of(lambda root: Image.new('F', (60, 40)).save(root / 'train/01.tif'),
+                   of('images', file_name='01.tif')),
+            'train/01.tif', '32 bits',
+        ),
         'wrong size': (of('images', width=61), TRAIN, 'image 11', '61x40', '60x40', '01.png'),
         'swapped size': (of('images', width=40, height=60), TRAIN, 'image 11', '40x60', 'swapped'),
         'size in words': (of('images', width='wide'), TRAIN, 'image 11', "'wide'"),
@@ -381,7 +386,7 @@ REFUSED = {
         ),
         'most objects outside': (
             every('annotations', 'bbox', lambda box: [10 * value for value in box]),
-            TRAIN, '14 of 14 objects', 'annotation 1', 'another unit',
+            TRAIN, '13 of 16 objects', 'annotation 1', 'another unit',
         ),
         'corners instead of sizes': (
             every('annotations', 'bbox', lambda box: [*box[:2], box[0] + box[2], box[1] + box[3]]),

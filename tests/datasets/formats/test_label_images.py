@@ -256,7 +256,7 @@ def test_class_names(tmp_path, name, text, expected):
         (
             'classes.txt',
             'a\nb',
-            "p0.png': value 2 in .* allowed are 255 .* and 0 to 1, the 2 classes",
+            "p0.png': value 2 in .* allowed are 0 to 1 and 255 .ignored. for the 2 classes",
         ),
     ],
 )
@@ -356,13 +356,15 @@ def test_notes(tmp_path):
         save(one['label'], Image.fromarray(np.minimum(np.asarray(Image.open(one['label'])), 1)))
     (tmp_path / 'data' / 'classes.txt').write_text('a\nb\nc\nd\n')
     data = read(tmp_path / 'data')
+    first, second = files[0]['picture'], files[1]['label']
+    third = files[2]['picture'].with_suffix('.png')
     assert data.notes == [
-        f'pictures without a label image, left out: 1 (first: {files[0]["picture"]})',
-        f'label images whose pixels are all ignored: 1 (first: {files[1]["label"]})',
-        f'pictures of several frames, the first is used: 1 (first: {files[2]["picture"].with_suffix(".png")})',
-        "train has no pixel of 1 classes: 'd'",
+        f"pictures without a label image, left out: 1 (first: '{first}')",
+        f"label images whose pixels are all ignored: 1 (first: '{second}')",
+        f"pictures of several frames, the first is used: 1 (first: '{third}')",
+        "classes without a pixel in train: 1 ('d')",
         'train has 20.00% of its pixels ignored (label 255)',
-        "val has no pixel of 2 classes: 'c', 'd'",
+        "classes without a pixel in val: 2 ('c', 'd')",
     ]
     assert len(trained(data, tmp_path, 'train')) == 5
 
@@ -417,7 +419,7 @@ def twice(key, suffix):
 
 
 BAD = {
-    'value beyond the classes': (fill(7), "p0.tif': value 7 in 1 pixels; allowed are 255 .ignored. and 0 to 2, the 3 classes of '.*classes.txt'"),
+    'value beyond the classes': (fill(7), "p0.tif': value 7 in 1 pixels; allowed are 0 to 2 and 255 .ignored. for the 3 classes of '.*classes.txt'"),
     'value of 16 bits': (fill(300, np.uint16), "p0.tif': value 300 in 1 pixels"),
     'negative value': (fill(-1, np.int32), "p0.tif': value -1 in 1 pixels"),
     'fraction': (fill(0.5, np.float32), "p0.tif': value 0.5: whole numbers are needed"),
@@ -462,6 +464,10 @@ def test_bad_data_get_one_line(tmp_path, case):
 
 def test_few_pictures_and_lists_with_strange_names(tmp_path):
     lay_out(tmp_path / 'voc', 'VOC')
+    (tmp_path / 'voc/ImageSets/Segmentation/val.txt').write_text('p6\np0\n')
+    first = tmp_path / 'voc' / 'JPEGImages' / 'p0.jpg'
+    note = f"pictures for both training and validation: 1 (first: '{first}')"
+    assert read(tmp_path / 'voc').notes == [note]
     (tmp_path / 'voc/ImageSets/Segmentation/val.txt').write_text('p6\np77\n')
     with pytest.raises(ValueError, match="val.txt' lists 'p77', '.*JPEGImages' has no such image"):
         read(tmp_path / 'voc')

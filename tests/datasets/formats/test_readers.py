@@ -3,6 +3,7 @@
 from functools import partial
 
 import pytest
+from mmcv import imfrombytes
 from PIL import Image
 
 from mmoverlock.datasets.formats import read_objects
@@ -57,7 +58,8 @@ def test_four_images_are_too_few_to_hold_out(tmp_path, monkeypatch, name):
 
 @pytest.mark.parametrize('name', ['yolo', 'voc', 'labelme'])
 def test_images_beside_the_splits(tmp_path, name):
-    root = DIVIDED[name](tmp_path)
+    makers = dict(DIVIDED, yolo=partial(scenes.yolo, data_yaml=None))
+    root = makers[name](tmp_path)
     for path in [*root.rglob('01.*')]:
         path.rename(path.parents[1] / path.name)
     with pytest.raises(ValueError, match=r"01.png' belongs to no split"):
@@ -218,3 +220,17 @@ def test_other_names_of_splits(tmp_path, name):
     (root / 'val').rename(root / 'valid')
     (root / 'train').rename(root / 'Training')
     assert [len(one) for one in names(read_objects(root)).values()] == [8, 2]
+
+
+def test_kinds_of_images(tmp_path):
+    root = FLAT['yolo'](tmp_path)
+    kinds = {'I;16': 'png'} | dict(L='png', P='png', LA='png', CMYK='jpg', RGB='webp', RGBA='tif')
+    for index, (mode, suffix) in enumerate(kinds.items()):
+        (root / f'images/0{index}.png').unlink()
+        image = Image.new(mode, (scenes.WIDTH, scenes.HEIGHT))
+        options = dict(save_all=True, append_images=[image]) if suffix in ('webp', 'tif') else {}
+        image.save(root / f'images/0{index}.{suffix}', **options)
+    data = read_objects(root)
+    for one in (one for split in data.splits.values() for one in split['images']):
+        pixels = imfrombytes((root / one['file_name']).read_bytes())  # as in training
+        assert pixels.shape == (one['height'], one['width'], 3) and pixels.dtype == 'uint8'
