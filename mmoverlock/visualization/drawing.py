@@ -34,20 +34,15 @@ def scale_of(picture: np.ndarray) -> int:
     return -(-SMALLEST // min(max(picture.shape[:2]), SMALLEST))
 
 
-def draw_bars(
-    picture: np.ndarray, bars: Sequence[tuple[str, float, Colour]], rows: int = 0
-) -> np.ndarray:
-    """Put bars (name, value from 0 to 1, colour) below a picture, on a white strip.
-
-    The strip has room for `rows` bars at least.
-    """
+def draw_bars(picture: np.ndarray, bars: Sequence[tuple[str, float, Colour]]) -> np.ndarray:
+    """Put bars (name, value from 0 to 1, colour) below a picture, on a white strip."""
     factor = scale_of(picture)
     picture = picture.repeat(factor, 0).repeat(factor, 1)
     height, width = picture.shape[:2]
     full_width = max(width, SMALLEST)
     font = font_for(full_width)
     row, margin = round(1.7 * font.size), round(font.size)
-    canvas = Image.new('RGB', (full_width, height + row * max(len(bars), rows) + margin), PAPER)
+    canvas = Image.new('RGB', (full_width, height + row * len(bars) + margin), PAPER)
     canvas.paste(Image.fromarray(np.ascontiguousarray(picture)), ((full_width - width) // 2, 0))
     draw = ImageDraw.Draw(canvas)
 
@@ -121,6 +116,11 @@ def put_objects(
     return np.asarray(image)
 
 
+def _overlap(one: Sequence[float], other: Sequence[float]) -> bool:
+    """Whether two boxes (x1, y1, x2, y2) have area in common."""
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
 def draw_labels(picture: np.ndarray, labels: np.ndarray, colours: Sequence[Colour]) -> np.ndarray:
     """Lay the colours of labels (H, W) over the picture (H, W, 3), and outline them.
 
@@ -139,11 +139,6 @@ def draw_labels(picture: np.ndarray, labels: np.ndarray, colours: Sequence[Colou
             )
             cv2.drawContours(canvas, contours, -1, colour, 1, cv2.LINE_AA)
     return canvas
-
-
-def _overlap(one: Sequence[float], other: Sequence[float]) -> bool:
-    """Whether two boxes (x1, y1, x2, y2) have area in common."""
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def paint(
