@@ -5,21 +5,16 @@
 data sets read, COCO JSON or label images, into a work_dir. Nothing here changes the user's files.
 """
 
-from .data import HOLD_OUT, SPLITS, LabelData, ObjectData
+from .data import LabelData, ObjectData
 from .find import FORMATS, find_format, read_objects
-from .label_images import looks_like
-from .segmentation import count_pixels, read_labels, write_pairs
+from .segmentation import read_labels, write_pairs
 from .write import write_coco
 
 __all__ = [
     'FORMATS',
-    'HOLD_OUT',
-    'SPLITS',
     'LabelData',
     'ObjectData',
-    'count_pixels',
     'find_format',
-    'looks_like',
     'read_labels',
     'read_objects',
     'write_coco',

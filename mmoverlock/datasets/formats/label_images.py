@@ -173,7 +173,8 @@ def _subfolders(folder: Path | None) -> dict[str, Path]:
     """The folders in a folder, by their names in lower case."""
     if folder is None or not folder.is_dir():
         return {}
-    return {path.name.lower(): path for path in sorted(folder.iterdir()) if path.is_dir()}
+    folders = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
+    return {name.lower(): folder / name for name in folders}
 
 
 def _match(root: Path, pictures: Path, labels: Path) -> Layout | None:

@@ -5,9 +5,6 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
 from mmoverlock.utils.errors import shown
 
 from ..parallel import in_parallel
@@ -144,17 +141,3 @@ def write_pairs(data: LabelData, folder: str | Path) -> dict[str, Path]:
         content = json.dumps(dict(metainfo=metainfo, data_list=samples), ensure_ascii=False)
         replace_text(paths[split], content + '\n')
     return paths
-
-
-def count_pixels(data: LabelData) -> dict[str, list[int]]:
-    """How many pixels of each class there are in each split, in the order of the labels."""
-    found = {}
-    for split, pairs in data.splits.items():
-        counts = in_parallel(_count_labels, [label for _, label in pairs], f'count {split}')
-        found[split] = sum(counts)[: len(data.classes)].tolist()
-    return found
-
-
-def _count_labels(path: Path) -> np.ndarray:
-    with Image.open(path) as image:
-        return np.bincount(np.asarray(image).ravel(), minlength=256)

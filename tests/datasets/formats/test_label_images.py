@@ -12,9 +12,7 @@ from PIL import Image
 
 from mmoverlock.datasets.formats import (
     LabelData,
-    count_pixels,
     find_format,
-    looks_like,
     read_labels,
     write_pairs,
 )
@@ -69,7 +67,6 @@ def test_divided_layouts(tmp_path, layout):
     assert list(data.splits) == ['train', 'val']
     assert_trains(data, tmp_path)
     assert data.notes == []
-    assert looks_like(root).startswith('label images in ')
     assert find_format(root, 'segmentation') == 'label_images'
 
 
@@ -88,7 +85,7 @@ def test_files_that_train_are_used_in_place(tmp_path):
     assert not (tmp_path / 'work').exists()
 
 
-def test_test_split_and_counts(tmp_path):
+def test_test_split(tmp_path):
     lay_out(tmp_path / 'data', numbers=dict(train=range(3), val=range(3, 5)))
     for name in ('images', 'masks'):
         (tmp_path / 'data' / name / 'test').mkdir()
@@ -97,10 +94,8 @@ def test_test_split_and_counts(tmp_path):
         (tmp_path / 'data' / name / 'val' / f'p4.{end}').rename(
             tmp_path / 'data' / name / 'test' / f'p4.{end}'
         )
-    counts = count_pixels(read(tmp_path / 'data'))
-    assert list(counts) == ['train', 'val', 'test']
-    assert counts['test'] == np.bincount(labels(4).ravel()).tolist()
-    assert np.sum(counts['train']) == 3 * HEIGHT * WIDTH
+    splits = read(tmp_path / 'data').splits
+    assert {split: len(pairs) for split, pairs in splits.items()} == dict(train=3, val=1, test=1)
 
 
 def palette_image(values: np.ndarray) -> Image.Image:
