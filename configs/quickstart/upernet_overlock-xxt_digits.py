@@ -25,17 +25,17 @@ model = dict(
 )
 del channels
 
-train_cfg = dict(max_iters=600, val_interval=200)
+train_cfg = dict(max_iters=500, val_interval=250)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=20),
-    dict(type='CosineAnnealingLR', eta_min=1e-5, by_epoch=False, begin=20, end=600),
+    dict(type='CosineAnnealingLR', eta_min=1e-5, by_epoch=False, begin=20, end=500),
 ]
 optim_wrapper = dict(
     optimizer=dict(lr=1.5e-3, betas=(0.9, 0.99)), clip_grad=dict(_delete_=True, max_norm=10)
 )
 default_hooks = dict(
     logger=dict(interval=10),
-    checkpoint=dict(interval=200, max_keep_ckpts=1),
+    checkpoint=dict(interval=250, max_keep_ckpts=1),
 )
 log_processor = dict(window_size=10)
 randomness = dict(seed=0)

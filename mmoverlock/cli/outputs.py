@@ -48,12 +48,15 @@ def run_test(
 
 
 def set_output(cfg: Config, path: str) -> None:
-    """Write the predictions to the new pickle file `path`; masks are run-length encoded."""
+    """Write the predictions to the new pickle file `path`.
+
+    Masks are run-length encoded, a segmentor's logits left out.
+    """
     if Path(path).suffix not in ('.pkl', '.pickle'):
         raise ValueError(f"--out: '{path}' does not end in .pkl or .pickle, or in .json")
     check_new_file('--out', path)
-    kind = 'mmdet.DumpDetResults' if cfg.get('default_scope') == 'mmdet' else 'DumpResults'
-    dump = dict(type=kind, out_file_path=path)
+    kinds = dict(mmdet='mmdet.DumpDetResults', mmseg='DumpLabelMaps')
+    dump = dict(type=kinds.get(cfg.get('default_scope'), 'DumpResults'), out_file_path=path)
     cfg.test_evaluator = [*as_list(cfg.get('test_evaluator')), dump]
 
 

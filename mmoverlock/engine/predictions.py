@@ -8,8 +8,10 @@ from typing import Any
 
 import mmengine
 import numpy as np
-from mmengine.evaluator import BaseMetric
+import torch
+from mmengine.evaluator import BaseMetric, DumpResults
 from mmengine.logging import print_log
+from mmengine.registry import METRICS
 from PIL import Image
 
 LARGEST_LABEL = 254  # 255 is what mmseg ignores
@@ -129,11 +131,12 @@ class LabelMaps(BaseMetric):
 
     A data set of mmseg reads them back with `folder` as its ``data_prefix.seg_map_path``: they lie
     in the same subfolders, have its ``seg_map_suffix``, and labels that it changes when it reads
-    them (``reduce_zero_label``, ``label_map``) are changed back. Each process writes those of its
-    images.
+    them (``reduce_zero_label``, ``label_map``) are changed back. A list of pairs (LabelledImages)
+    has no such folder: its label maps have the names of the images, below the folder that holds
+    them all. Each process writes those of its images.
 
     Args:
-        dataset: The data set of mmseg that is evaluated, built.
+        dataset: The data set that is evaluated, built: of mmseg, or a LabelledImages.
         folder: Empty or new folder.
 
     Raises:
@@ -146,7 +149,7 @@ class LabelMaps(BaseMetric):
         super().__init__()
         self.dataset, self.folder = dataset, Path(folder)
         number = len(dataset.metainfo['classes'])
-        changed = dataset.label_map or {}
+        changed = getattr(dataset, 'label_map', None) or {}
         back = {new: old for old, new in changed.items() if new != dataset.ignore_index}
         table = np.array([back.get(label, label) for label in range(number)])
         self.table = table + bool(dataset.reduce_zero_label)
@@ -154,14 +157,19 @@ class LabelMaps(BaseMetric):
             raise ValueError(
                 f'label maps hold labels up to {LARGEST_LABEL}, not {self.table.max()}'
             )
+        self.root = dataset.data_prefix.get('img_path')
+        if self.root is None:
+            samples = map(dataset.get_data_info, range(len(dataset)))
+            self.root = os.path.commonpath([os.path.dirname(one['img_path']) for one in samples])
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         for sample in data_samples:
             labels = sample['pred_sem_seg']['data'].cpu().numpy().astype(int)
             labels = labels.reshape(labels.shape[-2:])  # (1, H, W), with TTA (H, W)
-            name = os.path.relpath(sample['img_path'], self.dataset.data_prefix['img_path'])
-            stem = name.removesuffix(self.dataset.img_suffix)
-            path = self.folder / (stem + self.dataset.seg_map_suffix)
+            name = os.path.relpath(sample['img_path'], self.root)
+            suffix = getattr(self.dataset, 'img_suffix', os.path.splitext(name)[1])
+            end = getattr(self.dataset, 'seg_map_suffix', '.png')
+            path = self.folder / (name.removesuffix(suffix) + end)
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(self.table[labels].astype(np.uint8)).save(path)
             self.results.append(None)
@@ -169,3 +177,20 @@ class LabelMaps(BaseMetric):
     def compute_metrics(self, results: list) -> dict:
         print_log(f'{len(results)} label maps: {self.folder}', logger='current')
         return {}
+
+
+@METRICS.register_module()
+class DumpLabelMaps(DumpResults):
+    """MMEngine's DumpResults for segmentors: labels of 8 or 16 bits, and no logits.
+
+    The logits of 2,000 pictures of 150 classes would take hundreds of gigabytes.
+    """
+
+    def process(self, data_batch: Any, predictions: Sequence[dict]) -> None:
+        kept = []
+        for sample in predictions:
+            kept.append({key: sample[key] for key in sample if key != 'seg_logits'})
+            labels = sample['pred_sem_seg']['data']
+            dtype = torch.uint8 if labels.max() < 256 else torch.int16
+            kept[-1]['pred_sem_seg'] = dict(sample['pred_sem_seg'], data=labels.to(dtype))
+        super().process(data_batch, kept)

@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 
 import cv2
+import mmengine
 import pytest
+import torch
 
 from .leaves import identity, leaves, read, shallow
 
@@ -36,6 +38,9 @@ def test_trains_evaluates_and_draws(config, at_home, tool, tmp_path):
     tool('test')([*arguments, '--eval', *METRICS, '--out', str(pickle)])
     metrics = json.loads((work_dir / 'metrics.json').read_text())['metrics']
     assert all(0 <= metrics[name] <= 100 for name in METRICS)
+
+    first = mmengine.load(pickle)[0]
+    assert 'seg_logits' not in first and first['pred_sem_seg']['data'].dtype == torch.uint8
 
     tool('draw_run')([str(work_dir), '--predictions', str(pickle)])
     for name in ('curves.png', 'predictions.png'):

@@ -214,3 +214,19 @@ def test_labels_need_a_place_in_eight_bits(tmp_path):
     )  # fmt: skip
     with pytest.raises(ValueError, match='labels up to 254, not 255'):
         LabelMaps(dataset, tmp_path)
+
+
+def test_label_maps_of_listed_pairs(tmp_path):
+    """A list of pairs has no folder of label images: the names are those of the images."""
+    samples = [
+        dict(img_path=str(tmp_path / name), seg_map_path='')
+        for name in ('train/a.b.jpg', 'val/b.png')
+    ]
+    ann_file = tmp_path / 'val.json'
+    ann_file.write_text(json.dumps(dict(metainfo=dict(classes=['sky', 'wall']), data_list=samples)))
+    dataset = DATASETS.build(dict(type='LabelledImages', ann_file=str(ann_file)))
+    found = torch.tensor([[[0, 1]]])
+    predictions = [dict(img_path=one['img_path'], pred_sem_seg=dict(data=found)) for one in samples]
+    evaluate(LabelMaps(dataset, tmp_path / 'new'), predictions)
+    for name in ('train/a.b.png', 'val/b.png'):
+        assert np.asarray(Image.open(tmp_path / 'new' / name)).tolist() == [[0, 1]]
