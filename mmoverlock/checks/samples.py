@@ -12,7 +12,7 @@ from mmengine.registry import DATASETS, DefaultScope
 from mmengine.runner import set_random_seed
 
 from mmoverlock.utils.config import require, walk
-from mmoverlock.utils.datasets import leaf_dataset, leaf_datasets
+from mmoverlock.utils.datasets import leaf_dataset
 from mmoverlock.utils.registry import build
 from mmoverlock.visualization.contact_sheet import IGNORED, Panel, draw_sheet
 from mmoverlock.visualization.drawing import usual_colours
@@ -28,12 +28,10 @@ class Sheet:
     Attributes:
         picture: (H, W, 3) uint8, RGB.
         drawn: How many samples are on it.
-        images: How many images training uses; it may leave some out, such as those without objects.
     """
 
     picture: np.ndarray
     drawn: int
-    images: int
 
 
 def training_sheet(cfg: Config, number: int = SAMPLES) -> Sheet:
@@ -66,7 +64,7 @@ def training_sheet(cfg: Config, number: int = SAMPLES) -> Sheet:
     palette = dataset.metainfo.get('palette') if coloured else None
     colours = [tuple(colour) for colour in palette or usual_colours(len(classes))]
     picture = draw_sheet(panels, classes, colours)
-    return Sheet(picture, len(panels), sum(map(len, leaf_datasets(dataset))))
+    return Sheet(picture, len(panels))
 
 
 def spread_indices(length: int, number: int) -> list[int]:

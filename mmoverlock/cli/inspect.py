@@ -68,12 +68,7 @@ def inspect_folder(
         with _quiet():
             use_data_root(cfg, root, None if kind == 'classification' else data_format)
             sheet = training_sheet(cfg)
-    name, left_out = Path(cfg.filename).name, found.training_images - sheet.images
-    if left_out > 0:
-        print(
-            f'note: {name} leaves out {left_out} of {found.training_images} training pictures: '
-            "they have no objects, or are smaller than the data set's filter_cfg allows"
-        )
+    name = Path(cfg.filename).name
     folder = Path(out or Path('work_dirs', Path(root).resolve().name))
     folder.mkdir(parents=True, exist_ok=True)
     path = new_file(folder, SHEET)

@@ -31,10 +31,8 @@ class Inspection:
         lines: The report: what there is, a table of the classes, sizes.
         notes: What may be meant or not, one line each.
         problems: What stops training: images that cannot be decoded.
-        training_images: How many there are.
     """
 
-    training_images: int
     lines: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -138,7 +136,7 @@ def _begin(
     """With a line on format, pictures and classes."""
     pictures = ', '.join(f'{number} {split}' for split, number in numbers.items())
     line = f'{root}: {what}, pictures: {pictures}, {len(classes)} classes'
-    return Inspection(numbers['train'], [line, ''], list(notes))
+    return Inspection([line, ''], list(notes))
 
 
 def table(

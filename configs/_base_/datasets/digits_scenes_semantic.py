@@ -8,13 +8,12 @@ metainfo = dict(
         (145, 30, 180), (70, 240, 240), (240, 50, 230), (210, 245, 60), (250, 190, 212),
     ],
 )  # fmt: skip
-# A crop shows a digit or two, on at least 15% of its pixels: many small steps teach shapes faster than
-# few large ones.
-crop_size = (64, 64)
+# A crop shows a digit or two, on at least 15% of its pixels. Sixteen of them a step teach shapes faster than
+# eight crops of 96 x 96 pixels, or whole images.
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
-    dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.85),
+    dict(type='RandomCrop', crop_size=(64, 64), cat_max_ratio=0.85),
     dict(type='PackSegInputs'),
 ]
 test_pipeline = [

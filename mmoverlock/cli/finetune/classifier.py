@@ -7,7 +7,7 @@ from mmengine.config import Config
 from mmoverlock.utils.config import as_list, walk
 from mmoverlock.utils.datasets import leaf_dataset
 
-from .common import check_num_classes
+from .common import check_num_classes, set_run
 
 
 def use_folder(cfg: Config, data_root: str, num_classes: int | None = None) -> None:
@@ -41,3 +41,5 @@ def use_folder(cfg: Config, data_root: str, num_classes: int | None = None) -> N
             if 'topk' in metric:
                 topk = [metric.topk] if isinstance(metric.topk, int) else metric.topk
                 metric.topk = tuple(k for k in topk if k <= len(names)) or (1,)
+    accuracy = any(one.get('type') == 'Accuracy' for one in as_list(cfg.get('val_evaluator')))
+    set_run(cfg, 'accuracy/top1' if accuracy else None)

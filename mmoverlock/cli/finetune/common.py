@@ -38,7 +38,7 @@ def use_dataset(loader: Mapping[str, Any], dataset: Mapping[str, Any]) -> None:
             part = part['datasets'][0]
         else:
             part = part['dataset']
-    kept = {key: part[key] for key in ('pipeline', 'filter_cfg', 'test_mode') if key in part}
+    kept = {key: part[key] for key in ('pipeline', 'test_mode') if key in part}
     part.clear()
     part.update(**dataset, **kept)
 
@@ -69,18 +69,18 @@ def set_class_weight(part: Any, key: str, old: int, number: int) -> list[str]:
     return []
 
 
-def set_run(cfg: Config, best: str) -> None:
+def set_run(cfg: Config, best: str | None) -> None:
     """Scale the learning rate, keep the last and the best checkpoint, draw curves.
 
     Args:
         cfg: Changed in place.
-        best: The metric by which a checkpoint is the best.
+        best: The metric by which a checkpoint is the best, or None: not known.
     """
     if (cfg.get('auto_scale_lr') or {}).get('base_batch_size'):
         cfg.auto_scale_lr.enable = True
     checkpoint = dict((cfg.get('default_hooks') or {}).get('checkpoint') or {})
     checkpoint = {'type': 'CheckpointHook', **checkpoint, 'max_keep_ckpts': 1}
-    if cfg.get('val_dataloader'):
+    if best and cfg.get('val_dataloader'):
         checkpoint.update(save_best=best, rule='greater')
     cfg.default_hooks = {**(cfg.get('default_hooks') or {}), 'checkpoint': checkpoint}
     hooks = as_list(cfg.get('custom_hooks'))

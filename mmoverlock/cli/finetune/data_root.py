@@ -13,9 +13,8 @@ def use_data_root(
     """Train and evaluate a config of mmpretrain, mmdet or mmseg on the user's own data.
 
     The config keeps its model, pipelines and schedule. It gets the data sets, the number of
-    classes, the evaluators, and, if it is a detector's or segmentor's, a learning rate for its
-    batch, the best checkpoint and curves. What OpenMMLab's data sets read is written to ``data``
-    in the work_dir.
+    classes, the evaluators, a learning rate for its batch, the best checkpoint and curves. What
+    mmdet's and mmseg's data sets read is written to ``data`` in the work_dir.
 
     Args:
         cfg: Changed in place.

@@ -59,6 +59,7 @@ def use_objects(
             ann_file=path,
             data_prefix=dict(img=data_root),
             metainfo=metainfo,
+            filter_cfg=dict(filter_empty_gt=False, min_size=0),  # every image trains
         )
         use_dataset(cfg[f'{split}_dataloader'], dataset)
         if split != 'train':
