@@ -18,7 +18,9 @@ del channels
 train_dataloader = dict(batch_size=4, sampler=dict(type='DefaultSampler', shuffle=True))
 default_hooks = dict(
     logger=dict(type='LoggerHook', interval=10),
-    checkpoint=dict(type='CheckpointHook', max_keep_ckpts=1, save_best='mIoU', rule='greater'),
+    checkpoint=dict(
+        type='CheckpointHook', interval=1, max_keep_ckpts=1, save_best='mIoU', rule='greater'
+    ),
     visualization=dict(type='SegVisualizationHook'),
 )
 custom_hooks = [*_base_.custom_hooks, dict(type='DrawCurves')]

@@ -20,7 +20,9 @@ optim_wrapper = dict(optimizer=dict(lr=1e-3))
 auto_scale_lr = dict(base_batch_size=8)
 default_hooks = dict(
     logger=dict(type='LoggerHook', interval=10),
-    checkpoint=dict(type='CheckpointHook', max_keep_ckpts=1, save_best='mIoU', rule='greater'),
+    checkpoint=dict(
+        type='CheckpointHook', interval=1, max_keep_ckpts=1, save_best='mIoU', rule='greater'
+    ),
     visualization=dict(type='SegVisualizationHook'),
 )
 custom_hooks = [*_base_.custom_hooks, dict(type='DrawCurves')]

@@ -118,6 +118,7 @@ def check_run(cfg: Config, before: Config) -> None:
     assert cfg.auto_scale_lr.enable and cfg.auto_scale_lr.base_batch_size
     checkpoint = cfg.default_hooks.checkpoint
     assert (checkpoint.rule, checkpoint.max_keep_ckpts) == ('greater', 1)
+    assert checkpoint.interval > 0  # else nothing to resume from
     assert [hook.type for hook in cfg.custom_hooks].count('DrawCurves') == 1
     assert all(hook in cfg.custom_hooks for hook in before.custom_hooks)
     again = Config.fromstring(cfg.pretty_text, '.py')

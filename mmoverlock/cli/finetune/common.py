@@ -1,4 +1,4 @@
-"""What the configs of detectors and segmentors share when they train on the user's own data."""
+"""What configs of all tasks share when they train on the user's own data."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -79,7 +79,7 @@ def set_run(cfg: Config, best: str | None) -> None:
     if (cfg.get('auto_scale_lr') or {}).get('base_batch_size'):
         cfg.auto_scale_lr.enable = True
     checkpoint = dict((cfg.get('default_hooks') or {}).get('checkpoint') or {})
-    checkpoint = {'type': 'CheckpointHook', **checkpoint, 'max_keep_ckpts': 1}
+    checkpoint = {'type': 'CheckpointHook', 'interval': 1, **checkpoint, 'max_keep_ckpts': 1}
     if best and cfg.get('val_dataloader'):
         checkpoint.update(save_best=best, rule='greater')
     cfg.default_hooks = {**(cfg.get('default_hooks') or {}), 'checkpoint': checkpoint}
