@@ -31,11 +31,11 @@ def find_images(images: str | os.PathLike | Iterable[str | os.PathLike]) -> list
     for one in map(str, images):
         if os.path.isdir(one):
             paths, suffixes = Path(one).iterdir(), SUFFIXES
-            what = f"folder '{one}' holds no picture"
+            what = f"folder '{one}' holds no image"
         elif glob.has_magic(one) and not os.path.exists(one):
             paths = map(Path, glob.glob(one, recursive=True))
             suffixes = (*SUFFIXES, *VIDEO_SUFFIXES)
-            what = f"pattern '{one}' matches no picture"
+            what = f"pattern '{one}' matches no image"
         else:
             found.setdefault(Path(one).absolute(), Path(one))
             continue
@@ -57,10 +57,10 @@ def read_image(path: Path) -> np.ndarray:
         data = path.read_bytes()
         picture = mmcv.imfrombytes(data) if data else None
     except (OSError, cv2.error) as error:
-        reason = getattr(error, 'strerror', None) or 'no picture, or damaged'
+        reason = getattr(error, 'strerror', None) or 'no image, or damaged'
         raise ValueError(f"image '{path}' cannot be read: {reason}") from error
     if picture is None:
-        reason = 'no picture, or damaged' if data else 'the file is empty'
+        reason = 'no image, or damaged' if data else 'the file is empty'
         raise ValueError(f"image '{path}' cannot be read: {reason}")
     return picture
 

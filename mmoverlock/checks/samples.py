@@ -44,7 +44,7 @@ def training_sheet(cfg: Config, number: int = SAMPLES) -> Sheet:
         number: How many samples at most.
 
     Raises:
-        ValueError: the data set cannot be built, is empty, or its samples are not single pictures
+        ValueError: the data set cannot be built, is empty, or its samples are not single images
             with labels.
     """
     require(cfg, 'train_dataloader')
@@ -96,7 +96,7 @@ def panel_of(sample: Mapping[str, Any], classes: Sequence[str], bgr: bool) -> Pa
     """
     inputs, labels = sample.get('inputs'), sample.get('data_samples')
     if not isinstance(inputs, torch.Tensor) or inputs.ndim != 3 or labels is None:
-        raise ValueError('the training pipeline does not deliver single pictures with labels')
+        raise ValueError('the training pipeline does not deliver single images with labels')
     file = labels.metainfo.get('img_path') or ''
     panel = Panel(to_picture(inputs, bgr), Path(file).name)
     if 'gt_sem_seg' in labels:

@@ -1,4 +1,4 @@
-"""Show what a model finds in pictures and videos: ``mmoverlock infer CONFIG CHECKPOINT FILE``."""
+"""Show what a model finds in images and videos: ``mmoverlock infer CONFIG CHECKPOINT FILE``."""
 
 import argparse
 import sys
@@ -20,7 +20,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         'images', nargs='+', metavar='IMAGE', help='file, folder, "pattern*.jpg" or video'
     )
     parser.add_argument(
-        '--out', metavar='DIR', help='where results go (default: ./work_dirs/<config name>/infer)'
+        '--out', metavar='DIR', help='where results go (default: infer/ in the work_dir)'
     )
     add_device(parser)
     parser.add_argument(
@@ -36,12 +36,12 @@ def add_arguments(parser: ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         '--slice', type=int, metavar='SIDE',
-        help='let a detector search large pictures in tiles of this side, in pixels',
+        help='let a detector search large images in tiles of this side, in pixels',
     )  # fmt: skip
     add_config_options(parser)
 
 
-@command(add_arguments, 'Show what a model finds in pictures or videos.')
+@command(add_arguments, 'Show what a model finds in images or videos.')
 def main(args: argparse.Namespace) -> None:
     if not args.debug:
         MMLogger.get_current_instance().setLevel('WARNING')

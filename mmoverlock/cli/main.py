@@ -11,7 +11,7 @@ from .options import ArgumentParser
 COMMANDS = {
     'train': 'train a model',
     'test': 'evaluate a checkpoint',
-    'infer': 'show what a model finds in pictures',
+    'infer': 'show what a model finds in images and videos',
     'benchmark': 'measure speed, memory, parameters and multiply-adds of a model',
     'prepare': 'lay out or verify a data set, or look at your own data',
     'draw': 'draw curves and predictions of a run',

@@ -29,12 +29,14 @@ def add_arguments(parser: ArgumentParser) -> None:
         '--root', type=Path, help='its folder (default: data/NAME; imagenet100: data/imagenet)'
     )
     parser.add_argument(
-        '--check', action='store_true', help='only verify, and decode every image: takes a while'
+        '--check',
+        action='store_true',
+        help='NAME: only verify, and decode every image: takes a while',
     )
     parser.add_argument('--class-list', metavar='FILE', help='imagenet100: other class ids')
     parser.add_argument('--num-classes', type=int, help='tiny-imagenet: the first classes alone')
-    parser.add_argument('--num-train', type=int, help='digits_scenes: number of training pictures')
-    parser.add_argument('--num-val', type=int, help='digits_scenes: number of validation pictures')
+    parser.add_argument('--num-train', type=int, help='digits_scenes: number of training images')
+    parser.add_argument('--num-val', type=int, help='digits_scenes: number of validation images')
     parser.add_argument('--seed', type=int, help='digits_scenes: seed of everything random')
     parser.add_argument(
         '--layout', choices=LAYOUTS, help="digits_scenes: as a user's folder in this format"
@@ -44,7 +46,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         help='DIR: whose training pipeline is shown (default: the *_finetune.py of its task)',
     )  # fmt: skip
     parser.add_argument(
-        '--data-format', choices=FORMATS, help='DIR: of its annotations (default: found out)'
+        '--data-format', choices=FORMATS, help='DIR: format of its annotations (default: detected)'
     )
     parser.add_argument(
         '--out', metavar='DIR', help='DIR: where the contact sheet goes (default: work_dirs/DIR)'

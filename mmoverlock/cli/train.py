@@ -44,7 +44,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         'label images',
     )
     parser.add_argument(
-        '--data-format', choices=FORMATS, help='of its annotations (default: found out)'
+        '--data-format', choices=FORMATS, help='format of its annotations (default: detected)'
     )
     parser.add_argument(
         '--num-classes', type=int, metavar='N', help='how many classes that folder should have'

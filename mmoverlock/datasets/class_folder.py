@@ -33,20 +33,20 @@ def class_names(data_root: str | Path) -> list[str]:
 class ClassFolder(CustomDataset):
     """mmpretrain's folders of classes, divided into training and validation if they are not yet.
 
-    Either ``data_root/{train,val}/CLASS/...``, and ``data_root/test/CLASS/...`` if other pictures
-    than those of validation are for testing. Or ``data_root/CLASS/...``: then, of the pictures of
+    Either ``data_root/{train,val}/CLASS/...``, and ``data_root/test/CLASS/...`` if other images
+    than those of validation are for testing. Or ``data_root/CLASS/...``: then, of the images of
     each class in the order of their names, every fifth is held out for both, always the same.
 
     Args:
         data_root: The folder.
         split: 'train', 'val' or 'test'.
-        hold_out: Of undivided folders, hold out every n-th picture of each class.
+        hold_out: Of undivided folders, hold out every n-th image of each class.
         pipeline: MMEngine's.
         **kwargs: Of mmpretrain's CustomDataset.
 
     Raises:
         ValueError: if the folders are not as above, the splits have different classes, or a class
-            has no picture.
+            has no image.
     """
 
     def __init__(
@@ -93,9 +93,9 @@ class ClassFolder(CustomDataset):
             if not samples:
                 empty.append(name)
         if empty:
-            few = '' if self.divided else f' (of fewer than {self.hold_out} pictures none is)'
+            few = '' if self.divided else f' ({self.hold_out} are needed to hold one out)'
             raise ValueError(
-                f"no picture for {self.split} in {len(empty)} class folders of '{self.img_prefix}'"
+                f"no image for {self.split} in {len(empty)} class folders of '{self.img_prefix}'"
                 f'{few}: {shown(empty)}'
             )
         return mine

@@ -17,7 +17,7 @@ from .image_facts import ImageFacts, read_facts, relative, repeated
 from .parallel import in_parallel
 
 SIZES = {'small': 32**2, 'medium': 96**2, 'large': float('inf')}  # COCO's, areas in pixels
-FEW = 10  # objects or pictures; a class with fewer in training is pointed out
+FEW = 10  # objects or images; a class with fewer in training is pointed out
 _ROWS = 100  # classes listed in the table
 _NAMED = 5  # cases listed of each kind of note
 _BAR = 24  # characters
@@ -44,11 +44,11 @@ class Inspection:
 
 
 def inspect_objects(data: ObjectData) -> Inspection:
-    """Count objects, and pictures with them, per class and split; sizes of pictures and objects."""
+    """Count objects, and images with them, per class and split; sizes of images and objects."""
     numbers = {split: len(content['images']) for split, content in data.splits.items()}
     what = f'{data.format}, boxes {"and masks" if data.with_masks else "without masks"}'
     result = _begin(data.root, what, numbers, data.classes, data.notes)
-    columns, objects, per_picture, empty = {}, [], [], {}
+    columns, objects, per_image, empty = {}, [], [], {}
     for split, content in data.splits.items():
         mine = [one for one in content['annotations'] if not one.get('iscrowd')]
         crowds = len(content['annotations']) - len(mine)
@@ -57,15 +57,15 @@ def inspect_objects(data: ObjectData) -> Inspection:
         objects += mine
         counts = Counter(one['category_id'] - 1 for one in mine)
         pairs = {(one['image_id'], one['category_id'] - 1) for one in mine}
-        pictures = Counter(label for _, label in pairs)
+        images = Counter(label for _, label in pairs)
         found = Counter(one['image_id'] for one in mine)
-        per_picture += [found[one['id']] for one in content['images']]
+        per_image += [found[one['id']] for one in content['images']]
         empty[split] = sum(not found[one['id']] for one in content['images'])
         labels = range(len(data.classes))
         columns[split, 'objects'] = [counts[label] for label in labels]
-        columns[split, 'pictures'] = [pictures[label] for label in labels]
+        columns[split, 'images'] = [images[label] for label in labels]
     totals = {key: sum(cells) for key, cells in columns.items() if key[1] == 'objects'}
-    totals |= {(split, 'pictures'): number for split, number in numbers.items()}
+    totals |= {(split, 'images'): number for split, number in numbers.items()}
     result.lines += table(data.classes, columns, totals)
     paths = {
         split: [str(data.root / one['file_name']) for one in content['images']]
@@ -75,16 +75,16 @@ def inspect_objects(data: ObjectData) -> Inspection:
     areas = [one['area'] for one in objects]
     if areas:
         result.lines += [_row('object sizes', _coco_sizes(areas))]
-        result.lines += [_row('per picture', f'{spread(per_picture)} objects')]
+        result.lines += [_row('per image', f'{spread(per_image)} objects')]
     if any(empty.values()):
         text = ', '.join(f'{number} {split}' for split, number in empty.items() if number)
-        result.lines += [_row('without any', f'pictures: {text}')]
+        result.lines += [_row('without any', f'images: {text}')]
     _add_rare(result, data.classes, columns, 'objects')
     return result
 
 
 def inspect_labels(data: LabelData) -> Inspection:
-    """Count the shares of the pixels, and pictures, per class and split; sizes of pictures."""
+    """Count the shares of the pixels, and images, per class and split; sizes of images."""
     numbers = {split: len(pairs) for split, pairs in data.splits.items()}
     result = _begin(data.root, data.format, numbers, data.classes, data.notes)
     columns, totals = {}, {}
@@ -93,18 +93,18 @@ def inspect_labels(data: LabelData) -> Inspection:
         counts = np.stack(in_parallel(_count_labels, paths, f'count labels of {split}'))
         known = counts[:, : len(data.classes)]
         columns[split, 'pixels'] = (known.sum(0) / counts.sum()).tolist()
-        columns[split, 'pictures'] = (known > 0).sum(0).tolist()
+        columns[split, 'images'] = (known > 0).sum(0).tolist()
         totals[split, 'pixels'] = float(known.sum() / counts.sum())
-        totals[split, 'pictures'] = len(pairs)
+        totals[split, 'images'] = len(pairs)
     result.lines += table(data.classes, columns, totals)
     paths = {split: [str(path) for path, _ in pairs] for split, pairs in data.splits.items()}
     _add_images(result, data.root, paths)
-    _add_rare(result, data.classes, columns, 'pictures')
+    _add_rare(result, data.classes, columns, 'images')
     return result
 
 
 def inspect_classes(root: str | Path) -> Inspection:
-    """Count pictures per class and split, in a folder of class folders."""
+    """Count images per class and split, in a folder of class folders."""
     from .class_folder import ClassFolder  # needs mmpretrain
 
     root = Path(root)
@@ -117,12 +117,12 @@ def inspect_classes(root: str | Path) -> Inspection:
     columns = {}
     for split, mine in samples.items():
         counts = Counter(sample['gt_label'] for sample in mine)
-        columns[split, 'pictures'] = [counts[label] for label in range(len(classes))]
-    totals = {(split, 'pictures'): number for split, number in numbers.items()}
+        columns[split, 'images'] = [counts[label] for label in range(len(classes))]
+    totals = {(split, 'images'): number for split, number in numbers.items()}
     result.lines += table(classes, columns, totals)
     paths = {split: [sample['img_path'] for sample in mine] for split, mine in samples.items()}
     _add_images(result, root, paths)
-    _add_rare(result, classes, columns, 'pictures')
+    _add_rare(result, classes, columns, 'images')
     return result
 
 
@@ -133,9 +133,9 @@ def _begin(
     classes: Sequence[str],
     notes: Sequence[str] = (),
 ) -> Inspection:
-    """With a line on format, pictures and classes."""
-    pictures = ', '.join(f'{number} {split}' for split, number in numbers.items())
-    line = f'{root}: {what}, pictures: {pictures}, {len(classes)} classes'
+    """With a line on format, images and classes."""
+    images = ', '.join(f'{number} {split}' for split, number in numbers.items())
+    line = f'{root}: {what}, images: {images}, {len(classes)} classes'
     return Inspection([line, ''], list(notes))
 
 
@@ -189,7 +189,7 @@ def _add_images(
 ) -> dict[str, list[ImageFacts]]:
     """Decode the images of each split, and add sizes, odd kinds, repeated and broken ones."""
     unique = sorted({path for split in paths.values() for path in split})
-    facts = dict(zip(unique, read_facts(unique, 'pictures', ignore_orientation), strict=True))
+    facts = dict(zip(unique, read_facts(unique, 'images', ignore_orientation), strict=True))
     good = [one for one in facts.values() if not one.problem]
     if good:
         result.lines += [
@@ -209,15 +209,15 @@ def _add_images(
 
 
 def _add_repeated(result: Inspection, root: Path, facts: Mapping[str, list[ImageFacts]]) -> None:
-    """Note which pictures are in several splits under other names, or several times in one."""
+    """Note which images are in several splits under other names, or several times in one."""
     splits = {one.path: split for split, mine in facts.items() for one in mine}
     unique = {one.path: one for mine in facts.values() for one in mine}
     groups = repeated(list(unique.values()))
     across = [group for group in groups if len({splits[one.path] for one in group}) > 1]
     within = [group for group in groups if group not in across]
     for found, what in (
-        (across, 'pictures are in more than one split, which makes the scores too good'),
-        (within, 'pictures are there more than once, with the same bytes'),
+        (across, 'images are in more than one split, which makes the scores too good'),
+        (within, 'images are there more than once, with the same bytes'),
     ):
         if found:
             cases = [

@@ -36,9 +36,9 @@ def test_finds_files_folders_and_patterns(folder, monkeypatch):
 
 def test_says_where_there_is_nothing(folder):
     (folder / 'empty').mkdir()
-    with pytest.raises(ValueError, match=r"folder '.*empty' holds no picture"):
+    with pytest.raises(ValueError, match=r"folder '.*empty' holds no image"):
         find_images(folder / 'empty')
-    with pytest.raises(ValueError, match=r"pattern '.*\*\.txt' matches no picture"):
+    with pytest.raises(ValueError, match=r"pattern '.*\*\.txt' matches no image"):
         find_images(str(folder / '*.txt'))
 
 
@@ -53,7 +53,7 @@ def test_reads_bgr_as_the_camera_was_held(tmp_path):
 
 @pytest.mark.parametrize(
     ('data', 'reason'),
-    [(b'', 'the file is empty'), (b'text', 'no picture, or damaged'), (None, 'No such file')],
+    [(b'', 'the file is empty'), (b'text', 'no image, or damaged'), (None, 'No such file')],
 )
 def test_unreadable(tmp_path, data, reason):
     if data is not None:

@@ -101,7 +101,7 @@ def test_panel_of_a_classifier():
 
 
 def test_other_samples_are_refused():
-    with pytest.raises(ValueError, match='does not deliver single pictures with labels'):
+    with pytest.raises(ValueError, match='does not deliver single images with labels'):
         panel_of(dict(inputs=[INPUTS, INPUTS]), [], bgr=True)
 
 

@@ -262,8 +262,8 @@ def test_unreadable_images_are_named_and_the_rest_goes_on(at_home, tool, tmp_pat
         (['det.py', 'det.py', SCENES], "checkpoint 'det.py' is a text file"),
         (['det.py', 'none.pth', SCENES], "checkpoint 'none.pth' does not exist"),
         (['none.py', 'det.pth', SCENES], "config 'none.py' does not exist"),
-        (['det.py', 'det.pth', 'data'], "folder 'data' holds no picture"),
-        (['det.py', 'det.pth', '*.jpg'], "pattern '*.jpg' matches no picture"),
+        (['det.py', 'det.pth', 'data'], "folder 'data' holds no image"),
+        (['det.py', 'det.pth', '*.jpg'], "pattern '*.jpg' matches no image"),
         (['det.py', 'det.pth', SCENES, '--device', 'abacus'], '--device abacus: allowed are cpu'),
         (
             ['det.py', 'det.pth', SCENES, '--score-thr', '30'],

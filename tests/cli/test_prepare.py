@@ -42,7 +42,7 @@ def test_reports_and_draws_without_changing_the_data(tool, folder, capsys):
     for name in ('contact_sheet.jpg', 'contact_sheet_1.jpg'):
         tool('prepare_data')(['mine', '--check'])
         output = told(capsys)
-        assert 'mine: COCO, boxes and masks, pictures: 4 train, 2 val, 10 classes' in output
+        assert 'mine: COCO, boxes and masks, images: 4 train, 2 val, 10 classes' in output
         assert f'{name}: 4 training samples as mask_rcnn_overlock_t_finetune.py' in output
         with Image.open(folder / 'work_dirs/mine' / name) as sheet:
             assert sheet.width > sheet.height

@@ -95,7 +95,7 @@ def test_missing(tmp_path):
 def test_same_files_are_found_in_parallel_too(tmp_path):
     for index in range(70):
         Image.fromarray(NOISE[:, : 5 + index % 20]).save(tmp_path / f'{index:02d}.png')
-    facts = read_facts([str(path) for path in sorted(tmp_path.iterdir())], 'pictures')
+    facts = read_facts([str(path) for path in sorted(tmp_path.iterdir())], 'images')
     assert [one.width for one in facts] == [5 + index % 20 for index in range(70)]
     groups = repeated(facts)
     assert len(groups) == 20 and all(len({one.width for one in group}) == 1 for group in groups)

@@ -55,7 +55,7 @@ def test_objects(tmp_path):
     data = ObjectData(tmp_path, 'YOLO', ('cat', 'dog'), splits, notes=['a note: 1 (first: b)'])
     found = inspect_objects(data)
     assert found.lines[0] == (
-        f'{tmp_path}: YOLO, boxes without masks, pictures: 4 train, 2 val, 2 classes'
+        f'{tmp_path}: YOLO, boxes without masks, images: 4 train, 2 val, 2 classes'
     )
     cells = {line.split()[0]: line.split()[1:] for line in found.lines if line}
     assert cells['cat'] == ['10', '3', '0', '0', '#' * 24]
@@ -64,8 +64,8 @@ def test_objects(tmp_path):
     text = '\n'.join(found.lines)
     assert 'small 5 (36%), medium 5 (36%), large 4 (29%)' in text
     assert 'width         40 pixels\nheight        30 pixels' in text
-    assert 'per picture   0 to 7, median 1.5 objects' in text
-    assert 'without any   pictures: 1 train' in text
+    assert 'per image     0 to 7, median 1.5 objects' in text
+    assert 'without any   images: 1 train' in text
     assert found.notes == [
         'a note: 1 (first: b)',
         'train: 1 objects are crowds, which training ignores',
@@ -81,7 +81,7 @@ def test_broken_and_repeated_pictures(tmp_path):
     found = inspect_objects(ObjectData(tmp_path, 'COCO', ('cat',), splits))
     assert found.problems == ["'train/2.png': it is cut short"]
     assert found.notes[0] == (
-        '2 pictures are in more than one split, which makes the scores too good: '
+        '2 images are in more than one split, which makes the scores too good: '
         "'train/0.png' = 'val/0.png'; 'train/1.png' = 'val/1.png'"
     )
     (tmp_path / 'val/0.png').write_bytes(b'')
@@ -90,7 +90,7 @@ def test_broken_and_repeated_pictures(tmp_path):
     found = inspect_objects(ObjectData(tmp_path, 'COCO', ('cat',), splits))
     assert found.problems[1:] == ["'val/0.png': it is empty (0 bytes)"]
     assert found.notes[0] == (
-        "1 pictures are there more than once, with the same bytes: 'train/0.png' = 'train/1.png'"
+        "1 images are there more than once, with the same bytes: 'train/0.png' = 'train/1.png'"
     )
 
 
@@ -112,15 +112,13 @@ def test_labels(tmp_path):
         tmp_path, 'label images', ('sky', 'sea'), ((0, 0, 0),) * 2, dict(train=pairs, val=pairs[:1])
     )
     found = inspect_labels(data)
-    assert found.lines[0] == f'{tmp_path}: label images, pictures: 2 train, 1 val, 2 classes'
+    assert found.lines[0] == f'{tmp_path}: label images, images: 2 train, 1 val, 2 classes'
     cells = {line.split()[0]: line.split()[1:] for line in found.lines if line}
     assert cells['sky'][:4] == ['68.8%', '2', '37.5%', '1']
     assert cells['sea'][:4] == ['18.8%', '1', '37.5%', '1']
     assert cells['all'] == ['87.5%', '2', '75.0%', '1']
     assert found.problems == []
-    assert found.notes[-1] == (
-        "2 classes have fewer than 10 pictures for training: 'sky' 2, 'sea' 1"
-    )
+    assert found.notes[-1] == ("2 classes have fewer than 10 images for training: 'sky' 2, 'sea' 1")
 
 
 @pytest.mark.parametrize('divided', [False, True])
@@ -132,7 +130,7 @@ def test_classes(tmp_path, divided):
     found = inspect_classes(tmp_path)
     train, val = (9, 3) if divided else (10, 2)
     assert found.lines[0] == (
-        f'{tmp_path}: class folders, pictures: {2 * train} train, {2 * val} val, 2 classes'
+        f'{tmp_path}: class folders, images: {2 * train} train, {2 * val} val, 2 classes'
     )
     cells = {line.split()[0]: line.split()[1:] for line in found.lines if line}
     assert cells['cat'][:2] == cells['dog'][:2] == [str(train), str(val)]

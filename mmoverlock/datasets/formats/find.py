@@ -68,7 +68,9 @@ def find_format(data_root: str | Path, task: str | None = None, name: str | None
         )
     if len(found) > 1:
         both = ', '.join(f'{one} ({what})' for one, what in found.items())
-        raise ValueError(f"'{root}' has data in {len(found)} formats: {both}; choose one")
+        raise ValueError(
+            f"'{root}' has data in {len(found)} formats: {both}; choose one as the data format"
+        )
     return next(iter(found))
 
 
