@@ -34,7 +34,9 @@ class SlicedDetector(Detector):
         try:
             import supervision
         except ImportError as error:
-            raise ValueError(f'slice={side} needs a package: pip install supervision') from error
+            raise ValueError(
+                f"slice={side} needs supervision: pip install 'mmoverlock[data]'"
+            ) from error
         self.library = supervision
         self.slicer = supervision.InferenceSlicer(
             self._tile, side, self.overlap, supervision.OverlapFilter.NONE

@@ -105,5 +105,5 @@ def test_says_what_to_install(monkeypatch):
         return real(name, *args)
 
     monkeypatch.setattr(builtins, '__import__', without)
-    with pytest.raises(ValueError, match='slice=100 needs a package: pip install supervision'):
+    with pytest.raises(ValueError, match='slice=100 needs supervision: pip install'):
         SlicedDetector(Blobs(), [], 1, 0.0, 100)
