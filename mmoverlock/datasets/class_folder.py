@@ -45,8 +45,8 @@ class ClassFolder(CustomDataset):
         **kwargs: Of mmpretrain's CustomDataset.
 
     Raises:
-        ValueError: if the folders are not as above, the splits have different classes, or a class
-            has no image.
+        ValueError: if the folders are not as above, the splits have different classes, there is
+            only one, or a class has no image.
     """
 
     def __init__(
@@ -76,6 +76,8 @@ class ClassFolder(CustomDataset):
                     f"'{root}/train' and '{root}/{folder}' have different classes: {shown(odd)} "
                     'only in one of them'
                 )
+        if len(names) < 2:
+            raise ValueError(f"'{root}' holds one class, '{names[0]}': at least two are needed")
         metainfo = dict(classes=tuple(names))
         super().__init__(data_root, folder, metainfo=metainfo, pipeline=pipeline, **kwargs)
 

@@ -44,6 +44,7 @@ def test_divided_folders(tmp_path):
     ('counts', 'split', 'message'),
     [
         ({}, 'train', 'holds no folders'),
+        ({'a': 5}, 'train', "holds one class, 'a': at least two"),
         ({'a': 5, 'b': 4}, 'val', r"no image for val in 1 class folders of .*5 are needed.*: 'b'"),
         ({'train/a': 1, 'train/b': 0, 'val/a': 1, 'val/b': 1}, 'train', "no image for .*: 'b'"),
         ({'train/a': 1}, 'val', "holds a folder 'train', but no 'val'"),

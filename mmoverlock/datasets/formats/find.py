@@ -1,5 +1,6 @@
 """Which format a folder has, and its reader."""
 
+from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -62,6 +63,7 @@ def find_format(data_root: str | Path, task: str | None = None, name: str | None
         looked_for = '; '.join(f'{one}: {_LOOKED_FOR[one]}' for one in wanted)
         others = [one for one in FORMATS if one not in allowed]
         only = [f', only {one} ({what})' for one in others if (what := _looks_like(one, root))]
+        only += [f", but '{path}' has" for path in _folders(root) if _has_any(path, wanted)][:1]
         known = f'a format that {task} can use' if task else 'a known format'
         raise ValueError(
             f"'{root}' has no data in {known}{''.join(only)} (looked for {looked_for})"
@@ -101,11 +103,19 @@ def _has_masks(name: str, root: Path) -> bool:
     return name == 'label_images' or _module(name).has_masks(root)
 
 
+def _folders(root: Path) -> list[Path]:
+    return sorted(one for one in root.iterdir() if one.is_dir() and not is_hidden(one.name))
+
+
+def _has_any(folder: Path, names: Iterable[str]) -> bool:
+    return any(_looks_like(name, folder) for name in names if name != 'class_folders')
+
+
 def _class_folders(root: Path) -> str | None:
     """The first folder that holds images, not under a split's name."""
     place = root / 'train' if (root / 'train').is_dir() else root
-    for folder in sorted(place.iterdir()):
-        if folder.is_dir() and not is_hidden(folder.name) and folder.name not in SPLITS:
+    for folder in _folders(place):
+        if folder.name not in SPLITS:
             if next(walk(folder, IMAGES), None):
                 return f"'{folder.relative_to(root)}'"
     return None

@@ -49,6 +49,12 @@ def test_nothing_to_find(tmp_path):
     assert 'is not a folder' in refused(tmp_path / 'none')
 
 
+def test_data_one_folder_further_down(tmp_path):
+    root = scenes.coco(tmp_path / 'unpacked')
+    assert f"but '{root}' has" in refused(tmp_path, 'detection')
+    assert f"but '{root}' has" not in refused(tmp_path, name='yolo')
+
+
 def test_wrong_names(tmp_path):
     message = refused(tmp_path, name='cocoo')
     assert "'cocoo'" in message and all(f"'{name}'" in message for name in FORMATS)
