@@ -98,7 +98,7 @@ def test_broken_pictures_are_listed(tool, folder, capsys):
         (['mine', '--root', 'mine'], "--root is no option of the folder 'mine'"),
         (['digits', '--config', 'a.py'], '--config is no option of digits'),
         (['mine', '--config', 'none.py'], "config 'none.py' does not exist"),
-        (['mine', '--data-format', 'yolo'], 'has no data in a known format (yolo: '),
+        (['mine', '--data-format', 'yolo'], 'has no data in a known format (looked for yolo: '),
         (['empty'], "'empty' has no data in a known format"),
     ],
 )
