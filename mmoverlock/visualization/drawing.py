@@ -34,15 +34,20 @@ def scale_of(picture: np.ndarray) -> int:
     return -(-SMALLEST // min(max(picture.shape[:2]), SMALLEST))
 
 
-def draw_bars(picture: np.ndarray, bars: Sequence[tuple[str, float, Colour]]) -> np.ndarray:
-    """Put bars (name, value from 0 to 1, colour) below a picture, on a white strip."""
+def draw_bars(
+    picture: np.ndarray, bars: Sequence[tuple[str, float, Colour]], rows: int = 0
+) -> np.ndarray:
+    """Put bars (name, value from 0 to 1, colour) below a picture, on a white strip.
+
+    The strip has room for `rows` bars at least.
+    """
     factor = scale_of(picture)
     picture = picture.repeat(factor, 0).repeat(factor, 1)
     height, width = picture.shape[:2]
     full_width = max(width, SMALLEST)
     font = font_for(full_width)
     row, margin = round(1.7 * font.size), round(font.size)
-    canvas = Image.new('RGB', (full_width, height + row * len(bars) + margin), PAPER)
+    canvas = Image.new('RGB', (full_width, height + row * max(len(bars), rows) + margin), PAPER)
     canvas.paste(Image.fromarray(np.ascontiguousarray(picture)), ((full_width - width) // 2, 0))
     draw = ImageDraw.Draw(canvas)
 

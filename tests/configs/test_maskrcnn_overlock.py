@@ -17,7 +17,7 @@ from mmoverlock.models import OverLoCK
 
 from .leaves import CONFIGS, PUBLISHED, WEIGHTS, identity, leaves, read, shallow
 
-MASK_RCNN = leaves('maskrcnn_overlock')
+MASK_RCNN = leaves('maskrcnn_overlock', '*_coco')
 COCO_NAMES = ['person', 'dog', 'umbrella']
 
 

@@ -16,7 +16,7 @@ from mmoverlock.models.overlock import get_arch
 from ..testing import assert_close, draw, golden_arrays, golden_state_dict, on_meta
 from .leaves import PUBLISHED, WEIGHTS, identity, leaves, read, shallow
 
-UPERNET = leaves('upernet_overlock')
+UPERNET = leaves('upernet_overlock', '*_ade20k-*')
 
 
 @pytest.fixture(scope='module')
