@@ -37,8 +37,9 @@ class ClassFolder(CustomDataset):
     """mmpretrain's folders of classes, divided into training and validation if they are not yet.
 
     Either ``data_root/{train,val}/CLASS/...`` (or ``valid``, ``validation``), and
-    ``data_root/test/CLASS/...`` if other pictures than those of validation are for testing. Or ``data_root/CLASS/...``: then, of the pictures of
-    each class in the order of their names, every fifth is held out for both, always the same.
+    ``data_root/test/CLASS/...`` if other pictures than those of validation are for testing. Or
+    ``data_root/CLASS/...``: then, of the pictures of each class in the order of their names, every
+    fifth is held out for both, always the same.
 
     Args:
         data_root: The folder.

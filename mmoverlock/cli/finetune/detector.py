@@ -1,5 +1,6 @@
 """A detection config for the user's own boxes and masks."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from mmengine.config import Config
@@ -7,6 +8,7 @@ from mmengine.config import Config
 from mmoverlock.utils.config import walk
 
 from .common import (
+    check_apart,
     check_leaves,
     check_num_classes,
     data_folder,
@@ -25,7 +27,11 @@ _OTHER_HEADS = {'roi_head', 'rpn_head', 'semantic_head'}
 
 
 def use_objects(
-    cfg: Config, data_root: str, data_format: str | None = None, num_classes: int | None = None
+    cfg: Config,
+    data_root: str,
+    data_format: str | None,
+    num_classes: int | None,
+    options: Mapping[str, Any],
 ) -> None:
     """Train and evaluate on annotated objects in any of the formats that are read.
 
@@ -36,6 +42,7 @@ def use_objects(
     from mmoverlock.datasets.formats import read_objects, write_coco
 
     check_leaves(cfg)
+    check_apart(cfg, data_root)
     data = read_objects(data_root, data_format)
     check_num_classes(data.classes, num_classes, data_root)
     masks = trains_masks(cfg)
@@ -71,7 +78,7 @@ def use_objects(
         for step in pipeline_steps(cfg):
             if step.type.endswith('LoadImageFromFile'):
                 step.color_type = 'color_ignore_orientation'
-    set_run(cfg, 'coco/segm_mAP' if masks else 'coco/bbox_mAP')
+    set_run(cfg, 'coco/segm_mAP' if masks else 'coco/bbox_mAP', options)
     images = {split: len(part['images']) for split, part in data.splits.items()}
     report(cfg, data_root, data, images, notes)
 
