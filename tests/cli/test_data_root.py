@@ -289,6 +289,13 @@ def test_panoptic_configs_are_refused(folders, tmp_path):
         use_data_root(cfg, str(folders / 'coco'))
 
 
+def test_semantic_maps_are_refused(folders, tmp_path):
+    cfg = library_config('htc/htc_r50_fpn_1x_coco.py')
+    cfg.work_dir = str(tmp_path)
+    with pytest.raises(ValueError, match='semantic maps, too .model.roi_head.semantic_head.'):
+        use_data_root(cfg, str(folders / 'coco'))
+
+
 def test_instance_masks_by_queries(folders, tmp_path):
     """mmdet's Mask2Former: classes of things, a weight for "no object"."""
     cfg = library_config('mask2former/mask2former_r50_8xb2-lsj-50e_coco.py')

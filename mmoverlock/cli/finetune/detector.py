@@ -22,8 +22,8 @@ from .common import (
 )
 
 BOX_CONFIG = 'configs/fasterrcnn_overlock/faster-rcnn_overlock-t_finetune.py'
-# Not of the classes: it holds heads; object or not; classes of other annotations.
-_OTHER_HEADS = {'roi_head', 'rpn_head', 'semantic_head'}
+# Not of the classes: it holds heads; object or not.
+_OTHER_HEADS = {'roi_head', 'rpn_head'}
 
 
 def use_objects(
@@ -98,12 +98,18 @@ def set_classes(cfg: Config, number: int) -> list[str]:
     """Give every head of the classes their number; return notes.
 
     Raises:
-        ValueError: the config is panoptic, or no head has a number of classes.
+        ValueError: the config is panoptic or learns from semantic maps, or no head has a number of
+            classes.
     """
     old, notes = None, []
     for key, part in walk(cfg.model, 'model'):
         heads = {name for name in key.split('.') if name.endswith('_head')}
-        if not heads - _OTHER_HEADS or 'semantic_head' in heads:
+        if key.endswith('semantic_head'):
+            raise ValueError(
+                f"--data-root: '{cfg.filename}' learns from semantic maps, too ({key}): take a "
+                'config without, or set it to None'
+            )
+        if not heads - _OTHER_HEADS:
             continue
         if part.get('num_stuff_classes'):
             raise ValueError(
