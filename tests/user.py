@@ -14,6 +14,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
+from mmengine.visualization import Visualizer
 from PIL import Image
 
 from mmoverlock.datasets import make_digits_scenes
@@ -121,7 +122,10 @@ test_evaluator = val_evaluator
 
 @pytest.fixture(scope='session')
 def tool():
-    """`tool('train')` and others: the main function of tools/train.py, run in this process."""
+    """`tool('train')` and others: the main function of tools/train.py, run in this process.
+
+    MMEngine's hooks take the visualizer that was made last: those of earlier tests are forgotten.
+    """
 
     @functools.cache
     def load(name: str):
@@ -130,7 +134,12 @@ def tool():
         spec.loader.exec_module(module)
         return module.main
 
-    return load
+    def fresh(name: str):
+        for kind in (Visualizer, *Visualizer.__subclasses__()):
+            kind._instance_dict.clear()
+        return load(name)
+
+    return fresh
 
 
 @pytest.fixture(scope='session')

@@ -1,7 +1,6 @@
 """Checks of the checkpoints that a run will load."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
 
 from mmengine.config import Config
 from torch import nn
@@ -9,7 +8,6 @@ from torch import nn
 from mmoverlock.engine.checkpoints import fit_state_dict
 from mmoverlock.utils.checkpoint import read_checkpoint, state_dict_of
 from mmoverlock.utils.config import as_list, walk
-from mmoverlock.utils.datasets import leaf_dataset
 from mmoverlock.utils.errors import shown
 
 from .paths import check_path
@@ -17,13 +15,16 @@ from .paths import check_path
 _TRAINING_PARTS = ('meta', 'optimizer', 'message_hub')
 
 
-def check_checkpoints(cfg: Config, model: nn.Module, training: bool) -> None:
+def check_checkpoints(cfg: Config, model: nn.Module, training: bool) -> Sequence[str] | None:
     """Read what the run will load and match it with the model; files at URLs are checked later.
+
+    Returns:
+        The classes of the run that is resumed, if there is one and its checkpoint names them.
 
     Raises:
         ValueError, OSError: a file cannot be read safely, or does not belong to the model.
     """
-    path = cfg.get('load_from')
+    path, classes = cfg.get('load_from'), None
     if path and '://' not in path:
         checkpoint = read_checkpoint(path)
         resume = bool(training and cfg.get('resume'))
@@ -35,9 +36,9 @@ def check_checkpoints(cfg: Config, model: nn.Module, training: bool) -> None:
             )
         fit_state_dict(model, checkpoint, resume or not training, path)
         if resume:
-            _check_classes(cfg, checkpoint['meta'], path)
+            classes = (checkpoint['meta'].get('dataset_meta') or {}).get('classes')
     if not training or path:
-        return  # initial weights are not used
+        return classes  # initial weights are not used
     parts = walk(cfg.model, 'model')
     for key, init in ((key, one) for key, part in parts for one in as_list(part.get('init_cfg'))):
         path, prefix = str(init.get('checkpoint')), init.get('prefix') or ''
@@ -51,13 +52,12 @@ def check_checkpoints(cfg: Config, model: nn.Module, training: bool) -> None:
         module = dict(model.named_modules()).get(key.removeprefix('model').strip('.'))
         if module is not None:
             fit_state_dict(module, checkpoint, path=path)
+    return None
 
 
-def _check_classes(cfg: Config, meta: Mapping[str, Any], path: str) -> None:
+def check_resumed_classes(before: Sequence[str], now: Sequence[str] | None, path: str) -> None:
     """Raise ValueError if a run that is resumed has other classes, where both are named."""
-    before = (meta.get('dataset_meta') or {}).get('classes')
-    now = (leaf_dataset(cfg.train_dataloader.dataset).get('metainfo') or {}).get('classes')
-    if before and now and list(before) != list(now):
+    if now and list(before) != list(now):
         raise ValueError(
             f"resume: checkpoint '{path}' is of other classes ({shown(before)}) than the data "
             f'({shown(now)})'

@@ -18,7 +18,7 @@ from mmoverlock.utils.config import each, require, walk
 from mmoverlock.utils.models import build_model, unwrap
 from mmoverlock.utils.registry import build, check_type
 
-from .checkpoints import check_checkpoints
+from .checkpoints import check_checkpoints, check_resumed_classes
 from .datasets import check_dataset, check_same_classes, check_topk
 from .model import check_channels, check_masks, check_pair
 from .paths import check_path
@@ -61,10 +61,12 @@ def preflight(cfg: Config, training: bool) -> None:
             parameters = dict(params=[nn.Parameter(torch.zeros(1))])
             optimizer = {**cfg.optim_wrapper.optimizer, **parameters}
             build(registry.OPTIMIZERS, optimizer, 'optim_wrapper.optimizer')
-        check_checkpoints(cfg, model, training)
+        resumed = check_checkpoints(cfg, model, training)
         keys = {f'{key}.dataset': cfg[key].dataset for key in loaders}
         classes = {key: check_dataset(one, key, model) for key, one in keys.items()}
         check_same_classes(classes)
+        if resumed:
+            check_resumed_classes(resumed, classes['train_dataloader.dataset'], cfg.load_from)
         for part in parts:
             for key, metric in each(cfg.get(f'{part}_evaluator'), f'{part}_evaluator'):
                 check_path(metric.get('ann_file') or '', f'{key}.ann_file')

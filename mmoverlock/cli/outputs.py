@@ -1,6 +1,7 @@
 """``mmoverlock test``: the run, and what it writes: predictions, pictures, metrics."""
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -133,14 +134,18 @@ def set_pictures(cfg: Config, folder: str) -> None:
 
 @master_only
 def write_metrics(cfg: Config, metrics: Mapping[str, Any], classes: Rows, folder: str) -> None:
-    """Log the metrics, and the table of the classes, and write both to ``metrics.json``."""
+    """Log the metrics, and the table of the classes, and write both to ``metrics.json``.
+
+    NaN, of classes that the data do not have, is null there, as JSON has no NaN.
+    """
     path = Path(folder, 'metrics.json')
     numbers = {
         name: float(value)
         for name, value in metrics.items()
         if isinstance(value, (int, float)) or getattr(value, 'size', 0) == 1
     }
-    result = dict(config=cfg.filename, checkpoint=cfg.load_from, metrics=numbers)
+    found = {name: None if math.isnan(value) else value for name, value in numbers.items()}
+    result = dict(config=cfg.filename, checkpoint=cfg.load_from, metrics=found)
     if classes:
         result['classes'] = classes
     path.write_text(json.dumps(result, indent=2) + '\n')

@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,12 +15,14 @@ from mmengine.runner import find_latest_checkpoint
 
 from mmoverlock.checks.preflight import preflight
 from mmoverlock.datasets.formats import FORMATS
+from mmoverlock.datasets.formats.data import SPLITS
 from mmoverlock.engine.distributed import env_rank, process_group
 from mmoverlock.engine.runner import build_runner
 
 from .command import command
 from .config import load_config
 from .finetune import use_data_root
+from .finetune.common import data_folder
 from .options import ArgumentParser, add_run_options
 
 
@@ -76,9 +79,11 @@ def main(args: argparse.Namespace) -> None:
     if args.resume:
         set_resume(cfg, args.resume)
     old = earlier_checkpoints(cfg, args.overwrite)
-    with undone_on_error(Path(cfg.work_dir)):
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(undone_on_error(Path(cfg.work_dir)))
         if args.data_root is not None:
-            use_data_root(cfg, args.data_root, args.data_format, args.num_classes)
+            stack.enter_context(data_kept_on_error(data_folder(cfg)))
+            use_data_root(cfg, args.data_root, args.data_format, args.num_classes, args.cfg_options)
         preflight(cfg, training=True)
     remove(old, cfg.work_dir)
     with process_group(cfg):
@@ -128,6 +133,35 @@ def remove(old: list[Path], folder: str) -> None:
         for path in old:
             path.unlink()
         print_log(f'--overwrite: removed {len(old)} files from {folder}', logger='current')
+
+
+@contextlib.contextmanager
+def data_kept_on_error(folder: Path) -> Iterator[None]:
+    """After an error, bring back what an earlier run with --data-root wrote into `folder`."""
+    if env_rank(local=True) or not folder.is_dir():
+        yield
+        return
+    written = [*folder.glob('*.json'), *folder.glob('written.txt')]
+    written += [path for split in SPLITS for path in (folder / split).rglob('*.png')]
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix='.data-') as scratch:
+        # Links are enough: a new file is written under another name and then renamed.
+        kept = {Path(scratch, path.relative_to(folder)): path for path in written}
+        for copy, path in kept.items():
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            link_or_copy(path, copy)
+        try:
+            yield
+        except BaseException:
+            for copy, path in kept.items():
+                copy.replace(path)
+            raise
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # a file system without links
+        shutil.copy2(source, target)
 
 
 @contextlib.contextmanager

@@ -10,7 +10,10 @@ from mmpretrain.datasets.custom import find_folders, get_samples
 
 from mmoverlock.utils.errors import shown
 
+from .formats.files import is_hidden
+
 SPLITS = ('train', 'val', 'test')
+_VALIDATION = ('val', 'valid', 'validation')  # the folder's names
 
 
 def class_names(data_root: str | Path) -> list[str]:
@@ -23,7 +26,7 @@ def class_names(data_root: str | Path) -> list[str]:
     if not root.is_dir():
         raise ValueError(f"data_root '{data_root}' is not a folder")
     root = root / 'train' if (root / 'train').is_dir() else root
-    names = [name for name in find_folders(str(root))[0] if not name.startswith('.')]
+    names = [name for name in find_folders(str(root))[0] if not is_hidden(name)]
     if not names:
         raise ValueError(f"'{root}' holds no folders, one for each class is needed")
     return names
@@ -33,9 +36,10 @@ def class_names(data_root: str | Path) -> list[str]:
 class ClassFolder(CustomDataset):
     """mmpretrain's folders of classes, divided into training and validation if they are not yet.
 
-    Either ``data_root/{train,val}/CLASS/...``, and ``data_root/test/CLASS/...`` if other images
-    than those of validation are for testing. Or ``data_root/CLASS/...``: then, of the images of
-    each class in the order of their names, every fifth is held out for both, always the same.
+    Either ``data_root/{train,val}/CLASS/...`` (or ``valid``, ``validation``), and
+    ``data_root/test/CLASS/...`` if other images than those of validation are for testing. Or
+    ``data_root/CLASS/...``: then, of the images of each class in the order of their names, every
+    fifth is held out for both, always the same.
 
     Args:
         data_root: The folder.
@@ -68,6 +72,8 @@ class ClassFolder(CustomDataset):
         folder = ''
         if self.divided:
             folder = 'val' if split == 'test' and not (root / 'test').is_dir() else split
+            others = [name for name in _VALIDATION if (root / name).is_dir()]
+            folder = others[0] if folder == 'val' and others else folder
             if not (root / folder).is_dir():
                 raise ValueError(f"'{root}' holds a folder 'train', but no '{folder}'")
             odd = sorted({*names} ^ {*class_names(root / folder)})

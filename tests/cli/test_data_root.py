@@ -10,6 +10,7 @@ import yaml
 from mmengine.config import Config
 from mmengine.registry import DATASETS, METRICS, MODELS, init_default_scope
 
+from mmoverlock.cli.config import load_config
 from mmoverlock.cli.finetune import common, use_data_root
 from mmoverlock.cli.finetune.detector import BOX_CONFIG
 from mmoverlock.datasets import make_digits_scenes
@@ -233,6 +234,40 @@ def test_mistakes(task, options, message, folders, tmp_path):
         use_data_root(cfg, str(folders / layout), **options)
 
 
+@pytest.mark.parametrize(
+    ('work_dir', 'layout'), [('', 'data'), ('.', 'data/mine'), ('data/run', 'data')]
+)
+def test_nothing_is_written_among_the_data(work_dir, layout, folders, tmp_path):
+    (tmp_path / layout).mkdir(parents=True)
+    for path in (folders / 'coco').iterdir():
+        (tmp_path / layout / path.name).symlink_to(path)
+    cfg = read(CONFIGS / 'maskrcnn_overlock/mask_rcnn_overlock_xxt_finetune.py')
+    cfg.work_dir = str(tmp_path / work_dir)
+    with pytest.raises(ValueError, match='among the files of .*: choose another --work-dir'):
+        use_data_root(cfg, str(tmp_path / layout))
+    cfg.work_dir = str(tmp_path / layout / 'work_dirs/run')
+    use_data_root(cfg, str(tmp_path / layout))
+
+
+@pytest.mark.parametrize('task', ['maskrcnn', 'upernet'])
+def test_options_of_the_command_hold(task, folders, tmp_path, monkeypatch):
+    options = {
+        'train_dataloader.dataset.pipeline.3.prob': 0.25,
+        'train_dataloader.batch_size': 3,
+        'default_hooks.checkpoint.max_keep_ckpts': 5,
+        'auto_scale_lr.enable': False,
+    }
+    lines = []
+    monkeypatch.setattr(common, 'print_log', lambda line, **options: lines.append(line))
+    (path,) = (CONFIGS / f'{task}_overlock').glob('*xxt_finetune.py')
+    cfg = load_config(str(path), options, str(tmp_path))
+    use_data_root(cfg, str(folders / 'coco'), options=options)
+    loader, checkpoint = cfg.train_dataloader, cfg.default_hooks.checkpoint
+    assert leaf_dataset(loader.dataset).pipeline[3].prob == 0.25 and loader.batch_size == 3
+    assert checkpoint.max_keep_ckpts == 5 and checkpoint.save_best.endswith(('segm_mAP', 'mIoU'))
+    assert not cfg.auto_scale_lr.enable and 'for the batch of the config' in lines[0]
+
+
 def test_class_weights(folders, tmp_path, monkeypatch):
     cfg = read(CONFIGS / 'upernet_overlock/upernet_overlock-xxt_finetune.py')
     cfg.work_dir = str(tmp_path)
@@ -252,6 +287,13 @@ def test_panoptic_configs_are_refused(folders, tmp_path):
     cfg = library_config('mask2former/mask2former_r50_8xb2-lsj-50e_coco-panoptic.py')
     cfg.work_dir = str(tmp_path)
     with pytest.raises(ValueError, match='is panoptic .model.panoptic_head.num_stuff_classes.'):
+        use_data_root(cfg, str(folders / 'coco'))
+
+
+def test_semantic_maps_are_refused(folders, tmp_path):
+    cfg = library_config('htc/htc_r50_fpn_1x_coco.py')
+    cfg.work_dir = str(tmp_path)
+    with pytest.raises(ValueError, match='semantic maps, too .model.roi_head.semantic_head.'):
         use_data_root(cfg, str(folders / 'coco'))
 
 

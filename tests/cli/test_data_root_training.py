@@ -112,11 +112,12 @@ def test_detector(here, tool, told):
 
 
 def test_resume(here, tool, capsys):
-    """The data are written again; another list of classes is refused."""
+    """The data are written again; another list of classes is refused and changes nothing."""
     arguments = ['detector.py', '--data-root', 'coco', '--work-dir', 'again']
     train(tool, *arguments, options=('train_cfg.max_epochs=1',))
     log = train(tool, *arguments, '--resume')
     assert 'resumed epoch: 1' in log and (here / 'again/epoch_2.pth').is_file()
+    written = {path: path.read_bytes() for path in (here / 'again/data').iterdir()}
     for number, names in (('fewer', '012'), ('renamed', 'abcdefghij')):
         folder = here / number
         folder.mkdir()
@@ -140,6 +141,7 @@ def test_resume(here, tool, capsys):
         assert stop.value.code == 2
         message = capsys.readouterr().err.splitlines()[-1]
         assert 'belongs to another config' in message or 'of other classes' in message, message
+        assert {path: path.read_bytes() for path in (here / 'again/data').iterdir()} == written
 
 
 def test_segmentor(here, tool, told):

@@ -1,9 +1,12 @@
 """--eval chooses the metrics of a config's evaluators."""
 
+import json
+
+import numpy as np
 import pytest
 from mmengine.config import Config
 
-from mmoverlock.cli import evaluation
+from mmoverlock.cli import evaluation, outputs
 
 
 def test_metrics_are_spread_over_the_evaluators():
@@ -116,3 +119,17 @@ def test_tta_of_another_library_needs_a_model(cfg):
     cfg.default_scope = 'mmother'
     with pytest.raises(ValueError, match=r'--tta: config .* has no tta_model'):
         evaluation.set_tta(cfg)
+
+
+def test_metrics_are_json(tmp_path):
+    """A class without objects has no AP."""
+    found = {'coco/bbox_mAP': 0.5, 'coco/cat_precision': float('nan'), 'aAcc': np.float32(0.25)}
+    cfg = Config(dict(load_from='a.pth'))
+    outputs.write_metrics(cfg, found, [], str(tmp_path))
+
+    def refuse(text):
+        raise AssertionError(text)
+
+    text = (tmp_path / 'metrics.json').read_text()
+    written = json.loads(text, parse_constant=refuse)['metrics']
+    assert written == {'coco/bbox_mAP': 0.5, 'coco/cat_precision': None, 'aAcc': 0.25}

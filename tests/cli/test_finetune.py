@@ -107,6 +107,18 @@ def test_test_reports_top1_and_top5(trained, folder, tool, monkeypatch):
     assert metrics['accuracy/top1'] == pytest.approx(last['acc_top1'], abs=1e-3)
 
 
+def test_other_classes_are_not_resumed(trained, folder, tool, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    (folder / 'renamed').mkdir()
+    for old, new in zip(SIX, [*SIX[1:], 'another'], strict=True):
+        (folder / 'renamed' / new).symlink_to(folder / 'six' / old)
+    arguments = ['mine.py', '--data-root', 'renamed', '--work-dir', 'first']
+    with pytest.raises(SystemExit) as stop:
+        tool('train')([*arguments, '--resume', 'first/epoch_2.pth'])
+    assert stop.value.code == 2
+    assert 'is of other classes' in capsys.readouterr().err.splitlines()[-1]
+
+
 def test_a_head_of_another_size_is_replaced_and_told(trained, folder, tool, monkeypatch):
     monkeypatch.chdir(folder)
     tool('train')(

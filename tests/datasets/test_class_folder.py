@@ -23,7 +23,7 @@ def load(root, split, **options):
 
 
 def test_undivided_folders_hold_out_every_fifth(tmp_path):
-    fill(tmp_path, {'cat': 11, 'a': 5, '.git': 1})
+    fill(tmp_path, {'cat': 11, 'a': 5, '.git': 1, '__MACOSX': 0, 'work_dirs': 1})
     train, val = load(tmp_path, 'train'), load(tmp_path, 'val')
     assert (len(train), len(val)) == (13, 3)
     assert val == [('a/04', 0), ('t/04', 1), ('t/09', 1)] == load(tmp_path, 'test')
@@ -38,6 +38,12 @@ def test_divided_folders(tmp_path):
     fill(tmp_path, {'test/a': 1, 'test/b': 1})
     assert len(load(tmp_path, 'test')) == 2
     assert class_names(tmp_path) == ['a', 'b']
+
+
+def test_other_names_of_validation(tmp_path):
+    """Roboflow's."""
+    fill(tmp_path, {'train/a': 1, 'train/b': 2, 'valid/a': 3, 'valid/b': 1})
+    assert [len(load(tmp_path, split)) for split in ('train', 'val', 'test')] == [3, 4, 4]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """A classification config for the user's own folder of classes."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from mmengine.config import Config
 
@@ -10,7 +11,9 @@ from mmoverlock.utils.datasets import leaf_dataset
 from .common import check_num_classes, set_run
 
 
-def use_folder(cfg: Config, data_root: str, num_classes: int | None = None) -> None:
+def use_folder(
+    cfg: Config, data_root: str, num_classes: int | None, options: Mapping[str, Any]
+) -> None:
     """Train and evaluate on a :class:`ClassFolder`, with the config's own pipelines.
 
     Heads and mixed labels get the number of classes, which `num_classes` may check.
@@ -42,4 +45,4 @@ def use_folder(cfg: Config, data_root: str, num_classes: int | None = None) -> N
                 topk = [metric.topk] if isinstance(metric.topk, int) else metric.topk
                 metric.topk = tuple(k for k in topk if k <= len(names)) or (1,)
     accuracy = any(one.get('type') == 'Accuracy' for one in as_list(cfg.get('val_evaluator')))
-    set_run(cfg, 'accuracy/top1' if accuracy else None)
+    set_run(cfg, 'accuracy/top1' if accuracy else None, options)

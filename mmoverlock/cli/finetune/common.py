@@ -9,6 +9,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.logging import print_log
 
+from mmoverlock.datasets.formats.files import is_hidden
 from mmoverlock.engine.distributed import env_rank
 from mmoverlock.utils.config import as_list, walk
 from mmoverlock.utils.datasets import leaf_configs
@@ -69,12 +70,13 @@ def set_class_weight(part: Any, key: str, old: int, number: int) -> list[str]:
     return []
 
 
-def set_run(cfg: Config, best: str | None) -> None:
+def set_run(cfg: Config, best: str | None, options: Mapping[str, Any]) -> None:
     """Scale the learning rate, keep the last and the best checkpoint, draw curves.
 
     Args:
         cfg: Changed in place.
         best: The metric by which a checkpoint is the best, or None: not known.
+        options: Of ``--cfg-options``: those on the same settings hold.
     """
     if (cfg.get('auto_scale_lr') or {}).get('base_batch_size'):
         cfg.auto_scale_lr.enable = True
@@ -87,6 +89,8 @@ def set_run(cfg: Config, best: str | None) -> None:
     if not any(hook.get('type') == 'DrawCurves' for hook in hooks):
         hooks.append(dict(type='DrawCurves'))
     cfg.custom_hooks = hooks
+    settings = ('auto_scale_lr.', 'default_hooks.')
+    cfg.merge_from_dict({key: options[key] for key in options if key.startswith(settings)})
 
 
 def report(
@@ -115,8 +119,9 @@ def report(
 
 def _learning_rate(cfg: Config) -> str:
     lr = cfg.optim_wrapper.get('optimizer', {}).get('lr')
-    base = (cfg.get('auto_scale_lr') or {}).get('base_batch_size')
-    if not base:
+    scaling = cfg.get('auto_scale_lr') or {}
+    base = scaling.get('base_batch_size')
+    if not base or not scaling.get('enable'):
         return f'learning rate {lr}, for the batch of the config'
     return f'learning rate {lr} for {base} images a step, scaled to the batch'
 
@@ -145,6 +150,20 @@ def split_of(data: Any, loader: str) -> str:
 def data_folder(cfg: Config) -> Path:
     """Where the written annotations of a run lie."""
     return Path(cfg.work_dir, FOLDER)
+
+
+def check_apart(cfg: Config, data_root: str) -> None:
+    """Raise ValueError if what a run writes would lie among the user's files.
+
+    A folder ``work_dirs`` in the user's may be written to: readers leave it out.
+    """
+    folder, root = data_folder(cfg).resolve(), Path(data_root).resolve()
+    inside = folder.is_relative_to(root) and not any(map(is_hidden, folder.relative_to(root).parts))
+    if inside or root.is_relative_to(folder):
+        raise ValueError(
+            f"--data-root: '{data_folder(cfg)}', where annotations are written, is among the files "
+            f"of '{data_root}': choose another --work-dir"
+        )
 
 
 def writes() -> bool:

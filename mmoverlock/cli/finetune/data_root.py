@@ -1,5 +1,8 @@
 """Which task a config is of, and what it then gets from a folder of data."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from mmengine.config import Config
 
 from mmoverlock.utils.errors import shown
@@ -8,7 +11,11 @@ SCOPES = ('mmpretrain', 'mmdet', 'mmseg')
 
 
 def use_data_root(
-    cfg: Config, data_root: str, data_format: str | None = None, num_classes: int | None = None
+    cfg: Config,
+    data_root: str,
+    data_format: str | None = None,
+    num_classes: int | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> None:
     """Train and evaluate a config of mmpretrain, mmdet or mmseg on the user's own data.
 
@@ -22,10 +29,12 @@ def use_data_root(
         data_format: One of :data:`mmoverlock.datasets.formats.FORMATS`; by default it is
             found out.
         num_classes: How many classes the folder should have.
+        options: Those of ``--cfg-options``, which the config has: of the run's settings they hold.
 
     Raises:
         ValueError: the folder, its annotations or the config are not what is needed.
     """
+    options = options or {}
     scope = cfg.get('default_scope')
     if scope not in SCOPES:
         raise ValueError(
@@ -39,12 +48,12 @@ def use_data_root(
             )
         from .classifier import use_folder
 
-        use_folder(cfg, data_root, num_classes)
+        use_folder(cfg, data_root, num_classes, options)
     elif scope == 'mmdet':
         from .detector import use_objects
 
-        use_objects(cfg, data_root, data_format, num_classes)
+        use_objects(cfg, data_root, data_format, num_classes, options)
     else:
         from .segmentor import use_labels
 
-        use_labels(cfg, data_root, data_format, num_classes)
+        use_labels(cfg, data_root, data_format, num_classes, options)

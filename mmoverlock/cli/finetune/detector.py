@@ -1,5 +1,6 @@
 """A detection config for the user's own boxes and masks."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from mmengine.config import Config
@@ -7,6 +8,7 @@ from mmengine.config import Config
 from mmoverlock.utils.config import walk
 
 from .common import (
+    check_apart,
     check_leaves,
     check_num_classes,
     data_folder,
@@ -20,12 +22,16 @@ from .common import (
 )
 
 BOX_CONFIG = 'configs/fasterrcnn_overlock/faster-rcnn_overlock-t_finetune.py'
-# Not of the classes: it holds heads; object or not; classes of other annotations.
-_OTHER_HEADS = {'roi_head', 'rpn_head', 'semantic_head'}
+# Not of the classes: it holds heads; object or not.
+_OTHER_HEADS = {'roi_head', 'rpn_head'}
 
 
 def use_objects(
-    cfg: Config, data_root: str, data_format: str | None = None, num_classes: int | None = None
+    cfg: Config,
+    data_root: str,
+    data_format: str | None,
+    num_classes: int | None,
+    options: Mapping[str, Any],
 ) -> None:
     """Train and evaluate on annotated objects in any of the formats that are read.
 
@@ -36,6 +42,7 @@ def use_objects(
     from mmoverlock.datasets.formats import read_objects, write_coco
 
     check_leaves(cfg)
+    check_apart(cfg, data_root)
     data = read_objects(data_root, data_format)
     check_num_classes(data.classes, num_classes, data_root)
     masks = trains_masks(cfg)
@@ -71,7 +78,7 @@ def use_objects(
         for step in pipeline_steps(cfg):
             if step.type.endswith('LoadImageFromFile'):
                 step.color_type = 'color_ignore_orientation'
-    set_run(cfg, 'coco/segm_mAP' if masks else 'coco/bbox_mAP')
+    set_run(cfg, 'coco/segm_mAP' if masks else 'coco/bbox_mAP', options)
     images = {split: len(part['images']) for split, part in data.splits.items()}
     report(cfg, data_root, data, images, notes)
 
@@ -91,12 +98,18 @@ def set_classes(cfg: Config, number: int) -> list[str]:
     """Give every head of the classes their number; return notes.
 
     Raises:
-        ValueError: the config is panoptic, or no head has a number of classes.
+        ValueError: the config is panoptic or learns from semantic maps, or no head has a number of
+            classes.
     """
     old, notes = None, []
     for key, part in walk(cfg.model, 'model'):
         heads = {name for name in key.split('.') if name.endswith('_head')}
-        if not heads - _OTHER_HEADS or 'semantic_head' in heads:
+        if key.endswith('semantic_head'):
+            raise ValueError(
+                f"--data-root: '{cfg.filename}' learns from semantic maps, too ({key}): take a "
+                'config without, or set it to None'
+            )
+        if not heads - _OTHER_HEADS:
             continue
         if part.get('num_stuff_classes'):
             raise ValueError(

@@ -1,5 +1,6 @@
 """A segmentation config for the user's own label images."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from mmengine.config import Config
@@ -7,6 +8,7 @@ from mmengine.config import Config
 from mmoverlock.utils.config import as_list, each, walk
 
 from .common import (
+    check_apart,
     check_leaves,
     check_num_classes,
     data_folder,
@@ -21,7 +23,11 @@ from .common import (
 
 
 def use_labels(
-    cfg: Config, data_root: str, data_format: str | None = None, num_classes: int | None = None
+    cfg: Config,
+    data_root: str,
+    data_format: str | None,
+    num_classes: int | None,
+    options: Mapping[str, Any],
 ) -> None:
     """Train and evaluate on label images, or on polygons that are drawn as such.
 
@@ -30,6 +36,7 @@ def use_labels(
     from mmoverlock.datasets.formats import read_labels, write_pairs
 
     check_leaves(cfg)
+    check_apart(cfg, data_root)
     folder = data_folder(cfg)
     data = read_labels(data_root, folder, data_format)
     check_num_classes(data.classes, num_classes, data_root)
@@ -48,7 +55,7 @@ def use_labels(
     for step in pipeline_steps(cfg):
         if 'reduce_zero_label' in step:
             step.reduce_zero_label = False
-    set_run(cfg, 'mIoU')
+    set_run(cfg, 'mIoU', options)
     images = {split: len(pairs) for split, pairs in data.splits.items()}
     report(cfg, data_root, data, images, notes)
 

@@ -51,6 +51,8 @@ def read(root: Path) -> ObjectData:
     }
     categories = {path: _categories(path, content) for path, (_, content) in contents.items()}
     _drop_supercategories(contents, categories, notes)
+    for path, found in categories.items():
+        _check_names(path, found)
     names = [name for found in categories.values() for _, name in sorted(found.items(), key=_order)]
     labels = {name: label for label, name in enumerate(dict.fromkeys(names))}
     images = []
@@ -138,10 +140,16 @@ def _categories(path: Path, content: Mapping[str, Any]) -> dict[int | str, str]:
             raise ValueError(f"'{path}': category {key!r} has no name")
         if key in found:
             raise ValueError(f"'{path}': two categories have the id {key!r}")
-        if name in found.values():
-            raise ValueError(f"'{path}': two categories have the name '{name}'")
         found[key] = name
     return found
+
+
+def _check_names(path: Path, categories: Mapping[int | str, str]) -> None:
+    """Raise ValueError if two categories have one name."""
+    names = list(categories.values())
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"'{path}': two categories have the name '{twice}'")
 
 
 def _drop_supercategories(
@@ -149,16 +157,19 @@ def _drop_supercategories(
     categories: Mapping[Path, dict[int | str, str]],
     notes: Notes,
 ) -> None:
-    """Drop a category 0 without objects that is the supercategory of others: Roboflow's."""
+    """Drop a category 0 without objects that is the supercategory of others: Roboflow's.
+
+    A single class often has its name.
+    """
     all_of = {
         key: [one for _, content in contents.values() for one in content[key]]
         for key in ('annotations', 'categories')
     }
     if any(one.get('category_id') in (0, '0') for one in all_of['annotations']):
         return
-    above = {one.get('supercategory') for one in all_of['categories']}
+    above = [one.get('supercategory') for one in all_of['categories']]
     for path, found in categories.items():
-        if found.get(0) in above - {None}:
+        if 0 in found and found[0] in above:
             notes.add(
                 'categories that are only a supercategory, not used', f"'{path}', '{found.pop(0)}'"
             )

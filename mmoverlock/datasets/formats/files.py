@@ -37,8 +37,11 @@ def split_of_folders(path: Path, root: Path) -> str | None:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file is one of the system's own, such as .DS_Store or __MACOSX."""
-    return name.startswith('.') or name == '__MACOSX'
+    """Whether a file is one of the system's own, such as .DS_Store or __MACOSX, or has results.
+
+    Runs that are started in a folder of data write into its ``work_dirs``.
+    """
+    return name.startswith('.') or name in ('__MACOSX', 'work_dirs')
 
 
 def walk(folder: Path, suffixes: Collection[str], deep: bool = True) -> Iterator[Path]:

@@ -24,7 +24,8 @@ from .files import IMAGES, read_text, walk
 
 _LABEL_FOLDERS = (
     'annotations', 'labels', 'masks', 'semantic', 'annotation', 'label', 'mask', 'ann_dir', 'annot',
-    'segmentationclass', 'gtfine', 'gt', 'segmentations', 'labelstr', 'labeltr',
+    'segmentationclass', 'segmentationclasspng', 'gtfine', 'gt', 'segmentations', 'labelstr',
+    'labeltr',
 )  # fmt: skip
 _PICTURE_FOLDERS = (
     'images', 'image', 'imgs', 'img', 'img_dir', 'pictures', 'jpegimages', 'leftimg8bit',

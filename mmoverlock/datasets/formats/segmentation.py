@@ -105,11 +105,15 @@ def _note(found: Notes, pair: Pair, one: Scan, counts: Counter[int]) -> None:
 
 
 def _missing(names: Sequence[str], pixels: dict[str, Counter[int]]) -> list[str]:
-    """What the splits lack, one line each; ValueError if there is nothing to learn."""
+    """What the splits lack, one line each; ValueError if there is nothing to learn or evaluate."""
     present = [name for label, name in enumerate(names) if pixels['train'][label]]
     if len(present) < 2:
         only = f'have one class alone, {shown(present)}' if present else 'are ignored everywhere'
         raise ValueError(f'the label images for training {only}: there is nothing to learn')
+    if not any(pixels['val'][label] for label in range(len(names))):
+        raise ValueError(
+            'the label images for validation are ignored everywhere: there is nothing to evaluate'
+        )
     lines = []
     for split, counts in pixels.items():
         absent = [name for label, name in enumerate(names) if not counts[label]]

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -49,7 +49,7 @@ def read(root: Path) -> ObjectData:
     classes = _class_names(root, config_file, config)
     images = [
         RawImage(path, split, _label_file(path, root))
-        for split, paths in _image_files(root, config_file, config).items()
+        for split, paths in _image_files(root, config_file, config, notes).items()
         for path in paths
     ]
     _check_label_files(root, images, notes)
@@ -128,11 +128,12 @@ def _class_names(root: Path, path: Path | None, config: dict[str, Any]) -> dict[
 
 
 def _image_files(
-    root: Path, path: Path | None, config: dict[str, Any]
+    root: Path, path: Path | None, config: dict[str, Any], notes: Notes
 ) -> dict[str | None, list[Path]]:
     """The images of each split, as the YAML file says, or as the folders are called."""
     if any(config.get(split) for split in SPLITS):
-        return {split: _listed(root, path, config, split) for split in SPLITS if config.get(split)}
+        named = [split for split in SPLITS if config.get(split)]
+        return {split: _listed(path, config, split, notes) for split in named}
     images = list(walk(root, IMAGES))
     inside = [one for one in images if 'images' in one.relative_to(root).parts[:-1]]
     found: dict[str | None, list[Path]] = {}
@@ -141,35 +142,53 @@ def _image_files(
     return found
 
 
-def _listed(root: Path, path: Path, config: dict[str, Any], split: str) -> list[Path]:
-    """The images in the folders, and of the lists, that data.yaml names for a split."""
+def _listed(path: Path, config: dict[str, Any], split: str, notes: Notes) -> list[Path]:
+    """The images in the folders, and of the lists, that data.yaml names for a split.
+
+    Roboflow's files name test images also where there are none.
+    """
     entries = config[split] if isinstance(config[split], list) else [config[split]]
     bases = [path.parent / str(config.get('path') or '.').replace('\\', '/'), path.parent]
     images = []
     for entry in entries:
         entry = str(entry).replace('\\', '/')
-        # Roboflow's files say '../train/images' for a folder beside the file, as Ultralytics knows.
-        names = (entry, entry[3:]) if entry.startswith('../') else (entry,)
-        places = [base / name for base in bases for name in names]
+        places = _places(entry, bases)
         place = next((one for one in places if one.exists()), None)
-        if place is None:
+        if place is None and split != 'test':
             raise ValueError(
                 f"'{path}', {split}: '{entry}' does not exist, looked for "
                 f'{shown(dict.fromkeys(map(str, places)))}'
             )
-        if place.is_file():
+        if place is None:
+            listed = []
+        elif place.is_file():
             lines = [line.strip() for line in read_text(place).splitlines() if line.strip()]
             listed = [_find_listed(line.replace('\\', '/'), place, bases) for line in lines]
         else:
             listed = list(walk(place, IMAGES))
-        if not listed:
+        if not listed and split == 'test':
+            notes.add('folders of test images without any, not used', f"'{path}', '{entry}'")
+        elif not listed:
             raise ValueError(f"'{path}', {split}: '{place}' has no images ({' '.join(IMAGES)})")
         images += listed
     return list(dict.fromkeys(images))
 
 
+def _places(name: str, bases: Sequence[Path]) -> list[Path]:
+    """Where a file or folder that data.yaml or a list names may be, the likeliest first.
+
+    Roboflow's files say '../train/images' for a folder beside the file, as Ultralytics knows; CVAT
+    puts 'data/' before all names; and a data set may have been written at another place. So leading
+    folders are left out, as long as one remains: 'images' alone would be those of all splits.
+    """
+    parts = PurePosixPath(name).parts
+    tails = ['/'.join(parts[i:]) for i in range(1, len(parts) - 1)]
+    names = (name, name.removeprefix('../'), *tails)
+    return [base / one for one in dict.fromkeys(names) for base in bases]
+
+
 def _find_listed(line: str, place: Path, bases: Sequence[Path]) -> Path:
-    places = [folder / line for folder in (place.parent, *bases)]
+    places = _places(line, (place.parent, *bases))
     return next((one for one in places if one.is_file()), places[0])
 
 

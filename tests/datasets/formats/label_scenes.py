@@ -32,6 +32,7 @@ LAYOUTS = {
 }
 UNDIVIDED = {
     'flat': ('images/{name}.jpg', 'labels/{name}.png'),
+    'LabelMe': ('JPEGImages/{name}.jpg', 'SegmentationClassPNG/{name}.png'),
     'pictures above': ('{name}.jpg', 'masks/{name}.png'),
     'one folder': ('{name}.jpg', '{name}_seg.png'),
     'one folder below': ('images/{name}.jpg', 'images/{name}_gt.png'),

@@ -127,6 +127,16 @@ def roboflow_category(file):
     return in_coco(change, file)
 
 
+def roboflow_single(file):
+    """The first category's name is also that of its supercategory."""
+
+    def change(content):
+        content['categories'][0]['supercategory'] = 'cat'
+        content['categories'].insert(0, dict(id=0, name='cat', supercategory='none'))
+
+    return in_coco(change, file)
+
+
 def only_dogs(file):
     def change(content):
         content['annotations'] = [a for a in content['annotations'] if a['category_id'] == 2]
@@ -187,6 +197,11 @@ SAME = {
             ),
             replaced('data.yaml', 'images/train', 'train.txt'),
         ),
+        'a list of CVAT': all_of(
+            written('val.txt', 'data/images/val/04.png\ndata/images/val/09.png\n'),
+            replaced('data.yaml', 'images/val', 'val.txt'),
+        ),
+        'folders of another machine': replaced('data.yaml', ': images', ': /content/cats/images'),
     },
     'voc': {
         'no size': renamed_tag('size'),
@@ -200,6 +215,9 @@ SAME = {
         'imagePath from Windows': labelme_keys(imagePath='..\\pictures\\01.png'),
         'no shape_type': in_labelme(shape_type=None),
         'a part of its own group': in_labelme(group_id=3),
+        'results of a run': written(
+            'work_dirs/run/vis_data/scalars.json', '{"lr": 1}\n{"lr": 2}\n'
+        ),
     },
 }
 
@@ -249,6 +267,10 @@ REPAIRED = {
             both(roboflow_category),
             'categories that are only a supercategory, not used: 2',
         ),
+        'supercategory of Roboflow with the name of a class': (
+            both(roboflow_single),
+            'categories that are only a supercategory, not used: 2',
+        ),
         'absolute file names of another machine': (
             every('images', 'file_name', lambda name: f'C:\\home\\me\\{name}'),
             'absolute paths that do not exist, found by their last part: 8',
@@ -277,6 +299,17 @@ REPAIRED = {
         'label without image': (
             copied(YOLO_LABELS, 'labels/train/x.txt'),
             "label files without an image, not used: 1 (first: '{root}/labels/train/x.txt')",
+        ),
+        'no folder of test images': (
+            replaced('data.yaml', 'names', 'test: ../test/images\nnames'),
+            "test images without any, not used: 1 (first: '{root}/data.yaml', '../test/images')",
+        ),
+        'an empty folder of test images': (
+            all_of(
+                lambda root: (root / 'test/images').mkdir(parents=True),
+                replaced('data.yaml', 'names', 'test: ../test/images\nnames'),
+            ),
+            'folders of test images without any, not used: 1',
         ),
         'scores': (
             replaced(YOLO_LABELS, '\n', ' 0.9\n'),
@@ -413,6 +446,9 @@ REFUSED = {
         'pixels': (written(YOLO_LABELS, '1 30 20 12 8\n'), YOLO_LABELS, 'line 1', '1 30 20 12 8', 'from 0 to 1'),
         'no labels': (lambda root: shutil.rmtree(root / 'labels'), '10 images', 'labels/train/00.txt'),
         'missing folder': (replaced('data.yaml', 'images/val', 'images/xyz'), 'data.yaml', 'val', "'images/xyz' does not exist"),
+        # Not 'images', which holds the training's, too.
+        'last part of a folder alone': (
+            replaced('data.yaml', 'images/val', '/x/val/images'), 'val', "'/x/val/images' does not exist"),
         'empty folder': (lambda root: [p.unlink() for p in (root / 'images/val').iterdir()], 'data.yaml', 'images/val', 'no images'),
         'list with a missing image': (
             all_of(written('val.txt', './images/val/x.png\n'), replaced('data.yaml', 'images/val', 'val.txt')),

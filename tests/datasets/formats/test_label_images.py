@@ -451,6 +451,7 @@ BAD = {
     'two label images': (twice('label', '.bmp'), "two label images have one name: '.*p0.bmp', '.*p0.png'"),
     'one class': (rewrite(lambda values: Image.fromarray(values * 0)), "for training have one class alone, 'class 0': there is nothing to learn"),
     'one class of a mask': (rewrite(lambda values: Image.fromarray(values * 0 + 255)), 'all pixels of the label images in .* are ignored'),
+    'validation ignored': (lambda files: [replace(one['label'], Image.new('L', (WIDTH, HEIGHT), 255)) for one in files[6:]], 'for validation are ignored everywhere: there is nothing to evaluate'),
     'only validation': (lambda files: [path.unlink() for one in files[:6] for path in one.values()], 'has label images, but none for training'),
 }  # fmt: skip
 
