@@ -3,20 +3,15 @@
 import argparse
 import contextlib
 import os
-import shutil
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 from mmengine.config import Config
-from mmengine.logging import print_log
 from mmengine.runner import find_latest_checkpoint
 
 from mmoverlock.checks.preflight import preflight
 from mmoverlock.datasets.formats import FORMATS
-from mmoverlock.datasets.formats.data import SPLITS
-from mmoverlock.engine.distributed import env_rank, process_group
+from mmoverlock.engine.distributed import process_group
 from mmoverlock.engine.runner import build_runner
 
 from .command import command
@@ -24,6 +19,7 @@ from .config import load_config
 from .finetune import use_data_root
 from .finetune.common import data_folder
 from .options import ArgumentParser, add_run_options
+from .work_dir import data_kept_on_error, earlier_checkpoints, remove, undone_on_error
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -111,66 +107,3 @@ def set_resume(cfg: Config, path: str) -> None:
         raise ValueError(f"--resume: checkpoint '{path}' does not exist")
     cfg.resume = True
     cfg.load_from = path
-
-
-def earlier_checkpoints(cfg: Config, overwrite: bool) -> list[Path]:
-    """The checkpoints of another run in the work_dir; ValueError if they are not to be removed."""
-    if env_rank(local=True) or cfg.get('resume'):
-        return []
-    folder = Path(cfg.work_dir)
-    old = sorted(folder.glob('*.pth')) + list(folder.glob('last_checkpoint'))
-    if old and not overwrite:
-        raise ValueError(
-            f"work_dir '{cfg.work_dir}' holds the checkpoints of another run ({old[0].name}): "
-            'continue it with --resume, choose another --work-dir, or start over with --overwrite'
-        )
-    return old
-
-
-def remove(old: list[Path], folder: str) -> None:
-    """Remove the checkpoints of an earlier run; the first process does it."""
-    if old and env_rank() == 0:
-        for path in old:
-            path.unlink()
-        print_log(f'--overwrite: removed {len(old)} files from {folder}', logger='current')
-
-
-@contextlib.contextmanager
-def data_kept_on_error(folder: Path) -> Iterator[None]:
-    """After an error, bring back what an earlier run with --data-root wrote into `folder`."""
-    if env_rank(local=True) or not folder.is_dir():
-        yield
-        return
-    written = [*folder.glob('*.json'), *folder.glob('written.txt')]
-    written += [path for split in SPLITS for path in (folder / split).rglob('*.png')]
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix='.data-') as scratch:
-        # Links are enough: a new file is written under another name and then renamed.
-        kept = {Path(scratch, path.relative_to(folder)): path for path in written}
-        for copy, path in kept.items():
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            link_or_copy(path, copy)
-        try:
-            yield
-        except BaseException:
-            for copy, path in kept.items():
-                copy.replace(path)
-            raise
-
-
-def link_or_copy(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except OSError:  # a file system without links
-        shutil.copy2(source, target)
-
-
-@contextlib.contextmanager
-def undone_on_error(folder: Path) -> Iterator[None]:
-    """Remove `folder` after an error, if it is new; its new parents, too."""
-    new = [path for path in (folder, *folder.parents) if not path.exists()]
-    try:
-        yield
-    except BaseException:
-        if new and env_rank(local=True) == 0:
-            shutil.rmtree(new[-1], ignore_errors=True)
-        raise

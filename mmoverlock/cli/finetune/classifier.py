@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmoverlock.utils.config import as_list, walk
 from mmoverlock.utils.datasets import leaf_dataset
 
-from .common import check_num_classes, set_run
+from .common import check_num_classes, report, set_run
 
 
 def use_folder(
@@ -46,3 +46,4 @@ def use_folder(
                 metric.topk = tuple(k for k in topk if k <= len(names)) or (1,)
     accuracy = any(one.get('type') == 'Accuracy' for one in as_list(cfg.get('val_evaluator')))
     set_run(cfg, 'accuracy/top1' if accuracy else None, options)
+    report(cfg, data_root, 'class folders', names)

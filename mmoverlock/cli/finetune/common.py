@@ -94,31 +94,37 @@ def set_run(cfg: Config, best: str | None, options: Mapping[str, Any]) -> None:
 
 
 def report(
-    cfg: Config, data_root: str, data: Any, images: Mapping[str, int], notes: Sequence[str]
+    cfg: Config,
+    data_root: str,
+    what: str,
+    classes: Sequence[str],
+    images: Mapping[str, int] | None = None,
+    notes: Sequence[str] = (),
 ) -> None:
-    """Log what was found, in one line, then the reader's notes and others as warnings.
+    """Log what was found, in one line, then the notes as warnings.
 
     Args:
         cfg: The changed config.
         data_root: The folder, as the user named it.
-        data: An ObjectData or LabelData.
-        images: The number of images of each split.
-        notes: Of what else was changed in the config.
+        what: Its format.
+        classes: Names.
+        images: The number of images of each split, if known.
+        notes: Of the reader, and of what else was changed in the config.
     """
     if env_rank():
         return
-    counts = ', '.join(f'{number} {split}' for split, number in images.items())
-    print_log(
-        f'{data_root}: {data.format}, images: {counts}, {len(data.classes)} classes: '
-        f'{shown(data.classes)}; {_learning_rate(cfg)}',
-        logger='current',
-    )
-    for note in [*data.notes, *notes, *_too_short(cfg, images['train'])]:
+    parts = [f'{data_root}: {what}']
+    if images:
+        parts += ['images: ' + ', '.join(f'{number} {split}' for split, number in images.items())]
+        notes = [*notes, *_too_short(cfg, images['train'])]
+    parts += [f'{len(classes)} classes: {shown(classes)}; {_learning_rate(cfg)}']
+    print_log(', '.join(parts), logger='current')
+    for note in notes:
         print_log(note, logger='current', level=logging.WARNING)
 
 
 def _learning_rate(cfg: Config) -> str:
-    lr = cfg.optim_wrapper.get('optimizer', {}).get('lr')
+    lr = ((cfg.get('optim_wrapper') or {}).get('optimizer') or {}).get('lr')
     scaling = cfg.get('auto_scale_lr') or {}
     base = scaling.get('base_batch_size')
     if not base or not scaling.get('enable'):

@@ -80,7 +80,7 @@ def use_objects(
                 step.color_type = 'color_ignore_orientation'
     set_run(cfg, 'coco/segm_mAP' if masks else 'coco/bbox_mAP', options)
     images = {split: len(part['images']) for split, part in data.splits.items()}
-    report(cfg, data_root, data, images, notes)
+    report(cfg, data_root, data.format, data.classes, images, [*data.notes, *notes])
 
 
 def trains_masks(cfg: Config) -> bool:

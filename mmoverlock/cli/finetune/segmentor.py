@@ -57,7 +57,7 @@ def use_labels(
             step.reduce_zero_label = False
     set_run(cfg, 'mIoU', options)
     images = {split: len(pairs) for split, pairs in data.splits.items()}
-    report(cfg, data_root, data, images, notes)
+    report(cfg, data_root, data.format, data.classes, images, [*data.notes, *notes])
 
 
 def _evaluator(given: Any) -> dict[str, Any]:
