@@ -3,7 +3,7 @@
 import pytest
 
 from mmoverlock.cli import work_dir
-from mmoverlock.datasets.formats.label_files import replace_text
+from mmoverlock.datasets.formats.files import replace_text
 
 
 @pytest.mark.parametrize('linked', [True, False])

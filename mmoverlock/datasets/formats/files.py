@@ -165,3 +165,11 @@ def _header(path: Path) -> tuple[int, int, bool] | str:
         if isinstance(error, Image.DecompressionBombError):
             return 'it has too many pixels'
         return why_unreadable(str(path), error)
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a text file that is there only when complete."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f'.{path.name}.{os.getpid()}')
+    scratch.write_text(text, encoding='utf-8')
+    scratch.replace(path)

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from ..parallel import in_parallel
+from .files import replace_text
 from .label_scan import ORIENTATION, label_values
 
 _VERSION = 1  # raise when the same input no longer gives the same files
@@ -86,11 +87,3 @@ def write_once(
     if jobs and not (done and all(job.target.is_file() for job in jobs)):
         in_parallel(write, jobs, 'write label images')
         replace_text(record, digest.hexdigest())
-
-
-def replace_text(path: Path, text: str) -> None:
-    """Write a text file that is there only when complete."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f'.{path.name}.{os.getpid()}')
-    scratch.write_text(text, encoding='utf-8')
-    scratch.replace(path)

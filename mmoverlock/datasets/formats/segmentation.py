@@ -10,9 +10,10 @@ from mmoverlock.utils.errors import shown
 from ..parallel import in_parallel
 from .class_table import IGNORED, ClassTable, find_class_table
 from .data import LabelData
+from .files import replace_text
 from .find import find_format, read_objects
 from .label_coding import find_coding
-from .label_files import Conversion, convert, replace_text, write_once
+from .label_files import Conversion, convert, write_once
 from .label_images import Pair, find_layout
 from .label_scan import Scan, scan
 from .notes import Notes
