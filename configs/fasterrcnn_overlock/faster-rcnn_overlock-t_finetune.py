@@ -6,7 +6,7 @@ _base_ = [
     '../_base_/models/overlock/overlock-t_dense.py',
     'mmdet::_base_/datasets/coco_detection.py',
     '../_base_/schedules/adamw_finetune_dense.py',
-    '../_base_/runtimes/mmdet.py',
+    '../_base_/runtimes/mmdet_finetune.py',
 ]
 
 model = dict(
@@ -14,13 +14,9 @@ model = dict(
     neck=dict(in_channels=_base_.pop('channels')),
 )
 train_dataloader = dict(batch_size=4)
-default_hooks = dict(
-    logger=dict(interval=10),
-    checkpoint=dict(max_keep_ckpts=1, save_best='coco/bbox_mAP', rule='greater'),
-)
+default_hooks = dict(checkpoint=dict(save_best='coco/bbox_mAP'))
 custom_hooks = [
     *_base_.custom_hooks,
-    dict(type='DrawCurves'),
     dict(type='EMAHook', momentum=0.02, priority='ABOVE_NORMAL'),  # of some 50 steps
 ]
 load_from = (

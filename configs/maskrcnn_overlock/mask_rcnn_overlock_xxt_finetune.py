@@ -5,14 +5,9 @@ _base_ = [
     '../_base_/models/overlock/overlock-xxt_dense.py',
     '../_base_/datasets/coco_instance_small.py',
     '../_base_/schedules/adamw_finetune_dense.py',
-    '../_base_/runtimes/mmdet.py',
+    '../_base_/runtimes/mmdet_finetune.py',
 ]
 
 model = dict(backbone=_base_.pop('backbone'), neck=dict(in_channels=_base_.pop('channels')))
 optim_wrapper = dict(optimizer=dict(lr=1e-3))
 auto_scale_lr = dict(base_batch_size=8)
-default_hooks = dict(
-    logger=dict(interval=10),
-    checkpoint=dict(max_keep_ckpts=1, save_best='coco/segm_mAP', rule='greater'),
-)
-custom_hooks = [*_base_.custom_hooks, dict(type='DrawCurves')]

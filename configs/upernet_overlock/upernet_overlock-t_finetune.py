@@ -5,7 +5,7 @@ _base_ = [
     '../_base_/models/overlock/overlock-t_dense.py',
     '../_base_/datasets/ade20k_bs2.py',
     '../_base_/schedules/adamw_finetune_dense.py',
-    '../_base_/runtimes/mmseg.py',
+    '../_base_/runtimes/mmseg_finetune.py',
 ]
 
 channels = _base_.pop('channels')
@@ -16,15 +16,6 @@ model = dict(
 )
 del channels
 train_dataloader = dict(batch_size=4, sampler=dict(type='DefaultSampler', shuffle=True))
-default_hooks = dict(
-    logger=dict(type='LoggerHook', interval=10),
-    checkpoint=dict(
-        type='CheckpointHook', interval=1, max_keep_ckpts=1, save_best='mIoU', rule='greater'
-    ),
-    visualization=dict(type='SegVisualizationHook'),
-)
-custom_hooks = [*_base_.custom_hooks, dict(type='DrawCurves')]
-log_processor = dict(by_epoch=True)
 load_from = (
     'https://github.com/LMMMEng/OverLoCK/releases/download/v1/upernet_overlock_tiny_ade20k.pth'
 )

@@ -5,7 +5,7 @@ _base_ = [
     '../_base_/models/overlock/overlock-xxt_dense.py',
     '../_base_/datasets/ade20k_small.py',
     '../_base_/schedules/adamw_finetune_dense.py',
-    '../_base_/runtimes/mmseg.py',
+    '../_base_/runtimes/mmseg_finetune.py',
 ]
 
 channels = _base_.pop('channels')
@@ -18,12 +18,3 @@ del channels
 train_dataloader = dict(sampler=dict(type='DefaultSampler', shuffle=True))
 optim_wrapper = dict(optimizer=dict(lr=1e-3))
 auto_scale_lr = dict(base_batch_size=8)
-default_hooks = dict(
-    logger=dict(type='LoggerHook', interval=10),
-    checkpoint=dict(
-        type='CheckpointHook', interval=1, max_keep_ckpts=1, save_best='mIoU', rule='greater'
-    ),
-    visualization=dict(type='SegVisualizationHook'),
-)
-custom_hooks = [*_base_.custom_hooks, dict(type='DrawCurves')]
-log_processor = dict(by_epoch=True)
