@@ -1,11 +1,12 @@
 """Checks of the checkpoints that a run will load."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from mmengine.config import Config
 from torch import nn
 
-from mmoverlock.engine.checkpoints import fit_state_dict
+from mmoverlock.engine.checkpoints import check_finite, fit_state_dict
 from mmoverlock.utils.checkpoint import read_checkpoint, state_dict_of
 from mmoverlock.utils.config import as_list, walk
 from mmoverlock.utils.errors import shown
@@ -36,6 +37,7 @@ def check_checkpoints(cfg: Config, model: nn.Module, training: bool) -> Sequence
             )
         fit_state_dict(model, checkpoint, resume or not training, path)
         if resume:
+            _check_state(checkpoint, path)
             classes = (checkpoint['meta'].get('dataset_meta') or {}).get('classes')
     if not training or path:
         return classes  # initial weights are not used
@@ -53,6 +55,18 @@ def check_checkpoints(cfg: Config, model: nn.Module, training: bool) -> Sequence
         if module is not None:
             fit_state_dict(module, checkpoint, path=path)
     return None
+
+
+def _check_state(checkpoint: Mapping[str, Any], path: str) -> None:
+    """Raise ValueError if a moving average or an optimizer's state holds NaN or infinity."""
+    tensors = {}
+    for part in ('ema_state_dict', 'optimizer'):
+        for key, value in walk(checkpoint.get(part), part):
+            tensors |= {f'{key}.{name}': one for name, one in value.items()}
+    try:
+        check_finite(tensors)
+    except ValueError as error:
+        raise ValueError(str(error).replace('checkpoint', f"checkpoint '{path}'", 1)) from error
 
 
 def check_resumed_classes(before: Sequence[str], now: Sequence[str] | None, path: str) -> None:

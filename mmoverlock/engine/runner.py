@@ -10,7 +10,8 @@ from mmoverlock.utils.config import as_list
 def build_runner(cfg: Config, strict: bool) -> Runner:
     """Build the Runner, or what ``runner_type`` names.
 
-    The config's hooks get a :class:`CheckpointGuard` and, if there is none, an :class:`ImageGuard`.
+    The config's hooks get a :class:`CheckpointGuard` and, if there is none, a
+    :class:`FiniteLossGuard` and an :class:`ImageGuard`.
 
     Args:
         cfg: Of a run; changed in place.
@@ -18,7 +19,8 @@ def build_runner(cfg: Config, strict: bool) -> Runner:
     """
     guard = dict(type='CheckpointGuard', strict=strict)
     hooks = [hook for hook in as_list(cfg.get('custom_hooks')) if hook.get('type') != guard['type']]
-    if not any(hook.get('type') == 'ImageGuard' for hook in hooks):
-        hooks.append(dict(type='ImageGuard'))
+    for kind in ('FiniteLossGuard', 'ImageGuard'):
+        if not any(hook.get('type') == kind for hook in hooks):
+            hooks.append(dict(type=kind))
     cfg.custom_hooks = [*hooks, guard]
     return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)

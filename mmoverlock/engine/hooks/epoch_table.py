@@ -47,23 +47,25 @@ class EpochTable(Hook):
     def before_train_epoch(self, runner: Runner) -> None:
         self.start = time.perf_counter()
         self.sums: dict[str, torch.Tensor] = {}
-        self.count = 0
+        self.counts: dict[str, int] = {}
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict | None = None
     ) -> None:
-        self.count += 1
         for column, name in TRAINED.items():
             if name in (outputs or {}):
                 value = torch.as_tensor(outputs[name]).detach().double()
                 self.sums[column] = self.sums.get(column, 0) + value
+                self.counts[column] = self.counts.get(column, 0) + 1
 
     def after_train_epoch(self, runner: Runner) -> None:
         row = dict(epoch=runner.epoch + 1)
-        for column, total in self.sums.items():
-            mean = total / self.count
-            all_reduce(mean, 'mean')
-            row[column] = mean.item()
+        for column in TRAINED:  # FiniteLossGuard takes out losses of NaN, in one process perhaps
+            total = torch.as_tensor(self.sums.get(column, 0.0), dtype=torch.float64)
+            both = torch.stack([total, torch.full_like(total, self.counts.get(column, 0))])
+            all_reduce(both)
+            if both[1]:
+                row[column] = (both[0] / both[1]).item()
         row['epoch_time'] = time.perf_counter() - self.start
         self.rows[row['epoch']] = row
         self._write()
