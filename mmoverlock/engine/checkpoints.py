@@ -35,8 +35,8 @@ def fit_state_dict(
                 f"checkpoint lacks {len(report.missing)} of the model's tensors, the first is "
                 f"'{report.missing[0]}': it belongs to another config"
             )
-        own = model.state_dict()
-        check_finite({name: fits[name] for name in fits if _is_finite(own.get(name))})
+        buffers = dict(model.named_buffers())  # one may hold infinity on purpose, such as a mask
+        check_finite({name: fits[name] for name in fits if _is_finite(buffers.get(name))})
     except ValueError as error:
         if path is None:
             raise

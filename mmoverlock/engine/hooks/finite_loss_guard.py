@@ -98,6 +98,7 @@ class FiniteLossGuard(Hook):
         self.snapshot, self.since_snapshot = None, 0
         self.steps = self.skipped = self.in_row = self.overflows = self.returns = 0
         self.stepped = self.stopped = False  # in this iteration
+        self.reason = ''  # of the last skip
         self.losses_finite: Tensor | None = None  # in the batches of this step
         self.buffers = list(runner.model.buffers())
         self.good_buffers = [buffer.clone() for buffer in self.buffers]
@@ -205,7 +206,7 @@ class FiniteLossGuard(Hook):
             return
         self.skipped += 1
         self.in_row += 1
-        reason = _reason(bad, losses_finite)
+        self.reason = reason = _reason(bad, losses_finite)
         if _worth_a_line(self.skipped):
             self._log(
                 f'{reason} in iteration {runner.iter + 1}{_images(data_batch) if bad else ""}: '
@@ -220,13 +221,13 @@ class FiniteLossGuard(Hook):
             )
 
     def _drop_traces(self, outputs: dict[str, Any]) -> dict[str, float]:
-        """Undo what the batch did to the buffers; take its bad losses out of the log, return them."""
+        """Undo what a batch did to the buffers; take bad losses out of the log, and return them."""
         _copy(self.good_buffers, self.buffers)
-        values = {name: float(value) for name, value in outputs.items() if 'loss' in name}
+        values = {name: float(torch.as_tensor(one).detach()) for name, one in outputs.items()}
         bad = {name: value for name, value in values.items() if not math.isfinite(value)}
         for name in bad:
             del outputs[name]
-        return bad
+        return {name: value for name, value in bad.items() if 'loss' in name}
 
     def _return(self, runner: Runner, reason: str) -> None:
         """Return to the last good state, or give up."""
@@ -277,8 +278,9 @@ class FiniteLossGuard(Hook):
         finite = _in_all_processes(_finite(tensors))
         if finite and self.in_row < min(SUSPICIOUS, self.patience):
             return
-        what = f'{self.in_row} steps in a row were skipped' if finite else 'a weight is not finite'
-        self._return(runner, f'a checkpoint is due and {what}')
+        skips = f'{self.reason}, as in {self.in_row} steps in a row'
+        what = skips if finite else 'a weight is not finite'
+        self._return(runner, f'{what}, and a checkpoint is due')
         model = next(trained_modules(runner))
         checkpoint['state_dict'] = weights_to_cpu(model.state_dict())
         if 'optimizer' in checkpoint:
