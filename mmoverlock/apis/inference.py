@@ -1,7 +1,6 @@
 """From a config, a checkpoint and pictures or videos to results, drawn, and in a JSON file."""
 
 import contextlib
-import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,6 +19,7 @@ from mmoverlock.utils.config import read_config, require
 from mmoverlock.utils.datasets import leaf_dataset
 from mmoverlock.utils.device import pick_device
 from mmoverlock.utils.errors import one_line
+from mmoverlock.utils.json import dumps
 from mmoverlock.utils.models import build_model, library_of
 
 from .images import VIDEO_SUFFIXES, find_images, new_file, read_image
@@ -149,7 +149,7 @@ class Inferencer:
                 yield result
         finally:
             if out_dir is not None and done:
-                text = json.dumps(done, indent=1, ensure_ascii=False) + '\n'
+                text = dumps(done, indent=1) + '\n'
                 new_file(out_dir, 'predictions.json').write_text(text, encoding='utf-8')
 
     def _one(self, path: Path, out_dir: Path | None) -> dict[str, Any]:

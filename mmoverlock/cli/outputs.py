@@ -1,11 +1,11 @@
 """``mmoverlock test``: the run, and what it writes: predictions, pictures, metrics."""
 
-import json
-import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from mmengine.config import Config
 from mmengine.dist import master_only
 from mmengine.logging import print_log
@@ -16,6 +16,7 @@ from mmoverlock.engine.runner import build_runner
 from mmoverlock.utils.config import as_list
 from mmoverlock.utils.datasets import leaf_configs
 from mmoverlock.utils.errors import shown
+from mmoverlock.utils.json import dumps
 
 SCORE_THR = 0.5  # of pseudo-labels
 
@@ -136,7 +137,8 @@ def set_pictures(cfg: Config, folder: str) -> None:
 def write_metrics(cfg: Config, metrics: Mapping[str, Any], classes: Rows, folder: str) -> None:
     """Log the metrics, and the table of the classes, and write both to ``metrics.json``.
 
-    NaN, of classes that the data do not have, is null there, as JSON has no NaN.
+    JSON has no NaN and no infinity: they are null there. So is the -1 by which COCO's evaluation
+    says that there is no ground truth, of a class or of a size. Lists and arrays are lists.
     """
     path = Path(folder, 'metrics.json')
     numbers = {
@@ -144,15 +146,22 @@ def write_metrics(cfg: Config, metrics: Mapping[str, Any], classes: Rows, folder
         for name, value in metrics.items()
         if isinstance(value, (int, float)) or getattr(value, 'size', 0) == 1
     }
-    found = {name: None if math.isnan(value) else value for name, value in numbers.items()}
+    found = {name: None if _no_truth(name, value) else value for name, value in metrics.items()}
+    found |= {name: value for name, value in numbers.items() if found[name] is not None}
     result = dict(config=cfg.filename, checkpoint=cfg.load_from, metrics=found)
     if classes:
         result['classes'] = classes
-    path.write_text(json.dumps(result, indent=2) + '\n')
+    path.write_text(dumps(result, indent=2) + '\n')
     table = '\n'.join(f'  {name:<28} {value:.4f}' for name, value in numbers.items())
     if classes:
         table += '\n' + _aligned(classes)
     print_log(f'results of {cfg.load_from} (in {path}):\n{table}', logger='current')
+
+
+def _no_truth(name: str, value: Any) -> bool:
+    """Whether this is an AP or AR of COCO's evaluation where there is nothing to find."""
+    coco = re.search(r'(^|/)((bbox|segm|proposal)_mAP|AR_?[sml]?@)', name)
+    return bool(coco) and np.ndim(value) == 0 and value == -1
 
 
 def _cell(value: float | int | None) -> str:

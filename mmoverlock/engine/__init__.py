@@ -3,6 +3,7 @@
 from .hooks.checkpoint_guard import CheckpointGuard
 from .hooks.draw_curves import DrawCurves
 from .hooks.epoch_table import EpochTable
+from .hooks.evaluation_guard import EvaluationGuard
 from .hooks.finite_loss_guard import FiniteLossGuard
 from .hooks.image_guard import ImageGuard
 from .hooks.val_loss import ValLossHook
@@ -13,6 +14,7 @@ __all__ = [
     'CheckpointGuard',
     'DrawCurves',
     'EpochTable',
+    'EvaluationGuard',
     'FiniteLossGuard',
     'GroupedOptimWrapperConstructor',
     'ImageGuard',

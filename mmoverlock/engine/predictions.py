@@ -1,6 +1,5 @@
 """Metrics that measure nothing: they write predictions in the formats of annotations."""
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +12,8 @@ from mmengine.evaluator import BaseMetric, DumpResults
 from mmengine.logging import print_log
 from mmengine.registry import METRICS
 from PIL import Image
+
+from mmoverlock.utils.json import dumps
 
 LARGEST_LABEL = 254  # 255 is what mmseg ignores
 
@@ -123,7 +124,7 @@ def with_area(detection: Mapping[str, Any]) -> dict[str, Any]:
 
 def write_new(path: str | os.PathLike, data: Any) -> None:
     with open(path, 'x', encoding='utf-8') as file:
-        json.dump(data, file, ensure_ascii=False)
+        file.write(dumps(data))
 
 
 class LabelMaps(BaseMetric):

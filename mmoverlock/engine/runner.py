@@ -11,7 +11,7 @@ def build_runner(cfg: Config, strict: bool) -> Runner:
     """Build the Runner, or what ``runner_type`` names.
 
     The config's hooks get a :class:`CheckpointGuard` and, if there is none, a
-    :class:`FiniteLossGuard` and an :class:`ImageGuard`.
+    :class:`FiniteLossGuard`, an :class:`ImageGuard` and an :class:`EvaluationGuard`.
 
     Args:
         cfg: Of a run; changed in place.
@@ -19,7 +19,7 @@ def build_runner(cfg: Config, strict: bool) -> Runner:
     """
     guard = dict(type='CheckpointGuard', strict=strict)
     hooks = [hook for hook in as_list(cfg.get('custom_hooks')) if hook.get('type') != guard['type']]
-    for kind in ('FiniteLossGuard', 'ImageGuard'):
+    for kind in ('FiniteLossGuard', 'ImageGuard', 'EvaluationGuard'):
         if not any(hook.get('type') == kind for hook in hooks):
             hooks.append(dict(type=kind))
     cfg.custom_hooks = [*hooks, guard]

@@ -197,6 +197,8 @@ class FiniteLossGuard(Hook):
                 _copy(self.good_buffers, self.buffers)
             return
         bad = self._drop_traces(outputs)
+        for wrapper in optim_wrappers(runner):  # the loss of one may have spoilt another's
+            wrapper.zero_grad()
         losses_finite = _in_all_processes(losses_finite is None or bool(losses_finite))
         if losses_finite and any(_overflow_is_normal(one) for one in scalers):
             self.overflows += 1
