@@ -3,6 +3,11 @@
 import copy
 import functools
 import math
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,7 +16,7 @@ from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapperDict
 from mmengine.optim.optimizer import amp_optimizer_wrapper
 from mmengine.registry import OPTIM_WRAPPERS
-from mmengine.runner import Runner
+from mmengine.runner import Runner, loops
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -291,7 +296,8 @@ def test_nan_in_mixed_precision_is_a_fault(tmp_path, amp, scale):
 
 
 @pytest.mark.parametrize('name', ['bfloat16', 'float32'])
-def test_a_return_may_change_the_precision_for_good(tmp_path, amp, name):
+def test_a_return_may_change_the_precision_for_good(tmp_path, amp, name, monkeypatch):
+    monkeypatch.setattr(loops.time, 'sleep', lambda seconds: None)  # as MMEngine does on resuming
     types, bad = [], [2, 3]
 
     def fault(model, x, loss):
@@ -357,6 +363,50 @@ def test_lines_get_fewer_and_name_the_images(tmp_path, monkeypatch):
     assert skipped[0] == 'loss_fit is nan in iteration 2: step skipped, 1 of 2 so far'
     assert len(skipped) == 6  # 1, 2, 3, 4, 8 and 16 of 19
     assert lines[-1].startswith('19 of 40 steps were skipped')
+
+
+def train_in_process(rank, number, port, folder):
+    """One of several processes: only in the last one, three steps are spoilt."""
+    os.environ |= dict(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group('gloo', rank=rank, world_size=number)
+    guard = FiniteLossGuard()
+    spoilers = {3: SPOILERS['forward'], 5: SPOILERS['infinite'], 6: SPOILERS['gradient']}
+
+    def fault(model, x, loss):
+        bad = rank == number - 1 and model.calls in spoilers
+        return spoilers[model.calls](loss) if bad else loss
+
+    wrapper = dict(type='MMDistributedDataParallel', broadcast_buffers=False)
+    runner = run(folder, batches(8), fault, guard, launcher='pytorch', model_wrapper_cfg=wrapper)
+    result = dict(state=runner.model.module.state_dict(), skipped=guard.skipped)
+    torch.save(result, folder / f'rank_{rank}.pt')
+    torch.distributed.destroy_process_group()
+
+
+def test_processes_decide_alike(tmp_path):
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = free.getsockname()[1]
+    here = Path(__file__)
+    processes = [
+        subprocess.Popen(
+            [
+                *(sys.executable, '-c'),
+                f'from pathlib import Path; from {here.stem} import train_in_process as train; '
+                f'train({rank}, 2, {port}, Path({str(tmp_path)!r}))',
+            ],
+            cwd=here.parent,
+        )
+        for rank in range(2)
+    ]
+    assert [process.wait(timeout=120) for process in processes] == [0, 0]
+    first, second = (torch.load(tmp_path / f'rank_{rank}.pt') for rank in range(2))
+    assert first['skipped'] == second['skipped'] == 3
+    data = [one for i, one in enumerate(batches(8)) if i not in (2, 4, 5)]
+    rest = run(tmp_path / 'rest', data)
+    assert_same(first['state'], second['state'])
+    assert_same(first['state'], rest.model.state_dict())
 
 
 @pytest.mark.parametrize(
