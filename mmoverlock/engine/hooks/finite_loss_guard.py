@@ -8,12 +8,11 @@ from typing import Any
 
 import torch
 from mmengine import dist
-from mmengine.hooks import Hook
+from mmengine.hooks import CheckpointHook, Hook
 from mmengine.logging import print_log
 from mmengine.optim import OptimWrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
-from mmengine.runner.checkpoint import weights_to_cpu
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import get_total_norm
@@ -177,7 +176,11 @@ class FiniteLossGuard(Hook):
         outputs: dict[str, Any] | None = None,
     ) -> None:
         """Undo and count the step if it was skipped; return to good weights if too many were."""
-        outputs = {} if outputs is None else outputs
+        self._judge_step(runner, data_batch, {} if outputs is None else outputs)
+        if any(isinstance(hook, CheckpointHook) and _saves(hook, runner) for hook in runner.hooks):
+            self._check_weights(runner)
+
+    def _judge_step(self, runner: Runner, data_batch: Any, outputs: dict[str, Any]) -> None:
         stepped, stopped = self.stepped, self.stopped
         scalers = [one for one in optim_wrappers(runner) if hasattr(one, 'loss_scaler')]
         by_scaler = scalers and all(one.should_update() for one in scalers)
@@ -267,26 +270,34 @@ class FiniteLossGuard(Hook):
             wrapper.loss_scaler.load_state_dict({**wrapper.loss_scaler.state_dict(), 'scale': 1.0})
         return bool(wrappers)
 
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Have good weights for a checkpoint."""
+        self._check_weights(runner)
+
+    def before_val(self, runner: Runner) -> None:
+        """Have good weights for the validation, and for a checkpoint of the best ones."""
+        if self.handles:
+            self._check_weights(runner)
+
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Save good weights only: return to the last ones if these are not."""
-        if not self.handles:
-            return
-        tensors = [
+        """Raise FloatingPointError rather than save NaN. Only the first process comes here."""
+        if self.handles and not self._weights_finite(runner):
+            raise FloatingPointError(f'a weight is not finite, no checkpoint is saved: {REMEDY}')
+
+    def _check_weights(self, runner: Runner) -> None:
+        """Return to good weights, in all processes, if these are not finite, or are suspect."""
+        if not _in_all_processes(self._weights_finite(runner)):
+            self._return(runner, 'a weight is not finite, and they are to be saved or evaluated')
+        elif self.in_row >= SUSPICIOUS:
+            self._return(runner, f'{self.reason}, as in {self.in_row} steps in a row')
+
+    def _weights_finite(self, runner: Runner) -> bool:
+        return _finite(
             tensor
             for module in trained_modules(runner)
             for tensor in (*module.parameters(), *module.buffers())
             if id(tensor) not in self.exempt
-        ]
-        finite = _in_all_processes(_finite(tensors))
-        if finite and self.in_row < min(SUSPICIOUS, self.patience):
-            return
-        skips = f'{self.reason}, as in {self.in_row} steps in a row'
-        what = skips if finite else 'a weight is not finite'
-        self._return(runner, f'{what}, and a checkpoint is due')
-        model = next(trained_modules(runner))
-        checkpoint['state_dict'] = weights_to_cpu(model.state_dict())
-        if 'optimizer' in checkpoint:
-            checkpoint['optimizer'] = runner.optim_wrapper.state_dict()
+        )
 
     def after_train(self, runner: Runner) -> None:
         """Watch no more; say how many steps were skipped."""
@@ -319,11 +330,20 @@ def scale_lr(runner: Runner, factor: float) -> None:
             scheduler.base_values = [value * factor for value in scheduler.base_values]
 
 
+def _saves(hook: CheckpointHook, runner: Runner) -> bool:
+    """Whether it saves after this iteration."""
+    return not hook.by_epoch and (
+        hook.every_n_train_iters(runner, hook.interval, hook.save_begin)
+        or (hook.save_last and hook.is_last_train_iter(runner))
+    )
+
+
 def _finite(tensors: Iterable[Tensor]) -> bool:
     """Whether all elements of all floating-point tensors are finite."""
     values = [one.coalesce().values() if one.is_sparse else one for one in tensors]
     values = [one for one in values if one.is_floating_point() and one.numel()]
-    return not values or bool(get_total_norm(values, math.inf).isfinite())
+    # The norm of order 2 is the fast one, but may overflow where no element does.
+    return not values or any(bool(get_total_norm(values, p).isfinite()) for p in (2.0, math.inf))
 
 
 def _in_all_processes(flag: bool) -> bool:
