@@ -103,7 +103,7 @@ def read_json(path: Path) -> Any:
     text = read_text(path)
     try:
         return json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:  # numbers of thousands of digits, deep nesting
         why = 'is empty' if not text.strip() else f'is not JSON, or cut short: {error}'
         raise ValueError(f"'{path}' {why}") from None
 
