@@ -7,7 +7,7 @@ from torch import nn
 
 from mmoverlock.engine.checkpoints import fit_state_dict
 from mmoverlock.utils.checkpoint import read_checkpoint, state_dict_of
-from mmoverlock.utils.config import as_list, walk
+from mmoverlock.utils.config import PRETRAINED, as_list, type_name, walk
 from mmoverlock.utils.errors import shown
 
 from .paths import check_path
@@ -42,7 +42,7 @@ def check_checkpoints(cfg: Config, model: nn.Module, training: bool) -> Sequence
     parts = walk(cfg.model, 'model')
     for key, init in ((key, one) for key, part in parts for one in as_list(part.get('init_cfg'))):
         path, prefix = str(init.get('checkpoint')), init.get('prefix') or ''
-        if init.get('type') != 'Pretrained' or '://' in path:
+        if type_name(init) not in PRETRAINED or '://' in path:
             continue
         check_path(path, f'{key}.init_cfg.checkpoint')
         checkpoint = read_checkpoint(path)

@@ -8,7 +8,7 @@ from typing import Any
 
 from mmengine.registry import Registry
 
-from .config import walk
+from .config import type_name, walk
 from .errors import did_you_mean, one_line
 
 _OWN_KEYS = ('type', '_scope_', 'priority', 'constructor', 'paramwise_cfg')  # MMEngine's own
@@ -59,11 +59,11 @@ def check_type(registry: Registry, cfg: Any, key: str) -> None:
     for name in cfg:
         if name not in {*parameters, *_OWN_KEYS}:
             hint = did_you_mean(name, parameters)
-            raise ValueError(f"{key}: {kind} has no argument '{name}'{hint}")
+            raise ValueError(f"{key}: {type_name(cfg)} has no argument '{name}'{hint}")
 
 
 def unknown_type(registry: Registry, name: str, key: str) -> str:
     """The message for a type that no registry of this kind knows."""
     root = registry if registry.parent is None else registry.parent
     known = {name for one in (root, *root.children.values()) for name in one.module_dict}
-    return f"{key}.type: unknown type '{name}'{did_you_mean(name.rpartition('.')[2], known)}"
+    return f"{key}.type: unknown type '{name}'{did_you_mean(type_name(name), known)}"
