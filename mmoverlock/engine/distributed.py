@@ -5,6 +5,7 @@ import datetime
 import gc
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -99,8 +100,17 @@ def _wrap(cfg: Config, on_gpu: bool) -> None:
 
 def _without_sync_bn(cfg: Config, own: bool) -> None:
     """Say that norms are not synchronised, and see to it where our own wrapper does not."""
-    parts = [part for _, part in walk(cfg.get('model')) if type_name(part) in SYNC_NORMS]
-    for part in () if own else parts:
-        part['type'] = 'BN'
-    if cfg.pop('sync_bn', None) or parts:
+    if has_sync_bn(cfg):
         print_log('SyncBN is BN here: there is no GPU', logger='current')
+    cfg.pop('sync_bn', None)
+    for part in () if own else _sync_norms(cfg):
+        part['type'] = 'BN'
+
+
+def has_sync_bn(cfg: Config) -> bool:
+    """Whether a config asks for synchronised batch norms."""
+    return bool(cfg.get('sync_bn') or _sync_norms(cfg))
+
+
+def _sync_norms(cfg: Config) -> list[Any]:
+    return [part for _, part in walk(cfg.get('model')) if type_name(part) in SYNC_NORMS]

@@ -28,9 +28,6 @@ def scale_lr(
     """
     if not (auto_scale_lr or {}).get('enable'):
         return
-    base = auto_scale_lr.get('base_batch_size')
-    if not isinstance(base, int) or base <= 0:
-        raise ValueError(f'auto_scale_lr.base_batch_size={base!r}: a positive number is needed')
     several = isinstance(optim_wrapper, OptimWrapperDict)
     wrappers = dict(optim_wrapper.items()) if several else {'': optim_wrapper}
     schedulers = runner.param_schedulers
@@ -38,14 +35,28 @@ def scale_lr(
     images = batch_size(runner.train_dataloader) * runner.world_size
     ratios = {}
     for name, wrapper in wrappers.items():
-        ratios[name] = ratio = images * wrapper._accumulative_counts / base
+        ratios[name] = ratio = lr_ratio(auto_scale_lr, images * wrapper._accumulative_counts)
         for group in wrapper.optimizer.param_groups:
             group['lr'] *= ratio
         if own:
-            _scale_bounds(schedulers.get(name), ratio)
-        _say(runner, name, wrapper._accumulative_counts, base, ratio)
+            scale_bounds(schedulers.get(name), ratio)
+        _say(runner, name, wrapper._accumulative_counts, ratio)
     if not own and len({*ratios.values()}) == 1:
-        _scale_bounds(schedulers, next(iter(ratios.values())))
+        scale_bounds(schedulers, next(iter(ratios.values())))
+
+
+def lr_ratio(auto_scale_lr: Mapping[str, Any] | None, images: int) -> float:
+    """By what learning rates are multiplied for steps of so many images; 1 if they are not scaled.
+
+    Raises:
+        ValueError: ``base_batch_size`` is not a positive number.
+    """
+    if not (auto_scale_lr or {}).get('enable'):
+        return 1.0
+    base = auto_scale_lr.get('base_batch_size')
+    if not isinstance(base, int) or base <= 0:
+        raise ValueError(f'auto_scale_lr.base_batch_size={base!r}: a positive number is needed')
+    return images / base
 
 
 def batch_size(loader: DataLoader) -> int:
@@ -53,7 +64,7 @@ def batch_size(loader: DataLoader) -> int:
     return loader.batch_size or getattr(loader.batch_sampler, 'batch_size', None) or 1
 
 
-def _say(runner: Runner, name: str, accumulated: int, base: int, ratio: float) -> None:
+def _say(runner: Runner, name: str, accumulated: int, ratio: float) -> None:
     what = f'the learning rate{name and f" of {name}"}'
     if runner._resume and (runner._load_from or find_latest_checkpoint(runner.work_dir)):
         text = f'{what} is that of the checkpoint: auto_scale_lr changes nothing in a resumed run'
@@ -61,11 +72,12 @@ def _say(runner: Runner, name: str, accumulated: int, base: int, ratio: float) -
         size = batch_size(runner.train_dataloader)
         images = f'{size} images × {runner.world_size} processes × {accumulated} accumulated steps'
         total = size * runner.world_size * accumulated
+        base = runner.auto_scale_lr['base_batch_size']
         text = f'{what} is multiplied by {ratio:g}: {images} = {total}, base_batch_size={base}'
     runner.logger.info(text)
 
 
-def _scale_bounds(schedulers: Any, ratio: float) -> None:
+def scale_bounds(schedulers: Any, ratio: float) -> None:
     """Scale what configs of schedulers name in units of the learning rate, in place."""
     for one in as_list(schedulers):
         if not type_name(one).endswith('LR') and one.get('param_name') != 'lr':
