@@ -52,6 +52,8 @@ def process_group(cfg: Config) -> Iterator[None]:
         ValueError: the launcher did not start this process, or needs GPUs.
     """
     if cfg.launcher == 'none':
+        for part in _sync_norms(cfg):
+            part['type'] = 'SyncBN'  # of these the Runner makes ordinary ones
         yield
         return
     variable = RANKS[cfg.launcher][0]

@@ -12,14 +12,10 @@ from mmengine.registry import Registry
 from .config import type_name, walk
 from .errors import did_you_mean, one_line
 
+# MMEngine's own.
 _OWN_KEYS = (
-    'type',
-    '_scope_',
-    'priority',
-    'constructor',
-    'paramwise_cfg',
-    'convert_to_iter_based',
-)  # MMEngine's own
+    'type', '_scope_', 'priority', 'constructor', 'paramwise_cfg', 'convert_to_iter_based',
+)  # fmt: skip
 _VARIABLE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 _UNKNOWN = re.compile(r'(\S+) is not in the \S+?::(.+?) registry')
 

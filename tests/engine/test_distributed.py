@@ -33,13 +33,10 @@ def test_slurm_needs_gpus(monkeypatch):
 class Net(BaseModel):
     """Norms of a config, of PyTorch and of mmcv, and a part that the loss may not reach."""
 
-    def __init__(self, norm_cfg: dict):
+    def __init__(self, *norms: str):
         super().__init__()
-        self.norms = nn.Sequential(
-            build_norm_layer(norm_cfg, 3)[1],
-            nn.SyncBatchNorm(3),
-            build_norm_layer(dict(type='MMSyncBN'), 3)[1],
-        )
+        parts = [build_norm_layer(dict(type=norm), 3)[1] for norm in norms]
+        self.norms = nn.Sequential(nn.SyncBatchNorm(3), *parts)
         self.head, self.spare = nn.Linear(3, 1), nn.Linear(3, 1)
 
     def forward(self, inputs, data_samples=None, mode='loss'):
@@ -68,7 +65,7 @@ def test_synchronised_norms_are_ordinary_ones_without_gpus(launched):
     with process_group(cfg):
         assert 'sync_bn' not in cfg
         cfg.model_wrapper_cfg.find_unused_parameters = True
-        model = wrapped(cfg, Net(dict(type='SyncBN')))
+        model = wrapped(cfg, Net('SyncBN', 'MMSyncBN'))
         kinds = (nn.SyncBatchNorm, MMSyncBatchNorm)
         assert not any(isinstance(module, kinds) for module in model.modules())
         log = model.train_step(dict(inputs=torch.rand(2, 3, 4, 4)), launched(model))
@@ -90,7 +87,7 @@ def test_own_wrappers_get_ordinary_norms(launched):
 @pytest.mark.parametrize('frozen', [False, True])
 def test_parameters_without_gradient_are_named(launched, frozen):
     cfg = Config(dict(launcher='pytorch'))
-    net = Net(dict(type='BN'))
+    net = Net()
     net.spare.requires_grad_(not frozen)
     with process_group(cfg):
         model = wrapped(cfg, net)

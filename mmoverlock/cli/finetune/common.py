@@ -127,6 +127,8 @@ def _learning_rate(cfg: Config) -> str:
     lr = ((cfg.get('optim_wrapper') or {}).get('optimizer') or {}).get('lr')
     scaling = cfg.get('auto_scale_lr') or {}
     base = scaling.get('base_batch_size')
+    if cfg.get('resume'):
+        return 'learning rate of the checkpoint'
     if not base or not scaling.get('enable'):
         return f'learning rate {lr}, for the batch of the config'
     return f'learning rate {lr} for {base} images a step, scaled to the batch'
