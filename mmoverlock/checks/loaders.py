@@ -101,10 +101,11 @@ def _batches(loader: DataLoader, cfg: Mapping[str, Any], processes: int) -> Batc
     return Batches(None if endless else steps, size, last, images, option)
 
 
-def check_ends(batches: Batches, by_epoch: bool, key: str, kind: str) -> None:
-    """Raise ValueError if epochs, or an evaluation, would never end."""
-    if by_epoch and batches.steps is None:
-        raise ValueError(
-            f'{key}.sampler: {kind} never ends, and no epoch would: use DefaultSampler, or train '
-            "by iterations with train_cfg.type='IterBasedTrainLoop'"
-        )
+def check_ends(cfg: Mapping[str, Any], batches: Batches, key: str, by_epoch: bool) -> None:
+    """Raise ValueError if an epoch, or an evaluation, would never end."""
+    if not by_epoch or batches.steps is not None:
+        return
+    remedy = f'set {key}.sampler.type=DefaultSampler'
+    if key == 'train_dataloader':
+        remedy += ", or train by iterations with train_cfg.type='IterBasedTrainLoop'"
+    raise ValueError(f'{key}.sampler: {type_name(cfg["sampler"])} never ends: {remedy}')

@@ -26,7 +26,7 @@ def check_optimizer(cfg: Config, model: nn.Module) -> OptimWrapper:
         with _quiet():  # it is built, and logged, once more
             return build_optim_wrapper(model, deepcopy(cfg.optim_wrapper))
     except Exception as error:  # built from the user's words: the cause is in the message
-        message = one_line(error)
+        message = one_line(error).partition('. Please check whether')[0]
         if not isinstance(error, (ValueError, AssertionError)):
             message = f'{type(error).__name__}: {message}'
         raise ValueError(f'optim_wrapper: {message}') from error

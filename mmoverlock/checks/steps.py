@@ -12,7 +12,6 @@ from torch import nn
 
 from mmoverlock.engine.distributed import env_world_size
 from mmoverlock.engine.scale_lr import lr_ratio, scale_bounds
-from mmoverlock.utils.config import type_name
 
 from .batch_norm import check_single_images
 from .loaders import Batches, check_ends, check_loader
@@ -42,7 +41,7 @@ def check_steps(
     found = {key: check_loader(cfg[key], one, key, processes) for key, one in datasets.items()}
     for key, batches in found.items():
         by_epoch = key != 'train_dataloader' or 'max_epochs' in cfg.train_cfg
-        check_ends(batches, by_epoch, key, type_name(cfg[key].sampler))
+        check_ends(cfg[key], batches, key, by_epoch)
     if 'train_dataloader' not in found:
         return
     batches = found['train_dataloader']
