@@ -26,8 +26,13 @@ _HEAD = re.compile(r'(^|\.)((bbox|mask|cls|decode|auxiliary)_head(\.\d+)?|head|d
 _TAIL = 2**22  # bytes in which a COCO file's categories must stand
 
 
-def check_dataset(cfg: Mapping[str, Any], key: str, model: nn.Module) -> Sequence[str] | None:
-    """Build the data set `cfg`, found under `key`, compare it with the model, return its classes.
+def check_dataset(
+    cfg: Mapping[str, Any], key: str, model: nn.Module
+) -> tuple[Any, Sequence[str] | None]:
+    """Build the data set `cfg`, found under `key`, and compare it with the model.
+
+    Returns:
+        The data set and its classes.
 
     Raises:
         ValueError: a path is missing, classes are missing in the annotation file, the model's heads
@@ -62,7 +67,7 @@ def check_dataset(cfg: Mapping[str, Any], key: str, model: nn.Module) -> Sequenc
             raise ValueError(f'model.{name}.num_classes is {other}, but {key} has {number} classes')
     for one, (_, leaf_key) in zip(leaf_datasets(dataset), leaves, strict=False):
         check_labels(one, leaf_key, number)
-    return classes
+    return dataset, classes
 
 
 def check_same_classes(classes: Mapping[str, Sequence[str] | None]) -> None:
