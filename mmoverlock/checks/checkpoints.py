@@ -20,12 +20,12 @@ def check_checkpoints(cfg: Config, model: nn.Module, training: bool) -> dict[str
     """Read what the run will load and match it with the model; files at URLs are checked later.
 
     Returns:
-        The checkpoint of the run that is resumed, if there is one.
+        The checkpoint that is resumed or tested, if there is one.
 
     Raises:
         ValueError, OSError: a file cannot be read safely, or does not belong to the model.
     """
-    path, resumed = cfg.get('load_from'), None
+    path, loaded = cfg.get('load_from'), None
     if path and '://' not in path:
         checkpoint = read_checkpoint(path)
         resume = bool(training and cfg.get('resume'))
@@ -36,10 +36,10 @@ def check_checkpoints(cfg: Config, model: nn.Module, training: bool) -> dict[str
                 f'to start from them, set load_from={path} and do not resume'
             )
         fit_state_dict(model, checkpoint, resume or not training, path)
-        if resume:
-            resumed = checkpoint
+        if resume or not training:
+            loaded = checkpoint
     if not training or path:
-        return resumed  # initial weights are not used
+        return loaded  # initial weights are not used
     parts = walk(cfg.model, 'model')
     for key, init in ((key, one) for key, part in parts for one in as_list(part.get('init_cfg'))):
         path, prefix = str(init.get('checkpoint')), init.get('prefix') or ''

@@ -17,9 +17,12 @@ from mmoverlock.utils.models import build_model, unwrap
 from mmoverlock.utils.registry import build
 
 from .checkpoints import check_checkpoints, check_resumed_classes
-from .datasets import check_dataset, check_same_classes, check_topk
+from .classes import check_data_classes, check_tested_classes, classes_of
+from .datasets import check_dataset, check_topk
+from .image_files import allowed_share
 from .loops import check_loop
 from .model import check_channels, check_masks, check_pair
+from .objects import check_evaluator
 from .paths import check_path
 from .settings import check_settings
 from .steps import check_steps
@@ -50,18 +53,25 @@ def preflight(cfg: Config, training: bool) -> None:
             parameters = dict(params=[nn.Parameter(torch.zeros(1))])
             optimizer = {**cfg.optim_wrapper.optimizer, **parameters}
             build(registry.OPTIMIZERS, optimizer, 'optim_wrapper.optimizer')
-        resumed = check_checkpoints(cfg, model, training)
+        loaded = check_checkpoints(cfg, model, training)
+        resumed = loaded if training else None
         keys = {key: f'{key}.dataset' for key in loaders}
-        built = {at: check_dataset(cfg[key].dataset, at, model) for key, at in keys.items()}
+        shares = {key: allowed_share(cfg) if key.startswith('train') else 0 for key in loaders}
+        built = {
+            at: check_dataset(cfg[key].dataset, at, model, shares[key]) for key, at in keys.items()
+        }
         classes = {at: names for at, (_, names) in built.items()}
-        check_same_classes(classes)
-        if resumed:
-            before = (resumed['meta'].get('dataset_meta') or {}).get('classes')
-            check_resumed_classes(before, classes['train_dataloader.dataset'], cfg.load_from)
+        check_data_classes({at: dataset for at, (dataset, _) in built.items()}, classes)
+        if loaded:
+            check = check_resumed_classes if training else check_tested_classes
+            check(classes_of(loaded), classes[f'{parts[0]}_dataloader.dataset'], cfg.load_from)
         for part in parts:
             for key, metric in each(cfg.get(f'{part}_evaluator'), f'{part}_evaluator'):
                 check_path(metric.get('ann_file') or '', f'{key}.ann_file')
-                check_topk(build(registry.METRICS, metric, key), key, classes)
+                metric = build(registry.METRICS, metric, key)
+                check_topk(metric, key, classes)
+                if f'{part}_dataloader' in keys:
+                    check_evaluator(metric, key, *built[keys[f'{part}_dataloader']])
         datasets = {key: built[at][0] for key, at in keys.items()}
         check_steps(cfg, model, datasets, resumed)
         if not training:

@@ -126,6 +126,22 @@ def find_file(name: str, folders: Sequence[Path]) -> Path | None:
     return None
 
 
+def missing_files(paths: Iterable[str]) -> list[str]:
+    """Those of the paths that do not exist. Each folder is listed once, which is fast."""
+    folders: dict[str, set[str]] = {}
+    missing = []
+    for path in paths:
+        folder, name = os.path.split(path)
+        if folder not in folders:
+            try:
+                folders[folder] = {entry.name for entry in os.scandir(folder or '.')}
+            except OSError:
+                folders[folder] = set()
+        if name not in folders[folder] and not os.path.exists(path):  # case, accents
+            missing.append(path)
+    return missing
+
+
 def image_sizes(paths: Sequence[Path]) -> list[tuple[int, int, bool]]:
     """Width and height of images as stored, and whether an EXIF tag turns them by 90 degrees.
 
