@@ -7,6 +7,7 @@ import torch
 from mmengine.dataset import Compose, pseudo_collate
 from torch import nn
 
+from mmoverlock.utils.config import type_name
 from mmoverlock.utils.errors import shown
 from mmoverlock.visualization.drawing import BAR, draw_bars, draw_objects, paint, usual_colours
 from mmoverlock.visualization.predictions import objects_of
@@ -26,8 +27,8 @@ class Task:
     def __init__(self, model: nn.Module, steps: list[dict], topk: int, score_thr: float):
         self.model, self.topk, self.score_thr = model, topk, score_thr
         self.classes, self.palette = model.dataset_meta['classes'], model.dataset_meta['palette']
-        self.pipeline = Compose([step for step in steps if 'Load' not in str(step.get('type'))])
-        self.reads_files = any('LoadImage' in str(step.get('type')) for step in steps)
+        self.pipeline = Compose([step for step in steps if 'Load' not in type_name(step)])
+        self.reads_files = any('LoadImage' in type_name(step) for step in steps)
 
     def sample(self, picture: np.ndarray) -> Any:
         """The library's data sample for a picture, on the CPU."""

@@ -2,7 +2,7 @@
 
 import mmoverlock_import_hook
 
-from . import safe_checkpoints, scope
+from . import coco_api, safe_checkpoints, scope
 
 __all__ = ['install']
 
@@ -18,7 +18,11 @@ def install() -> None:
     - MMEngine's registries get children for the scope ``mmoverlock``, and its table of packages
       entries for mmoverlock and mmseg, so that configs can inherit from ``mmoverlock::...`` and
       ``mmseg::...`` (:mod:`.scope`).
+    - mmdet's class ``COCO``, when it is imported: the ids of categories are in the order of the
+      names that are asked for, and faults of annotation files are mended or told
+      (:mod:`.coco_api`).
     """
     mmoverlock_import_hook.install()
     safe_checkpoints.install()
     scope.install()
+    coco_api.install()

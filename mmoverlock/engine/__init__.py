@@ -1,5 +1,6 @@
 """What a run is made of besides models and data. Importing this registers hooks and metrics."""
 
+from .data_parallel import NamingDataParallel
 from .hooks.checkpoint_guard import CheckpointGuard
 from .hooks.draw_curves import DrawCurves
 from .hooks.epoch_table import EpochTable
@@ -19,6 +20,7 @@ __all__ = [
     'GroupedOptimWrapperConstructor',
     'ImageGuard',
     'LayerDecayOptimWrapperConstructor',
+    'NamingDataParallel',
     'ValLoss',
     'ValLossHook',
 ]

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import mmengine
 import numpy as np
 import torch
 from mmengine.evaluator import BaseMetric, DumpResults
+from mmengine.fileio import get_local_path
 from mmengine.logging import print_log
 from mmengine.registry import METRICS
 from PIL import Image
@@ -93,12 +93,11 @@ class CocoPredictions(BaseMetric):
         """The images' records and, in the order of the labels, those of the categories."""
         dataset = self.dataset
         if hasattr(dataset, 'cat_ids'):  # mmdet's CocoDataset and what is derived from it
-            known = mmengine.load(dataset.ann_file, backend_args=dataset.backend_args)
-            by_id = {image['id']: image for image in known['images']}
-            categories = {category['id']: category for category in known['categories']}
-            return [by_id[image['id']] for image in images], [
-                categories[i] for i in dataset.cat_ids
-            ]
+            from mmdet.datasets.api_wrappers import COCO
+
+            with get_local_path(dataset.ann_file, backend_args=dataset.backend_args) as path:
+                known = COCO(path)  # ids as the data set has them
+            return [known.imgs[image['id']] for image in images], known.load_cats(dataset.cat_ids)
         folder = dataset.data_prefix.get('img') or dataset.data_root or ''
         records = [
             dict(
