@@ -168,8 +168,11 @@ def test_accumulated_steps_scale_the_rate(train, here):
 
 def test_another_optimizer_is_not_resumed(train, here, tool, capsys):
     train('train_cfg.max_epochs=1')
-    sgd = "dict(optimizer=dict(_delete_=True, type='SGD', lr=0.1))"
-    (here / 'sgd.py').write_text(f"_base_ = 'cls.py'\noptim_wrapper = {sgd}\n")
+    MMLogger._instance_dict.clear()  # its log would get the tracebacks
+    optimizer = "dict(_delete_=True, type='SGD', lr=0.1, weight_decay=0.05)"
+    (here / 'sgd.py').write_text(
+        f"_base_ = 'cls.py'\noptim_wrapper = dict(optimizer={optimizer})\n"
+    )
     resume = ['--work-dir', 'work', '--resume']
     check(tool, 'train', ['sgd.py', *resume], "no 'dampening', it is of another", here, capsys)
     options = ['--cfg-options', 'optim_wrapper.paramwise_cfg.norm_decay_mult=1.0']
