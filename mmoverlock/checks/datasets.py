@@ -15,6 +15,7 @@ from typing import Any
 from mmengine.registry import DATASETS
 from torch import nn
 
+from mmoverlock.datasets.image_bits import check_image_bits
 from mmoverlock.datasets.labels import check_files, check_labels, unserialized
 from mmoverlock.utils.datasets import leaf_configs, leaf_datasets
 from mmoverlock.utils.errors import shown
@@ -62,6 +63,7 @@ def check_dataset(cfg: Mapping[str, Any], key: str, model: nn.Module) -> Sequenc
             raise ValueError(f'model.{name}.num_classes is {other}, but {key} has {number} classes')
     for one, (_, leaf_key) in zip(leaf_datasets(dataset), leaves, strict=False):
         check_labels(one, leaf_key, number)
+        check_image_bits(one, leaf_key)
     return classes
 
 
