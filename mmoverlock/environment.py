@@ -9,6 +9,11 @@ def backend() -> str | None:
     return os.environ.get('MMOVERLOCK_BACKEND') or None
 
 
+def font() -> str | None:
+    """MMOVERLOCK_FONT: a font file for names in pictures; None: those that are installed."""
+    return os.environ.get('MMOVERLOCK_FONT') or None
+
+
 def triton_interpreted() -> bool:
     """TRITON_INTERPRET=1, Triton's own: kernels run in its interpreter, on the CPU."""
     return os.environ.get('TRITON_INTERPRET') == '1'
