@@ -139,7 +139,9 @@ def _fitted(
 
 def _end(text: str, font: Font, room: float) -> str:
     """The text, its beginning replaced by '…' if it is wider than `room` pixels."""
-    return shortened(text[::-1], font, room)[::-1]
+    ends = (f'…{text[i:]}' for i in range(1, len(text)))
+    fitting = (end for end in ends if font.getlength(end) <= room)
+    return text if font.getlength(text) <= room else next(fitting, '…')
 
 
 def legend_of(panels: Sequence[Panel], names: Sequence[str]) -> list[tuple[int | None, str]]:

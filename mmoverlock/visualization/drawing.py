@@ -109,7 +109,8 @@ def put_objects(
         draw.rectangle(box, outline=colour, width=line)
     captions = []
     for one, (x1, y1, *_), colour in found:
-        text = f'{one["name"]} {one["score"]:.0%}' if 'score' in one else one['name']
+        name = shortened(one['name'], font, 0.8 * canvas.shape[1])
+        text = f'{name} {one["score"]:.0%}' if 'score' in one else name
         width, height = font.getlength(text) + font.size // 2, 1.3 * font.size
         x = min(max(x1, 0), image.width - width)
         y = min(max(y1 - height, 0), image.height - height)
@@ -160,7 +161,7 @@ def font_for(width: int) -> Font:
     return Font(min(max(width // 36, 13), 40))
 
 
-def shortened(text: str, font: Font, room: int) -> str:
+def shortened(text: str, font: Font, room: float) -> str:
     """The text, its end replaced by '…' if it is wider than `room` pixels."""
     lengths = range(len(text), 0, -1)
     shorter = (text[:i] + '…' for i in lengths if font.getlength(text[:i] + '…') <= room)
