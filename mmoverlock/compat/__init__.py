@@ -2,7 +2,9 @@
 
 import mmoverlock_import_hook
 
-from . import safe_checkpoints, scope
+from mmoverlock import environment
+
+from . import quiet, safe_checkpoints, scope
 
 __all__ = ['install']
 
@@ -18,7 +20,10 @@ def install() -> None:
     - MMEngine's registries get children for the scope ``mmoverlock``, and its table of packages
       entries for mmoverlock and mmseg, so that configs can inherit from ``mmoverlock::...`` and
       ``mmseg::...`` (:mod:`.scope`).
+    - With MMOVERLOCK_QUIET=1, known messages of other packages are left out (:mod:`.quiet`).
     """
     mmoverlock_import_hook.install()
     safe_checkpoints.install()
     scope.install()
+    if environment.quiet():
+        quiet.install()
