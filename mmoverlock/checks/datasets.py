@@ -19,6 +19,7 @@ from mmengine.registry import DATASETS
 from torch import nn
 
 from mmoverlock.datasets.formats.coco import as_id
+from mmoverlock.datasets.image_bits import check_image_bits
 from mmoverlock.datasets.labels import check_files, check_labels, unserialized
 from mmoverlock.utils.datasets import leaf_configs, leaf_datasets
 from mmoverlock.utils.errors import shown
@@ -80,6 +81,7 @@ def check_dataset(
     for one, (leaf, leaf_key) in built:
         check_labels(one, leaf_key, number)
         notes += _check_leaf(one, leaf, leaf_key, number, max_share)
+        check_image_bits(one, leaf_key)
     if key.startswith('train'):
         check_any_object([one for one, _ in built if getattr(one, 'data_list', None)], key)
     for note in notes:

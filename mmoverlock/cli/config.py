@@ -10,11 +10,15 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from mmoverlock.datasets.image_bits import KEY as IMAGE_BITS
+from mmoverlock.datasets.image_bits import use_image_bits
 from mmoverlock.utils.config import read_config, walk
 from mmoverlock.utils.errors import did_you_mean, one_line
 
 _VARIABLES = {'data_root', 'num_classes'}  # that data sets' parts define once and use many times
-_OTHER_KEYS = ('runner_type', 'sync_bn', 'find_unused_parameters', 'model_wrapper_cfg', 'compile')
+_OTHER_KEYS = (
+    'runner_type', 'sync_bn', 'find_unused_parameters', 'model_wrapper_cfg', 'compile', IMAGE_BITS,
+)  # fmt: skip
 
 
 def load_config(
@@ -31,6 +35,7 @@ def load_config(
     """
     cfg = read_config(path)
     _set_options(cfg, options or {})
+    use_image_bits(cfg)
     if work_dir or not cfg.get('work_dir'):
         cfg.work_dir = work_dir or f'./work_dirs/{Path(path).stem}'
     _check_work_dir(cfg.work_dir)

@@ -2,7 +2,9 @@
 
 import mmoverlock_import_hook
 
-from . import coco_api, safe_checkpoints, scope
+from mmoverlock import environment
+
+from . import coco_api, quiet, safe_checkpoints, scope
 
 __all__ = ['install']
 
@@ -21,8 +23,11 @@ def install() -> None:
     - mmdet's class ``COCO``, when it is imported: the ids of categories are in the order of the
       names that are asked for, and faults of annotation files are mended or told
       (:mod:`.coco_api`).
+    - With MMOVERLOCK_QUIET=1, known messages of other packages are left out (:mod:`.quiet`).
     """
     mmoverlock_import_hook.install()
     safe_checkpoints.install()
     scope.install()
     coco_api.install()
+    if environment.quiet():
+        quiet.install()

@@ -1,6 +1,7 @@
 """Metrics that measure nothing: they write predictions in the formats of annotations."""
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -133,7 +134,8 @@ class LabelMaps(BaseMetric):
     in the same subfolders, have its ``seg_map_suffix``, and labels that it changes when it reads
     them (``reduce_zero_label``, ``label_map``) are changed back. A list of pairs (LabelledImages)
     has no such folder: its label maps have the names of the images, below the folder that holds
-    them all. Each process writes those of its images.
+    them all; of images that differ in case or suffix alone, such as a.jpg and a.png, the label maps
+    keep the suffix: a.jpg.png, a.png.png. Each process writes those of its images.
 
     Args:
         dataset: The data set that is evaluated, built: of mmseg, or a LabelledImages.
@@ -158,18 +160,26 @@ class LabelMaps(BaseMetric):
                 f'label maps hold labels up to {LARGEST_LABEL}, not {self.table.max()}'
             )
         self.root = dataset.data_prefix.get('img_path')
+        samples = map(dataset.get_data_info, range(len(dataset)))
+        images = [one['img_path'] for one in samples]
         if self.root is None:
-            samples = map(dataset.get_data_info, range(len(dataset)))
-            self.root = os.path.commonpath([os.path.dirname(one['img_path']) for one in samples])
+            self.root = os.path.commonpath([os.path.dirname(path) for path in images])
+        names = Counter(self._stem(path).casefold() for path in dict.fromkeys(images))
+        self.clashing = {name for name, number in names.items() if number > 1}
+
+    def _stem(self, path: str) -> str:
+        """An image's name below the data set's folder, without the suffix."""
+        name = os.path.relpath(path, self.root)
+        return name.removesuffix(getattr(self.dataset, 'img_suffix', os.path.splitext(name)[1]))
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         for sample in data_samples:
             labels = sample['pred_sem_seg']['data'].cpu().numpy().astype(int)
             labels = labels.reshape(labels.shape[-2:])  # (1, H, W), with TTA (H, W)
-            name = os.path.relpath(sample['img_path'], self.root)
-            suffix = getattr(self.dataset, 'img_suffix', os.path.splitext(name)[1])
-            end = getattr(self.dataset, 'seg_map_suffix', '.png')
-            path = self.folder / (name.removesuffix(suffix) + end)
+            name = self._stem(sample['img_path'])
+            if name.casefold() in self.clashing:
+                name = os.path.relpath(sample['img_path'], self.root)
+            path = self.folder / (name + getattr(self.dataset, 'seg_map_suffix', '.png'))
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(self.table[labels].astype(np.uint8)).save(path)
             self.results.append(None)
