@@ -97,16 +97,6 @@ def test_wheel_metadata(wheel):
     assert 'mmoverlock = mmoverlock.cli.main:main' in scripts
 
 
-@pytest.mark.parametrize('page', ['README.md', 'docs/get_started.md'])
-def test_metadata_and_docs_name_the_same_pythons(wheel, page):
-    archive = zipfile.ZipFile(wheel)
-    (name,) = (name for name in archive.namelist() if name.endswith('.dist-info/METADATA'))
-    classifiers = Parser().parsestr(archive.read(name).decode()).get_all('Classifier')
-    minors = [int(minor) for minor in re.findall(r':: Python :: 3\.(\d+)', '\n'.join(classifiers))]
-    first, last = re.search(r'Python 3\.(\d+) to 3\.(\d+)', (ROOT / page).read_text()).groups()
-    assert minors == list(range(int(first), int(last) + 1))
-
-
 def test_config_inherits_from_the_current_install(tmp_path):
     used = use_from(tmp_path)
     assert Path(used['PACKAGE']) == Path(mmoverlock.__file__)
