@@ -14,6 +14,7 @@ from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
 MIM_PARTS = ('configs', 'tools', 'model-index.yml')
+TESTED_MINORS = range(10, 14)  # Python 3.10 to 3.13
 HOOK = 'mmoverlock_import_hook'
 # HOOK.pth, which Python runs at start-up. It is silent if an editable install's checkout is gone.
 START_UP = (
@@ -85,6 +86,7 @@ setup(
         'Intended Audience :: Science/Research',
         'Operating System :: OS Independent',
         'Programming Language :: Python :: 3',
+        *(f'Programming Language :: Python :: 3.{minor}' for minor in TESTED_MINORS),
         'Topic :: Scientific/Engineering :: Artificial Intelligence',
     ],
     python_requires='>=3.10',

@@ -84,6 +84,8 @@ class Environment:
         purelib = "import sysconfig; print(sysconfig.get_path('purelib'))"
         self.site_packages = Path(self.run('-c', purelib).strip())
         outer = [path for path in sys.path if path.endswith(('site-packages', 'dist-packages'))]
+        if sys.version_info >= (3, 12):  # setuptools supplies distutils, from a .pth file too
+            outer.append('import _distutils_hack; _distutils_hack.add_shim()')
         (self.site_packages / 'outer.pth').write_text('\n'.join(outer))
         offline = '--no-deps', '--no-index', '--no-build-isolation', '--ignore-installed'
         self.run(*PIP, 'install', *offline, *source)

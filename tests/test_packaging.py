@@ -81,6 +81,12 @@ def test_wheel_metadata(wheel):
     assert set(metadata.get_all('Provides-Extra')) == {
         *('all', 'cls', 'data', 'det', 'seg', 'docs', 'tests')
     }
+    classifiers = '\n'.join(metadata.get_all('Classifier'))
+    tested = [int(minor) for minor in re.findall(r':: Python :: 3\.(\d+)', classifiers)]
+    for page in ('README.md', 'docs/get_started.md'):
+        text = (ROOT / page).read_text(encoding='utf-8')
+        first, last = re.search(r'Python 3\.(\d+) to 3\.(\d+)', text).groups()
+        assert tested == list(range(int(first), int(last) + 1)), page
     required = metadata.get_all('Requires-Dist')
     assert 'torch>=2.6' in required
     for extra, requirement in {'det': 'onedl-mmdetection', 'seg': 'onedl-mmsegmentation'}.items():
