@@ -86,7 +86,7 @@ def _other_options(
                 before = old.get(f'initial_{key}', old[key])
                 if not _same(before, value):
                     other.setdefault(f'optimizer.{key}', (before, value))
-        rate = new['lr'] * ratio
+        rate = new.get('initial_lr', new['lr']) * ratio  # schedulers have changed 'lr'
         if not _same(old.get('initial_lr', rate), rate):
             other.setdefault('optimizer.lr', (f'{old["initial_lr"]:g}', f'{rate:g}'))
     return other

@@ -70,11 +70,10 @@ def check_schedulers(
     return built
 
 
-def schedule_notes(cfg: Config, schedulers: Mapping[str, Any], length: Length) -> list[str]:
+def schedule_notes(schedulers: Mapping[str, Any], length: Length) -> list[str]:
     """What is odd about a schedule and the length of a run, a sentence each.
 
     Args:
-        cfg: Of the run.
         schedulers: Those of :func:`check_schedulers`, in the state in which they will be used.
         length: Of the run.
     """

@@ -70,4 +70,4 @@ def _training_notes(
         notes = resume_notes(
             resumed, wrapper, schedulers, ratio, length, batches.steps, cfg.load_from
         )
-    return notes + schedule_notes(cfg, schedulers, length)
+    return notes + schedule_notes(schedulers, length)

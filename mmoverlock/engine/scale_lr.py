@@ -65,15 +65,17 @@ def batch_size(loader: DataLoader) -> int:
 
 
 def _say(runner: Runner, name: str, accumulated: int, ratio: float) -> None:
-    what = f'the learning rate{name and f" of {name}"}'
+    what = f'LR of {name}' if name else 'LR'
     if runner._resume and (runner._load_from or find_latest_checkpoint(runner.work_dir)):
         text = f'{what} is that of the checkpoint: auto_scale_lr changes nothing in a resumed run'
     else:
-        size = batch_size(runner.train_dataloader)
-        images = f'{size} images × {runner.world_size} processes × {accumulated} accumulated steps'
+        size, base = batch_size(runner.train_dataloader), runner.auto_scale_lr['base_batch_size']
         total = size * runner.world_size * accumulated
-        base = runner.auto_scale_lr['base_batch_size']
-        text = f'{what} is multiplied by {ratio:g}: {images} = {total}, base_batch_size={base}'
+        text = (
+            f'{what} is set based on batch size of {base} and the current batch size is {total} '
+            f'({size} images × {runner.world_size} processes × {accumulated} accumulated steps). '
+            f'Scaling the original LR by {ratio:g}.'
+        )
     runner.logger.info(text)
 
 

@@ -1,6 +1,7 @@
 """Reading config files, and going through configs."""
 
 import ast
+import importlib
 import inspect
 import os
 import re
@@ -43,11 +44,28 @@ def read_config(path: str | os.PathLike) -> Config:
     for _, part in walk(cfg._cfg_dict):  # MMEngine would pass our scope on to collate functions
         if part.get('_scope_') == SCOPE:
             del part['_scope_']
+        kind = part.get('type')
+        if isinstance(kind, str) and kind.count('.') > 1:
+            part['type'] = _imported(kind)
     kind = (cfg.get('model') or {}).get('type')
     library = getattr(kind, '__module__', '').partition('.')[0]
     if cfg.get('default_scope') is None and library in LIBRARIES:
         cfg.default_scope = library  # pure-Python configs need not name it
     return cfg
+
+
+def _imported(kind: str) -> str | LazyObject:
+    """The object whose whole path a dumped pure-Python config gives, else `kind` itself.
+
+    MMEngine does not find it where a package has a function of the module's name, as for
+    ``mmdet.models.losses.smooth_l1_loss.L1Loss``.
+    """
+    module, _, name = kind.rpartition('.')
+    try:
+        getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError):
+        return kind
+    return LazyObject(module, name)
 
 
 def require(cfg: Config, *keys: str) -> None:
