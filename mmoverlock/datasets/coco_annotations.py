@@ -8,7 +8,7 @@ are never changed, so that the figures of published data stay comparable.
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,23 @@ from mmoverlock.compat.coco_api import MASKLESS
 from .formats.coco import as_id, category_names, check_lists, check_names, drop_supercategories
 from .formats.files import read_json
 from .formats.notes import Notes
-from .formats.shapes import Box, Size, check_box, check_polygons, fit_polygons, fit_run_lengths
+from .formats.shapes import (
+    Box,
+    Size,
+    check_box,
+    check_polygons,
+    clip_box,
+    fit_polygons,
+    fit_run_lengths,
+)
 
 _MANY = 10  # of so many objects, half must be inside their images
+_FAR = 2**20  # pixels: the longest side that OpenCV reads; masks much larger exhaust the memory
 _NO_MASK = [[0.0] * 4]  # mmdet ignores an object with such a polygon where it loads masks
 
 _OUTSIDE = 'objects outside their image, left out'
 _FLAT = 'objects whose box has no width or height, left out'
+_CLIPPED = 'objects that reach far outside their image, clipped'
 _UNKNOWN_IMAGE = 'annotations of images that are not listed, left out'
 _UNKNOWN_CATEGORY = 'annotations of categories that are not listed, left out'
 _BOX_OF_MASK = 'objects without a usable box, that of the mask is taken'
@@ -116,7 +126,17 @@ def _mend_categories(
         drop_supercategories({path: (None, content)}, {path: names}, notes)
         content['categories'] = [one for one in content['categories'] if one['id'] in names]
     check_names(path, names)
+    _check_kind(names, 'categories', path)
     return names
+
+
+def _check_kind(ids: Collection[int | str], what: str, path: str) -> None:
+    """Raise ValueError if ids are numbers and texts, which pycocotools cannot sort."""
+    texts = [key for key in ids if isinstance(key, str)]
+    if texts and len(texts) < len(ids):
+        raise ValueError(
+            f"'{path}': some ids of {what} are numbers and some are not, such as {texts[0]!r}"
+        )
 
 
 def _mend_images(content: Any, path: str, notes: Notes) -> dict[int | str, Mapping[str, Any]]:
@@ -138,9 +158,10 @@ def _mend_images(content: Any, path: str, notes: Notes) -> dict[int | str, Mappi
             notes.add('images with the file name of another, used like different images', where)
         names.add(name)
         for side in ('width', 'height'):
-            if type(one.get(side)) is not int or one[side] <= 0:
+            if type(one.get(side)) is not int or not 0 < one[side] <= _FAR:
                 one[side] = _side(one.get(side), f"'{path}', {where}: {side}")
         found[key] = one
+    _check_kind(found, 'images', path)
     content['images'] = list(found.values())
     return found
 
@@ -150,8 +171,8 @@ def _side(value: Any, where: str) -> int:
         number = float(value)
     except (TypeError, ValueError, OverflowError):
         number = 0.0
-    if not (number >= 1 and number.is_integer()):
-        raise ValueError(f'{where} is {value!r}: a number of pixels is needed')
+    if not (1 <= number <= _FAR and number.is_integer()):
+        raise ValueError(f'{where} is {value!r}: a number of pixels up to {_FAR} is needed')
     return int(number)
 
 
@@ -206,17 +227,23 @@ def _mend_mask(mask: Any, size: Size, one: Any, number: int, notes: Notes) -> An
     if isinstance(mask, dict):
         return mask if mask and fit_run_lengths(mask, size)[1] else None
     try:
-        if all(len(p) >= 6 and len(p) % 2 == 0 and math.isfinite(sum(p)) for p in mask):
+        if all(
+            len(p) >= 6 and len(p) % 2 == 0 and math.isfinite(sum(p))
+            and -_FAR < min(p) and max(p) < _FAR
+            for p in mask
+        ):  # fmt: skip
             return mask or None
     except (TypeError, OverflowError):
         pass
     if isinstance(mask, list) and mask and not any(isinstance(part, list) for part in mask):
         mask = [mask]  # a single polygon that is in no list
     whole = [p for p in mask if len(p) % 2 == 0] if _are_lists(mask) else mask
-    check_polygons(whole)
-    whole = [p for p in whole if len(p) >= 6]
+    whole = [p.ravel().tolist() for p in check_polygons(whole) if len(p) >= 3]
     if any(mask) and len(whole) < len(mask):
         notes.add(_POLYGON, _name(one, number))
+    if any(max(map(abs, p)) >= _FAR for p in whole):
+        notes.add(_CLIPPED, _name(one, number))
+        whole = fit_polygons(whole, size)[0]
     return whole or None
 
 
@@ -239,7 +266,7 @@ def _is_box(box: Any, size: Size) -> bool:
         x, y, width, height = box
         return (
             width > 0 and height > 0 and x < size[0] and y < size[1]
-            and x + width > 0 and y + height > 0 and math.isfinite(x + y + width + height)
+            and x + width > 0 and y + height > 0 and abs(x) + abs(y) + width + height < 4 * _FAR
         )  # fmt: skip
     except (TypeError, ValueError, OverflowError):
         return False
@@ -253,6 +280,10 @@ def _mend_box(one: dict[str, Any], size: Size, number: int, notes: Notes) -> boo
             notes.add(_TEXT, _name(one, number))
         box = one['bbox'] = [float(value) for value in box]
         if _is_box(box, size):
+            return True
+        if max(map(abs, box)) >= _FAR and min(clip_box(box, size)[2:]) > 0:
+            notes.add(_CLIPPED, _name(one, number))
+            one['bbox'] = list(clip_box(box, size))
             return True
         why = _OUTSIDE if min(box[2:]) > 0 else _FLAT
     mask_box = _mask_box(one.get('segmentation'), size)[0]
@@ -292,18 +323,22 @@ def _check_places(number: int, notes: Notes, path: str) -> None:
             raise ValueError(f"no annotation of '{path}' is of {what} that is listed")
 
 
+def _is_number(key: Any) -> bool:
+    return type(key) is int and 0 < key < 2**53  # pycocotools keeps ids as floats
+
+
 def _number(annotations: Sequence[dict[str, Any]], notes: Notes) -> None:
     """Number the annotations from 1 if their ids cannot be used.
 
     pycocotools takes 0 for 'not found', and keeps one of several with the same id.
     """
     ids = [one.get('id') for one in annotations]
-    if all(type(key) is int and key > 0 for key in ids) and len({*ids}) == len(ids):
+    if all(_is_number(key) for key in ids) and len({*ids}) == len(ids):
         return
     seen: set[Any] = set()
     for number, one in enumerate(annotations, 1):
         key = one.get('id')
-        if type(key) is not int or key <= 0 or key in seen:
+        if not _is_number(key) or key in seen:
             notes.add(_IDS, _name(one, number))
         else:
             seen.add(key)

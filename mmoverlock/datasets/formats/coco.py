@@ -117,9 +117,9 @@ def check_lists(content: Any, path: Path) -> None:
     if missing:
         raise ValueError(f"'{path}' has no list {shown(missing)}: a COCO file has {shown(_KEYS)}")
     for key in _KEYS:
-        odd = next((one for one in content[key] if not isinstance(one, dict)), None)
-        if odd is not None:
-            raise ValueError(f"'{path}': {odd!r} in the list '{key}' is not an object with keys")
+        odd = [one for one in content[key] if not isinstance(one, dict)]
+        if odd:
+            raise ValueError(f"'{path}': {odd[0]!r} in the list '{key}' is not an object with keys")
 
 
 def as_id(value: Any, where: str) -> int | str:
