@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.visualization import Visualizer
 from PIL import Image
@@ -124,7 +125,8 @@ test_evaluator = val_evaluator
 def tool():
     """`tool('train')` and others: the main function of tools/train.py, run in this process.
 
-    MMEngine's hooks take the visualizer that was made last: those of earlier tests are forgotten.
+    MMEngine's hooks take the visualizer that was made last, and messages go to the last logger: those
+    of earlier tests are forgotten.
     """
 
     @functools.cache
@@ -137,6 +139,7 @@ def tool():
     def fresh(name: str):
         for kind in (Visualizer, *Visualizer.__subclasses__()):
             kind._instance_dict.clear()
+        MMLogger._instance_dict.clear()
         return load(name)
 
     return fresh

@@ -6,7 +6,6 @@ import shutil
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.logging import MMLogger
 from mmengine.optim import OptimWrapper
 
 from mmoverlock.checks.loops import Length
@@ -123,7 +122,6 @@ def train(here, tool, monkeypatch):
             logging.Logger, 'handle',
             lambda self, entry: (lines.append(entry.getMessage()), record(self, entry)),
         )  # fmt: skip
-        MMLogger._instance_dict.clear()
         arguments = ['cls.py', '--work-dir', 'work', *(['--resume'] if resume else [])]
         tool('train')([*arguments, *(['--cfg-options', *options] if options else [])])
         (name,) = (here / 'work/last_checkpoint').read_text().split()
@@ -168,7 +166,6 @@ def test_accumulated_steps_scale_the_rate(train, here):
 
 def test_another_optimizer_is_not_resumed(train, here, tool, capsys):
     train('train_cfg.max_epochs=1')
-    MMLogger._instance_dict.clear()  # its log would get the tracebacks
     optimizer = "dict(_delete_=True, type='SGD', lr=0.1, weight_decay=0.05)"
     (here / 'sgd.py').write_text(
         f"_base_ = 'cls.py'\noptim_wrapper = dict(optimizer={optimizer})\n"
