@@ -54,4 +54,6 @@ def main(args: argparse.Namespace) -> None:
         report = dataclasses.replace(report, slow=advice)
     print(report)
     if args.json:
-        Path(args.json).write_text(json.dumps(dataclasses.asdict(report), indent=2) + '\n')
+        Path(args.json).write_text(
+            json.dumps(dataclasses.asdict(report), indent=2) + '\n', encoding='utf-8'
+        )

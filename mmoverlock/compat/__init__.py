@@ -1,7 +1,6 @@
 """Everything that mmoverlock changes in other libraries. No other room assigns to one."""
 
 import mmoverlock_import_hook
-
 from mmoverlock import environment
 
 from . import quiet, safe_checkpoints, scope
