@@ -19,9 +19,9 @@ def quiet() -> bool:
     return os.environ.get('MMOVERLOCK_QUIET') == '1'
 
 
-def be_quiet() -> None:
-    """Set MMOVERLOCK_QUIET=1 for this process and its workers, unless the user has set it."""
-    os.environ.setdefault('MMOVERLOCK_QUIET', '1')
+def set_quiet(quiet: bool) -> None:
+    """Set MMOVERLOCK_QUIET for this process and its workers."""
+    os.environ['MMOVERLOCK_QUIET'] = str(int(quiet))
 
 
 def triton_interpreted() -> bool:

@@ -18,6 +18,19 @@ case "${1:-}" in
     *) fail "unknown argument '$1': --active-env is the only one" ;;
 esac
 
+# Of a log's lines, the progress; line by line, also into a pipe, where sed would hold it back.
+show_progress() {
+    local line train='Iter\(train\) +(\[[^]]*\]).* eta: ([0-9:]+).* loss: ([0-9.]+|nan|inf)'
+    local val='Iter\(val\).*bbox_mAP: ([0-9.]+).*segm_mAP: ([0-9.]+)'
+    while IFS= read -r line; do
+        if [[ $line =~ $train ]]; then
+            echo "    ${BASH_REMATCH[1]}  loss ${BASH_REMATCH[3]}  ${BASH_REMATCH[2]} left"
+        elif [[ $line =~ $val ]]; then
+            echo "    AP box ${BASH_REMATCH[1]}  AP mask ${BASH_REMATCH[2]}"
+        fi
+    done
+}
+
 CONFIG=configs/quickstart/mask-rcnn_overlock-xxt_fpn_digits.py
 OUT=work_dirs/quickstart
 started=$SECONDS
@@ -34,8 +47,7 @@ if [ -e "$OUT/last_checkpoint" ]; then resume=(--resume); fi
 echo "==> train (log: $OUT/train.log)"
 bash tools/dist_train.sh "$CONFIG" 1 --work-dir "$OUT" ${resume[@]+"${resume[@]}"} </dev/null 2>&1 |
     tee "$OUT/train.log" |
-    sed -nE 's/.*Iter\(train\) +(\[[^]]*\]).* eta: ([0-9:]+).* loss: ([0-9.]+).*/    \1  loss \3  \2 left/p
-             s/.*Iter\(val\).*bbox_mAP: ([0-9.]+).*segm_mAP: ([0-9.]+).*/    AP box \1  AP mask \2/p' ||
+    show_progress ||
     { tail -n 15 "$OUT/train.log" >&2; fail "step 'train' failed, see $OUT/train.log"; }
 
 checkpoint=$OUT/$(basename "$(cat "$OUT/last_checkpoint")")
@@ -48,7 +60,7 @@ step 'draw curves and predictions' "$OUT/draw.log" \
 
 "$PYTHON" - "$OUT/metrics.json" "$training" $((SECONDS - started)) <<'PY'
 import json, sys
-metrics = json.load(open(sys.argv[1]))['metrics']
+metrics = json.load(open(sys.argv[1], encoding="utf-8"))['metrics']
 training, total = (int(seconds) / 60 for seconds in sys.argv[2:])
 print(f"""
 AP box   {metrics['coco/bbox_mAP']:.3f}    AP mask   {metrics['coco/segm_mAP']:.3f}

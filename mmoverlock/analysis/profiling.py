@@ -52,7 +52,9 @@ def peak_memory(run: Callable[[], Any], device: torch.device | str = 'cpu') -> i
     if trim is not None:
         trim(0)
     try:
-        Path('/proc/self/clear_refs').write_text('5')  # the peak is now what the process holds
+        Path('/proc/self/clear_refs').write_text(
+            '5', encoding='ascii'
+        )  # the peak is now what the process holds
     except OSError:  # not Linux
         return None
     before = _peak_resident()
@@ -61,14 +63,16 @@ def peak_memory(run: Callable[[], Any], device: torch.device | str = 'cpu') -> i
 
 
 def _peak_resident() -> int:
-    (line,) = re.findall(r'^VmHWM:\s+(\d+) kB', Path('/proc/self/status').read_text(), re.M)
+    (line,) = re.findall(r'^VmHWM:\s+(\d+) kB', Path('/proc/self/status').read_text('utf-8'), re.M)
     return int(line) * 1024
 
 
 def machine(device: torch.device | str = 'cpu') -> str:
     """One line about where the figures come from."""
     info = Path('/proc/cpuinfo')
-    names = re.findall(r'^model name\s*: (.+)', info.read_text(), re.M) if info.exists() else []
+    names = (
+        re.findall(r'^model name\s*: (.+)', info.read_text('utf-8'), re.M) if info.exists() else []
+    )
     name = names[0] if names else platform.processor() or platform.machine()
     if torch.device(device).type == 'cuda':
         name = torch.cuda.get_device_name(device)

@@ -54,4 +54,6 @@ def main(args: argparse.Namespace) -> None:
         report = dataclasses.replace(report, slow=advice)
     print(report)
     if args.json:
-        Path(args.json).write_text(dumps(dataclasses.asdict(report), indent=2) + '\n')
+        text = dumps(dataclasses.asdict(report), indent=2) + '
+'
+        Path(args.json).write_text(text, encoding='utf-8')

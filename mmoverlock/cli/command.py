@@ -2,7 +2,7 @@
 
 A mistake in what the user gave ends with one line on stderr and exit code 2, a failure of the
 program with one line and exit code 1, Ctrl-C with 130. The traceback of a failure goes to the
-run's log file; ``--debug`` shows it at once.
+run's log file; ``--debug`` shows it at once, and what :mod:`mmoverlock.compat.quiet` leaves out.
 """
 
 import argparse
@@ -18,8 +18,10 @@ from typing import Any, NoReturn
 
 from mmengine.logging import MMLogger
 
+from mmoverlock.compat.quiet import leave_out_known_messages
 from mmoverlock.utils.errors import one_line
 
+from .encoding import escape_output, use_utf8
 from .options import ArgumentParser
 
 ERROR_FILE = 'TORCHELASTIC_ERROR_FILE'  # torchrun's variable
@@ -32,7 +34,11 @@ def command(add_arguments: Callable[[ArgumentParser], None], description: str) -
     def decorate(main: Callable[[argparse.Namespace], Any]) -> Callable[..., Any]:
         @functools.wraps(main)
         def run(argv: Sequence[str] | None = None, prog: str | None = None) -> Any:
+            if argv is None:
+                use_utf8()
+            escape_output()
             argv = sys.argv[1:] if argv is None else list(argv)
+            leave_out_known_messages('--debug' not in argv)
             parser = ArgumentParser(prog=prog, description=description)
             given = {}
             try:
@@ -76,7 +82,8 @@ def _fail(message: str, code: int) -> NoReturn:
     """Print the message; under torchrun hand it to the launcher, which prints one of all ranks'."""
     file = os.environ.get(ERROR_FILE)
     if file:
-        Path(file).write_text(json.dumps(dict(message=message, timestamp=int(time.time()))))
+        report = dict(message=message, timestamp=int(time.time()))
+        Path(file).write_text(json.dumps(report), encoding='utf-8')
     else:
         sys.stdout.flush()
         sys.stderr.write(f'error: {message}\n')
@@ -97,6 +104,6 @@ def _keep_traceback() -> str:
     log_file = MMLogger.get_current_instance().log_file
     if not log_file or not Path(log_file).is_file():
         return 'run again with --debug for the traceback'
-    with open(log_file, 'a') as file:
+    with open(log_file, 'a', encoding='utf-8') as file:
         traceback.print_exc(file=file)
     return f'traceback in {log_file}'

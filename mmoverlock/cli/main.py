@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from .command import command
+from .encoding import use_utf8
 from .options import ArgumentParser
 
 COMMANDS = {
@@ -31,6 +32,8 @@ def choose(args: argparse.Namespace) -> str:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run a command. Each is a module of this package, with a ``main(argv, prog)`` of its own."""
+    if argv is None:
+        use_utf8()
     argv = sys.argv[1:] if argv is None else list(argv)
     name = choose(argv[:1], 'mmoverlock')
     import_module(f'.{name}', __package__).main(argv[1:], f'mmoverlock {name}')

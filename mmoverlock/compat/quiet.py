@@ -15,6 +15,8 @@ from typing import Any
 import mmengine.logging
 from mmengine.logging import MMLogger
 
+from mmoverlock import environment
+
 # By mmengine's `print_log` and by its loggers.
 LOGGED = re.compile(
     '|'.join(
@@ -46,13 +48,23 @@ WARNED = (
 
 # By pycocotools' `print`.
 PRINTED = re.compile(
-    r'(loading annotations into memory|creating index|index created|Loading and preparing results)'
+    r'loading annotations into memory|creating index|index created|Loading and preparing results'
     r'|Done \(t=|DONE \(t='
 )
 
 
+def leave_out_known_messages(quiet: bool) -> None:
+    """Leave these messages out from now on, or no longer."""
+    environment.set_quiet(quiet)
+    if quiet:
+        install()
+    else:
+        for module, message in WARNED:
+            warnings.filterwarnings('default', message, module=module)
+
+
 def install() -> None:
-    """Leave these messages out; calling it again changes nothing more."""
+    """Leave these messages out while MMOVERLOCK_QUIET is 1; a second call changes nothing more."""
     for module, message in WARNED:
         warnings.filterwarnings('ignore', message, module=module)
     if not hasattr(MMLogger.handle, 'quiet'):
@@ -68,7 +80,12 @@ def install() -> None:
 def _quiet_print(show: Callable[..., None], known: re.Pattern[str]) -> Callable[..., None]:
     @functools.wraps(show)
     def quiet(*arguments: Any, **options: Any) -> None:
-        if not (arguments and isinstance(arguments[0], str) and known.match(arguments[0])):
+        if not (
+            environment.quiet()
+            and arguments
+            and isinstance(arguments[0], str)
+            and known.match(arguments[0])
+        ):
             show(*arguments, **options)
 
     return quiet
@@ -77,7 +94,7 @@ def _quiet_print(show: Callable[..., None], known: re.Pattern[str]) -> Callable[
 def _quiet_handle(handle: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(handle)
     def quiet(self: MMLogger, record: Any) -> None:
-        if not LOGGED.match(str(record.msg)):
+        if not (environment.quiet() and LOGGED.match(str(record.msg))):
             handle(self, record)
 
     quiet.quiet = True

@@ -145,7 +145,7 @@ def _stands_at(root: Path, settings: dict) -> bool:
     advice = 'choose another folder or remove this one'
     try:
         record = RECORD if 'layout' in settings else 'meta.json'
-        meta = json.loads((root / record).read_text())
+        meta = json.loads((root / record).read_text('utf-8'))
         found = {key: meta[key] for key in settings}
     except (OSError, ValueError, KeyError, TypeError):
         raise ValueError(f'{root} exists and is not a digits scenes folder: {advice}') from None
@@ -240,4 +240,4 @@ def _annotation(digit: Digit, annotation_id: int, image_id: int) -> dict:
 
 
 def _save_json(path: Path, content: dict) -> None:
-    path.write_text(json.dumps(content, separators=(',', ':')) + '\n')
+    path.write_text(json.dumps(content, separators=(',', ':')) + '\n', encoding='utf-8')

@@ -78,7 +78,7 @@ def _move(source: Path, target: Path) -> None:
 
 def _lines(path: Path, lines: Iterable[str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(''.join(f'{line}\n' for line in lines))
+    path.write_text(''.join(f'{line}\n' for line in lines), encoding='utf-8')
 
 
 def _coco(scenes: Path, folder: Path) -> None:
@@ -100,7 +100,7 @@ def _coco_folders(scenes: Path, folder: Path) -> None:
             one['segmentation'] = [part.ravel().tolist() for part in outlines(_mask(one))]
         place = folder / ('valid' if split == 'val' else split)
         _move(scenes / split, place)
-        (place / '_annotations.coco.json').write_text(json.dumps(content))
+        (place / '_annotations.coco.json').write_text(json.dumps(content), encoding='utf-8')
 
 
 def _yolo(scenes: Path, folder: Path, polygons: bool = False) -> None:
@@ -188,7 +188,9 @@ def _labelme(scenes: Path, folder: Path) -> None:
                 imageHeight=image['height'],
                 imageWidth=image['width'],
             )
-            (folder / split / name.with_suffix('.json')).write_text(json.dumps(content))
+            (folder / split / name.with_suffix('.json')).write_text(
+                json.dumps(content), encoding='utf-8'
+            )
 
 
 def _label_images(scenes: Path, folder: Path) -> None:

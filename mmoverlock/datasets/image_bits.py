@@ -87,7 +87,7 @@ def to_8_bits(image: np.ndarray, bits: int | None, name: str) -> np.ndarray:
     if image.dtype != np.uint16:
         raise ImageError(f'{name} holds {image.dtype} numbers: convert it to 8 or 16 bits')
     largest = int(image.max(initial=0))
-    if bits is None and largest.bit_length() < _FULL:
+    if bits is None and 0 < largest.bit_length() < _FULL:
         raise ImageError(f'{name} holds 16-bit values up to {largest}: {_choose(largest)}')
     if largest.bit_length() > (bits or 16):
         raise ImageError(f'{name} holds values up to {largest}, more than {KEY}={bits} allows')

@@ -160,12 +160,13 @@ class LabelMaps(BaseMetric):
                 f'label maps hold labels up to {LARGEST_LABEL}, not {self.table.max()}'
             )
         self.root = dataset.data_prefix.get('img_path')
-        samples = map(dataset.get_data_info, range(len(dataset)))
-        images = [one['img_path'] for one in samples]
+        self.clashing: set[str] = set()
         if self.root is None:
+            samples = map(dataset.get_data_info, range(len(dataset)))
+            images = dict.fromkeys(one['img_path'] for one in samples)
             self.root = os.path.commonpath([os.path.dirname(path) for path in images])
-        names = Counter(self._stem(path).casefold() for path in dict.fromkeys(images))
-        self.clashing = {name for name, number in names.items() if number > 1}
+            names = Counter(self._stem(path).casefold() for path in images)
+            self.clashing = {name for name, number in names.items() if number > 1}
 
     def _stem(self, path: str) -> str:
         """An image's name below the data set's folder, without the suffix."""

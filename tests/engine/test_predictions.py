@@ -220,7 +220,7 @@ def test_label_maps_of_listed_pairs(tmp_path):
     """A list of pairs has no folder of label images: the names are those of the images."""
     samples = [
         dict(img_path=str(tmp_path / name), seg_map_path='')
-        for name in ('train/a.b.jpg', 'val/b.png')
+        for name in ('train/a.b.jpg', 'val/b.png', 'val/c.jpg', 'val/C.png', 'train/c.jpg')
     ]
     ann_file = tmp_path / 'val.json'
     ann_file.write_text(json.dumps(dict(metainfo=dict(classes=['sky', 'wall']), data_list=samples)))
@@ -228,5 +228,7 @@ def test_label_maps_of_listed_pairs(tmp_path):
     found = torch.tensor([[[0, 1]]])
     predictions = [dict(img_path=one['img_path'], pred_sem_seg=dict(data=found)) for one in samples]
     evaluate(LabelMaps(dataset, tmp_path / 'new'), predictions)
-    for name in ('train/a.b.png', 'val/b.png'):
+    names = 'train/a.b.png', 'val/b.png', 'val/c.jpg.png', 'val/C.png.png', 'train/c.png'
+    assert len([*(tmp_path / 'new').rglob('*.png')]) == len(names)
+    for name in names:
         assert np.asarray(Image.open(tmp_path / 'new' / name)).tolist() == [[0, 1]]

@@ -75,3 +75,38 @@ def test_curves_with_gaps(tmp_path):
 def test_curves_of_nothing(tmp_path):
     with pytest.raises(ValueError, match='holds no'):
         draw_curves(tmp_path, tmp_path / 'curves.png')
+
+
+def test_a_damaged_log_is_read_as_far_as_it_is_whole(work_dir, monkeypatch):
+    told = []
+    path = 'mmoverlock.visualization.curves.print_log'
+    monkeypatch.setattr(path, lambda text, **_: told.append(text))
+    whole = read_points(work_dir)
+    (file,) = work_dir.glob('2026_1/vis_data/scalars.json')
+    with file.open('a') as log:
+        log.write('{"loss": NaN, "step": 5}\n{"loss": null, "loss_cls": "high", "step": 6}\n')
+        log.write('\0\0\0\n[1]\n{"loss": 1.0}\n{"loss": 2.0, "ste')
+    trained, evaluated = read_points(work_dir)
+    assert evaluated == whole[1] and trained['loss_cls'] == whole[0]['loss_cls']
+    assert [step for step, loss in trained['loss'].items() if np.isnan(loss)] == [5, 6]
+    (line,) = told
+    assert f"'{file}': 4 lines are cut or damaged and left out (line 6, 7, 8, 9)" in line
+    draw_curves(work_dir, work_dir / 'curves.png')
+    assert 0.01 < ink(work_dir / 'curves.png').mean() < 0.5
+
+
+@pytest.mark.parametrize('text', ['', '{"loss": 1'])
+def test_curves_of_a_log_without_a_whole_line(tmp_path, text):
+    (tmp_path / 'a/vis_data').mkdir(parents=True)
+    (tmp_path / 'a/vis_data/scalars.json').write_text(text)
+    with pytest.raises(ValueError, match='holds nothing that can be read in its'):
+        draw_curves(tmp_path, tmp_path / 'curves.png')
+
+
+def test_curves_of_metrics_in_any_script(tmp_path):
+    row = {'loss': 1.0, 'step': 1}
+    (tmp_path / 'a/vis_data').mkdir(parents=True)
+    lines = [json.dumps(row), json.dumps({'\U000f1234/mAP': 0.5, 'step': 1})]
+    (tmp_path / 'a/vis_data/scalars.json').write_text('\n'.join(lines))
+    draw_curves(tmp_path, tmp_path / 'curves.png')  # a missing glyph would be a warning
+    assert ink(tmp_path / 'curves.png').any()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import os
+
 import cv2
 import mmengine
 import numpy as np
@@ -9,7 +12,10 @@ import pytest
 import torch
 from pycocotools import mask as coco_mask
 
+from mmoverlock.utils.pickles import read_predictions
 from mmoverlock.visualization.predictions import draw_predictions
+
+from ..user import MARKER, Code
 
 
 @pytest.fixture
@@ -78,3 +84,34 @@ def test_predictions_of_another_kind(tmp_path):
     mmengine.dump([dict(pred_label=1)], tmp_path / 'labels.pkl')
     with pytest.raises(ValueError, match='holds no detections and no segmentations'):
         draw_predictions(tmp_path / 'labels.pkl', ['cat'], tmp_path / 'sheet.png')
+
+
+def test_no_code_is_run_from_predictions(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    inner = io.BytesIO()
+    torch.save(Code(os.mkdir, MARKER), inner)
+    storage = Code(torch.storage._load_from_bytes, inner.getvalue())  # torch's own way around
+    for content in (Code(os.mkdir, MARKER), [dict(pred_instances=storage)]):
+        mmengine.dump(content, tmp_path / 'code.pkl')
+        with pytest.raises(ValueError, match="file of predictions 'code.pkl' cannot be read"):
+            draw_predictions('code.pkl', ['cat'], 'sheet.png')
+        assert not (tmp_path / MARKER).exists()
+
+
+@pytest.mark.parametrize('share', [0, 0.3, 0.99])
+def test_predictions_that_are_cut(predictions, tmp_path, share):
+    whole = predictions.read_bytes()
+    predictions.write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(ValueError, match='cannot be read: it is cut short, or no such file'):
+        draw_predictions(predictions, ['cat', 'dog'], tmp_path / 'sheet.png')
+
+
+def test_predictions_hold_what_test_runs_write(tmp_path):
+    found = dict(a=torch.arange(3), b=np.arange(3.0), c=np.float32(2), d=[b'x', None, (1, 'é')])
+    mmengine.dump([found], tmp_path / 'x.pkl')
+    (read,) = read_predictions(tmp_path / 'x.pkl')
+    assert torch.equal(read['a'], found['a']) and np.array_equal(read['b'], found['b'])
+    assert (read['c'], read['d']) == (found['c'], found['d'])
+    mmengine.dump(dict(a=1), tmp_path / 'x.pkl')
+    with pytest.raises(ValueError, match='holds no list of samples'):
+        read_predictions(tmp_path / 'x.pkl')

@@ -144,3 +144,24 @@ def test_another_table_is_told(tmp_path, text, message):
     (tmp_path / 'epochs.csv').write_text(text)
     with pytest.raises(ValueError, match=message):
         read_epochs(tmp_path / 'epochs.csv')
+
+
+HEAD = ','.join(COLUMNS)
+
+
+def test_a_last_line_that_is_cut_is_left_out(tmp_path, monkeypatch):
+    told = []
+    path = 'mmoverlock.engine.hooks.epoch_table.print_log'
+    monkeypatch.setattr(path, lambda text, **_: told.append(text))
+    (tmp_path / 'epochs.csv').write_text(f'{HEAD}\n1,2,,3,,,\n2,1.5')
+    assert read_epochs(tmp_path / 'epochs.csv') == [dict(epoch=1, train_loss=2, epoch_time=3)]
+    assert told == [f"'{tmp_path / 'epochs.csv'}': its last line is cut and left out"]
+
+
+@pytest.mark.parametrize('text', ['', 'mine,too\n1,2\n', f'{HEAD}\n1,x,,,,,\n', f'{HEAD}\n\0\n\n'])
+def test_a_damaged_table_does_not_end_a_resumed_run(tmp_path, text):
+    run(tmp_path, epochs=1)
+    (tmp_path / 'epochs.csv').write_text(text)
+    run(tmp_path, epochs=2, resume=True)
+    assert [row['epoch'] for row in read_epochs(tmp_path / 'epochs.csv')] == [2]
+    assert (tmp_path / 'epochs_old.csv').read_text() == text  # whoever's it is
