@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mmengine.config import Config
+from mmengine.dist import broadcast_object_list
 
 from mmoverlock.utils.checkpoint import read_checkpoint
 
@@ -32,6 +33,15 @@ def template_of(cfg: Config) -> str | None:
     return _hook(cfg).get('filename_tmpl')
 
 
+def checkpoint_folders(cfg: Config) -> list[Path]:
+    """The local folders of a config's checkpoints: the work_dir, and what ``out_dir`` names."""
+    folders = [Path(cfg.work_dir).resolve()]
+    out_dir = _hook(cfg).get('out_dir')
+    if out_dir and '://' not in str(out_dir):
+        folders.append(Path(out_dir, folders[0].name).resolve())
+    return folders
+
+
 def _hook(cfg: Config) -> dict[str, Any]:
     return (cfg.get('default_hooks') or {}).get('checkpoint') or {}
 
@@ -50,19 +60,17 @@ def newest_checkpoint(cfg: Config) -> Choice:
     was saved later and after more iterations. Checkpoints saved elsewhere, as ``out_dir`` says, are
     looked for there too; one at a URL is taken unseen.
     """
-    folder = Path(cfg.work_dir)
-    named = _last_checkpoint(folder)
+    named = _last_checkpoint(Path(cfg.work_dir))
     if '://' in named:
         return Choice(named, {})
-    folders = [folder]
-    out_dir = _hook(cfg).get('out_dir')
-    if out_dir and '://' not in str(out_dir):
-        folders.append(Path(out_dir, folder.resolve().name))
+    folders = [Path(cfg.work_dir), *checkpoint_folders(cfg)[1:]]
     found = {path.name: path for path in reversed(list(_checkpoints(folders, template_of(cfg))))}
     last = Path(named).name
     if last and last not in found:
         places = [one / last for one in folders] + [Path(named)]
-        found.update({last: path for path in reversed(places) if path.is_file()})
+        place = next((path for path in places if path.is_file()), None)
+        if place is not None:
+            found[last] = place
     passed = {} if last in found or not last else {last: 'it does not exist'}
     states = {}
     for name, path in found.items():
@@ -81,6 +89,14 @@ def newest_checkpoint(cfg: Config) -> Choice:
         passed[name] = damage
         del states[name]
     return Choice(None, passed)
+
+
+def agree_on_checkpoint(cfg: Config) -> None:
+    """Let all processes of a run that is resumed load what the first one chose."""
+    if cfg.get('resume'):
+        paths = [cfg.get('load_from')]
+        broadcast_object_list(paths)
+        cfg.load_from = paths[0]
 
 
 def _last_checkpoint(folder: Path) -> str:

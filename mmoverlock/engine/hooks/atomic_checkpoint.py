@@ -6,7 +6,7 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
-from mmengine.dist import is_main_process, master_only
+from mmengine.dist import barrier, is_main_process, master_only
 from mmengine.hooks import CheckpointHook
 from mmengine.logging import MessageHub, print_log
 from mmengine.registry import HOOKS
@@ -21,7 +21,7 @@ _OUTDATED, _INTERIM = 'outdated_ckpts', 'interim_ckpt'  # of ours in the message
 
 
 @HOOKS.register_module()
-class WholeCheckpointHook(CheckpointHook):
+class AtomicCheckpointHook(CheckpointHook):
     """MMEngine's CheckpointHook, which removes an old checkpoint only when the new one is there.
 
     MMEngine removes first and then writes in place: a full disk or a kill in between leaves
@@ -55,6 +55,7 @@ class WholeCheckpointHook(CheckpointHook):
         if own:
             self._take_over_files(hub, earlier)
             self._take_over_unrecorded_best(runner)
+            barrier()  # every process has looked at the files
             self._remove_outdated(runner, keep=os.path.basename(resumed))
         self._remove_temporaries(runner)
 
@@ -108,7 +109,7 @@ class WholeCheckpointHook(CheckpointHook):
         self._note_outdated()
         self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
         runner.message_hub.update_info('last_ckpt', self.last_ckpt)
-        runner.message_hub.update_info(_OUTDATED, sorted(self.outdated - {name}))
+        runner.message_hub.update_info(_OUTDATED, sorted(self.outdated - self._current()))
         runner.save_checkpoint(
             self.out_dir,
             name,
@@ -138,13 +139,10 @@ class WholeCheckpointHook(CheckpointHook):
 
     def _remove_outdated(self, runner: Runner, keep: str = '') -> None:
         self._note_outdated()
-        current = {keep, *(os.path.basename(path) for path in (self.last_ckpt, *self._best()) if path)}
         if is_main_process():
-            for name in sorted(self.outdated - current):
+            for name in sorted(self.outdated - self._current() - {keep}):
                 try:
-                    self.file_backend.remove_now(
-                        self.file_backend.join_path(self.out_dir, name)
-                    )
+                    self.file_backend.remove_now(self.file_backend.join_path(self.out_dir, name))
                 except OSError as error:  # the new checkpoint is saved: the run goes on
                     print_log(
                         f'an old checkpoint cannot be removed: {error}',
@@ -153,12 +151,14 @@ class WholeCheckpointHook(CheckpointHook):
                     )
         self.outdated.clear()
 
-    def _best(self) -> list[str | None]:
-        if self.save_best is None:
-            return []
-        if len(self.key_indicators) == 1:
-            return [self.best_ckpt_path]
-        return list(self.best_ckpt_path_dict.values())
+    def _current(self) -> set[str]:
+        """The names of the last checkpoint and of the best ones."""
+        best = []
+        if self.save_best is not None and len(self.key_indicators) == 1:
+            best = [self.best_ckpt_path]
+        elif self.save_best is not None:
+            best = self.best_ckpt_path_dict.values()
+        return {os.path.basename(path) for path in (self.last_ckpt, *best) if path}
 
     def _set_best(self, hub: MessageHub, name: str, path: str) -> None:
         hub.update_info(name, path)
@@ -257,7 +257,7 @@ class _RemovesLater:
 
 
 def _forget(hub: MessageHub, name: str) -> Any:
-    hub.resumed_keys.pop(name, None)
+    hub._resumed_keys.pop(name, None)
     return hub.runtime_info.pop(name, None)
 
 
