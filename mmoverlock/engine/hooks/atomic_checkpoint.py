@@ -18,7 +18,7 @@ from mmoverlock.utils.files import remove_temporaries, write_whole
 from mmoverlock.utils.plain import same_data, to_plain
 
 # Ours in the message hub: file names, a file name, and the iteration of the last validation.
-_OUTDATED, _INTERIM, _VALIDATED = 'outdated_ckpts', 'interim_ckpt', 'validated_iter'
+_OUTDATED, _INTERIM, _VALIDATED = 'outdated_ckpts', 'interim_ckpt', 'last_val_iter'
 
 
 @HOOKS.register_module()
@@ -288,6 +288,8 @@ def _validation_is_due(runner: Runner) -> bool:
         return False
     by_epoch = isinstance(loop, EpochBasedTrainLoop)
     step, end = (loop.epoch, loop.max_epochs) if by_epoch else (loop.iter, loop.max_iters)
+    if by_epoch and loop.iter != loop.epoch * len(loop.dataloader):
+        return False  # in the middle of an epoch
     loop._decide_current_val_interval()
     return step >= loop.val_begin and (step % loop.val_interval == 0 or step == end)
 
