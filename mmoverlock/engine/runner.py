@@ -3,6 +3,7 @@
 import functools
 
 from mmengine.config import Config
+from mmengine.hooks import CheckpointHook
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
@@ -14,20 +15,27 @@ from .scale_lr import scale_lr
 def build_runner(cfg: Config, strict: bool) -> Runner:
     """Build the Runner, or what ``runner_type`` names.
 
-    The config's hooks get a :class:`CheckpointGuard` and, if there is none, a
-    :class:`FiniteLossGuard`, an :class:`ImageGuard` and an :class:`EvaluationGuard`. The learning
-    rate is scaled by :func:`scale_lr`.
+    The config's hooks get a :class:`CheckpointGuard`, an :class:`OutputGuard` and, if there is
+    none, a :class:`FiniteLossGuard`, an :class:`ImageGuard` and an :class:`EvaluationGuard`;
+    MMEngine's CheckpointHook becomes an :class:`AtomicCheckpointHook`. The learning rate is scaled
+    by :func:`scale_lr`.
 
     Args:
         cfg: Of a run; changed in place.
         strict: Whether a checkpoint must hold all of the model's tensors.
     """
-    guard = dict(type='CheckpointGuard', strict=strict)
-    hooks = [hook for hook in as_list(cfg.get('custom_hooks')) if type_name(hook) != guard['type']]
+    guards = [dict(type='CheckpointGuard', strict=strict), dict(type='OutputGuard')]
+    names = [guard['type'] for guard in guards]
+    hooks = [hook for hook in as_list(cfg.get('custom_hooks')) if type_name(hook) not in names]
     for kind in ('FiniteLossGuard', 'ImageGuard', 'EvaluationGuard'):
         if not any(type_name(hook) == kind for hook in hooks):
             hooks.append(dict(type=kind))
-    cfg.custom_hooks = [*hooks, guard]
+    cfg.custom_hooks = [*hooks, *guards]
+    default = dict(type='CheckpointHook', interval=1)  # MMEngine's, if the config says nothing
+    cfg.default_hooks = {'checkpoint': default, **(cfg.get('default_hooks') or {})}
+    for hook in (cfg.default_hooks['checkpoint'], *cfg.custom_hooks):
+        if hook and type_name(hook) == 'CheckpointHook':
+            hook['type'] = 'AtomicCheckpointHook'
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     if getattr(type(runner), 'scale_lr', None) is Runner.scale_lr:
         runner.scale_lr = functools.partial(scale_lr, runner)

@@ -1,6 +1,7 @@
 """A hook that keeps a table of a run's epochs, and the reader of such a table."""
 
 import csv
+import io
 import itertools
 import logging
 import os
@@ -14,6 +15,8 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
+
+from mmoverlock.utils.files import write_whole
 
 COLUMNS = (
     'epoch', 'train_loss', 'train_loss_aux', 'epoch_time', 'val_loss', 'acc_top1', 'acc_top5',
@@ -98,14 +101,16 @@ class EpochTable(Hook):
 
     @master_only
     def _write(self) -> None:
-        unfinished = self.path.with_suffix('.tmp')
-        with unfinished.open('w', newline='', encoding='utf-8') as file:
-            table = csv.DictWriter(file, COLUMNS, restval='')
-            table.writeheader()
-            for _, row in sorted(self.rows.items()):
-                numbers = {key: f'{value:.6g}' for key, value in row.items()}
-                table.writerow({**numbers, 'epoch': row['epoch']})
-        os.replace(unfinished, self.path)  # at every moment a whole table
+        text = io.StringIO(newline='')
+        table = csv.DictWriter(text, COLUMNS, restval='')
+        table.writeheader()
+        for _, row in sorted(self.rows.items()):
+            numbers = {key: f'{value:.6g}' for key, value in row.items()}
+            table.writerow({**numbers, 'epoch': row['epoch']})
+        try:
+            write_whole(self.path, text.getvalue().encode())
+        except OSError as error:  # the next one has its rows too, and a checkpoint is worth more
+            print_log(str(error), logger='current', level=logging.WARNING)
 
 
 def new_name(path: Path) -> Path:
