@@ -6,13 +6,12 @@ from mmengine.config import Config
 from torch import nn
 
 from mmoverlock.engine.checkpoints import fit_state_dict
+from mmoverlock.engine.run_files import TRAINING_PARTS
 from mmoverlock.utils.checkpoint import read_checkpoint, state_dict_of
 from mmoverlock.utils.config import as_list, walk
 from mmoverlock.utils.errors import shown
 
 from .paths import check_path
-
-_TRAINING_PARTS = ('meta', 'optimizer', 'message_hub')
 
 
 def check_checkpoints(cfg: Config, model: nn.Module, training: bool) -> Sequence[str] | None:
@@ -28,7 +27,7 @@ def check_checkpoints(cfg: Config, model: nn.Module, training: bool) -> Sequence
     if path and '://' not in path:
         checkpoint = read_checkpoint(path)
         resume = bool(training and cfg.get('resume'))
-        absent = [part for part in _TRAINING_PARTS if resume and part not in checkpoint]
+        absent = [part for part in TRAINING_PARTS if resume and part not in checkpoint]
         if absent:
             raise ValueError(
                 f"resume: checkpoint '{path}' has no '{absent[0]}', it holds weights only: "

@@ -2,16 +2,18 @@
 
 import argparse
 import contextlib
+import logging
 import os
 from pathlib import Path
 
 import torch
 from mmengine.config import Config
-from mmengine.runner import find_latest_checkpoint
+from mmengine.logging import print_log
 
 from mmoverlock.checks.preflight import preflight
 from mmoverlock.datasets.formats import FORMATS
-from mmoverlock.engine.distributed import process_group
+from mmoverlock.engine.distributed import env_rank, process_group
+from mmoverlock.engine.run_files import agree_on_checkpoint, newest_checkpoint
 from mmoverlock.engine.runner import build_runner
 
 from .command import command
@@ -83,6 +85,7 @@ def main(args: argparse.Namespace) -> None:
         preflight(cfg, training=True)
     remove(old, cfg.work_dir)
     with process_group(cfg):
+        agree_on_checkpoint(cfg)
         build_runner(cfg, strict=False).train()
 
 
@@ -96,14 +99,25 @@ def use_amp(cfg: Config) -> None:
 
 
 def set_resume(cfg: Config, path: str) -> None:
-    """Continue from `path`, or from the last checkpoint in the work_dir when it is 'auto'."""
-    if path == 'auto':
-        latest = find_latest_checkpoint(cfg.work_dir)
-        if latest is None:
-            raise ValueError(f"--resume: no checkpoint in work_dir '{cfg.work_dir}'")
-        # The work_dir may have been moved since.
-        path = latest if Path(latest).is_file() else str(Path(cfg.work_dir, Path(latest).name))
-    elif '://' not in path and not Path(path).is_file():
-        raise ValueError(f"--resume: checkpoint '{path}' does not exist")
+    """Continue from `path`, or from the newest whole checkpoint in the work_dir when it is 'auto'.
+
+    Of several processes the first one chooses it, see :func:`agree_on_checkpoint`.
+    """
     cfg.resume = True
-    cfg.load_from = path
+    if path != 'auto':
+        if '://' not in path and not Path(path).is_file():
+            raise ValueError(f"--resume: checkpoint '{path}' does not exist")
+        cfg.load_from = path
+        return
+    cfg.load_from = None
+    if env_rank():
+        return
+    choice = newest_checkpoint(cfg)
+    passed = ', '.join(f'{name} ({why})' for name, why in choice.passed.items())
+    if choice.path is None:
+        reason = f': passed over {passed}' if passed else ''
+        raise ValueError(f"--resume: no checkpoint in work_dir '{cfg.work_dir}'{reason}")
+    if passed:
+        message = f'--resume: continue from {choice.path}, passed over {passed}'
+        print_log(message, logger='current', level=logging.WARNING)
+    cfg.load_from = choice.path

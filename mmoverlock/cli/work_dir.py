@@ -12,14 +12,24 @@ from mmengine.logging import print_log
 
 from mmoverlock.datasets.formats.data import SPLITS
 from mmoverlock.engine.distributed import env_rank
+from mmoverlock.engine.run_files import checkpoint_folders, is_checkpoint_name, template_of
+from mmoverlock.utils.files import remove_temporaries
 
 
 def earlier_checkpoints(cfg: Config, overwrite: bool) -> list[Path]:
-    """The checkpoints of another run in the work_dir; ValueError if they are not to be removed."""
-    if env_rank(local=True) or cfg.get('resume'):
+    """The checkpoints of another run in the work_dir; ValueError if they are not to be removed.
+
+    They are known by their names: other files are the user's. A run that goes on from a checkpoint
+    of the work_dir is not another one.
+    """
+    if env_rank(local=True):
         return []
     folder = Path(cfg.work_dir)
-    old = sorted(folder.glob('*.pth')) + list(folder.glob('last_checkpoint'))
+    if cfg.get('resume') and _is_inside(cfg.get('load_from'), cfg):
+        return []
+    template = template_of(cfg)
+    old = [path for path in sorted(folder.glob('*')) if is_checkpoint_name(path.name, template)]
+    old += list(folder.glob('last_checkpoint'))
     if old and not overwrite:
         raise ValueError(
             f"work_dir '{cfg.work_dir}' holds the checkpoints of another run ({old[0].name}): "
@@ -28,11 +38,19 @@ def earlier_checkpoints(cfg: Config, overwrite: bool) -> list[Path]:
     return old
 
 
+def _is_inside(path: str | None, cfg: Config) -> bool:
+    """Whether a checkpoint is in the work_dir or, chosen by another process, not known yet."""
+    if path is None or '://' in path:
+        return True
+    return Path(path).resolve().parent in checkpoint_folders(cfg)
+
+
 def remove(old: list[Path], folder: str) -> None:
     """Remove the checkpoints of an earlier run; the first process does it."""
     if old and env_rank() == 0:
         for path in old:
             path.unlink()
+        remove_temporaries(folder)
         print_log(f'--overwrite: removed {len(old)} files from {folder}', logger='current')
 
 

@@ -14,7 +14,8 @@ def install() -> None:
       supplies them from torchvision and PyTorch (:mod:`.mmcv_ext`). An installed mmoverlock does
       so from Python's start-up on (:mod:`mmoverlock_import_hook`). A compiled mmcv is left alone.
     - MMEngine's checkpoint loaders, for files, URLs and all model zoos: they never run code from a
-      file (:mod:`.safe_checkpoints`).
+      file; and its `save_checkpoint`, which writes plain data and no half files
+      (:mod:`.safe_checkpoints`).
     - MMEngine's registries get children for the scope ``mmoverlock``, and its table of packages
       entries for mmoverlock and mmseg, so that configs can inherit from ``mmoverlock::...`` and
       ``mmseg::...`` (:mod:`.scope`).

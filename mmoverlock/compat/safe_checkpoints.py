@@ -1,20 +1,29 @@
-"""MMEngine's checkpoint loading, made safe: it never runs code from a file.
+"""MMEngine's checkpoints, made safe.
 
-MMEngine falls back to PyTorch's unrestricted reader when the restricted one refuses a file. Here
-nothing falls back, see :func:`mmoverlock.utils.checkpoint.read_checkpoint`.
+Loading never runs code from a file: MMEngine falls back to PyTorch's unrestricted reader when the
+restricted one refuses a file, here nothing falls back, see
+:func:`mmoverlock.utils.checkpoint.read_checkpoint`. Saving writes plain data, which that reader
+takes, and never leaves half a file: MMEngine writes in place.
 """
 
+import io
 import os
 from pathlib import Path
 from typing import IO, Any
 from urllib.error import URLError
 from urllib.parse import urlparse
 
+import mmengine.runner
 import mmengine.runner.checkpoint as mmengine_checkpoint
 import torch
+from mmengine.fileio import FileClient, LocalBackend, get_file_backend
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from mmoverlock.utils.checkpoint import load_safely, read_checkpoint
+from mmoverlock.utils.files import write_whole
+from mmoverlock.utils.plain import to_plain
+
+_save_elsewhere = mmengine_checkpoint.save_checkpoint
 
 
 def load_url(
@@ -45,8 +54,40 @@ def _safe_torch_load(
     return read_checkpoint(file, map_location)
 
 
+def save_checkpoint(
+    checkpoint: dict[str, Any],
+    filename: str,
+    file_client_args: dict[str, Any] | None = None,
+    backend_args: dict[str, Any] | None = None,
+) -> None:
+    """MMEngine's `save_checkpoint`, safe: plain data; on a disk, the file is whole or the old one.
+
+    Raises:
+        OSError: the file cannot be written; the message names it.
+    """
+    checkpoint = to_plain(checkpoint)
+    if '://' in filename or not _is_local(filename, file_client_args, backend_args):
+        _save_elsewhere(checkpoint, filename, file_client_args, backend_args)
+        return
+    with io.BytesIO() as file:
+        torch.save(checkpoint, file)
+        with file.getbuffer() as content:
+            write_whole(filename, content)
+
+
+def _is_local(
+    filename: str, file_client_args: dict[str, Any] | None, backend_args: dict[str, Any] | None
+) -> bool:
+    if file_client_args is not None:
+        client = FileClient.infer_client(file_client_args, filename).client
+        return isinstance(client, LocalBackend)
+    return isinstance(get_file_backend(filename, backend_args=backend_args), LocalBackend)
+
+
 def install() -> None:
-    """Make all of MMEngine's checkpoint loading safe: every scheme ends in one of these three."""
+    """Make saving safe, and all loading: every scheme ends in one of the three loaders."""
     CheckpointLoader.register_scheme('', read_checkpoint, force=True)
     mmengine_checkpoint.load_url = load_url
     mmengine_checkpoint._safe_torch_load = _safe_torch_load
+    for module in (mmengine_checkpoint, mmengine.runner, mmengine.runner.runner):
+        module.save_checkpoint = save_checkpoint

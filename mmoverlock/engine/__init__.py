@@ -1,15 +1,18 @@
 """What a run is made of besides models and data. Importing this registers hooks and metrics."""
 
+from .hooks.atomic_checkpoint import AtomicCheckpointHook
 from .hooks.checkpoint_guard import CheckpointGuard
 from .hooks.draw_curves import DrawCurves
 from .hooks.epoch_table import EpochTable
 from .hooks.finite_loss_guard import FiniteLossGuard
 from .hooks.image_guard import ImageGuard
+from .hooks.output_guard import OutputGuard
 from .hooks.val_loss import ValLossHook
 from .metrics import ValLoss
 from .optimizers import GroupedOptimWrapperConstructor, LayerDecayOptimWrapperConstructor
 
 __all__ = [
+    'AtomicCheckpointHook',
     'CheckpointGuard',
     'DrawCurves',
     'EpochTable',
@@ -17,6 +20,7 @@ __all__ = [
     'GroupedOptimWrapperConstructor',
     'ImageGuard',
     'LayerDecayOptimWrapperConstructor',
+    'OutputGuard',
     'ValLoss',
     'ValLossHook',
 ]

@@ -35,22 +35,48 @@ def _method(owner: type, name: str) -> Any:
     return getattr(owner, name)
 
 
+def _config_dict(items: dict) -> dict:
+    """Stands for MMEngine's ConfigDict, which a file rebuilds from its items: they are the data."""
+    if type(items) is not dict:
+        raise pickle.UnpicklingError('GLOBAL mmengine.config.config.ConfigDict was not allowed')
+    return items
+
+
 def _safe_globals() -> list:
-    """What a file may name: data types, numpy's rebuilders, and :func:`_method` for `getattr`."""
+    """What a file may name: data types, numpy's rebuilders, and the stand-ins above."""
     core = np._core if hasattr(np, '_core') else np.core
     types = [OneCycleParamScheduler, HistoryBuffer, argparse.Namespace, np.ndarray, np.dtype]
     types += {type(np.dtype(code)) for code in np.typecodes['All']}
-    functions = [(_method, 'builtins.getattr')]
+    functions = [
+        (_method, 'builtins.getattr'),
+        (_config_dict, 'mmengine.config.config.ConfigDict'),
+    ]
     for module in ('numpy.core.multiarray', 'numpy._core.multiarray'):  # numpy 1 and 2
         functions.append((core.multiarray._reconstruct, f'{module}._reconstruct'))
         functions.append((core.multiarray.scalar, f'{module}.scalar'))
     return types + functions
 
 
+def restricted_load(source: Path | IO[bytes], map_location: Any = 'cpu', mmap: bool = False) -> Any:
+    """`torch.load` that builds only what :func:`_safe_globals` names, and raises otherwise."""
+    with torch.serialization.safe_globals(_safe_globals()):
+        return torch.load(
+            source, map_location=map_location or 'cpu', weights_only=True, mmap=mmap or None
+        )
+
+
 def read_checkpoint(
-    filename: str | os.PathLike, map_location: str | torch.device | None = 'cpu'
+    filename: str | os.PathLike,
+    map_location: str | torch.device | None = 'cpu',
+    mmap: bool = False,
 ) -> dict[str, Any]:
     """Read a file of ``torch.save``, in today's or the legacy format, without running code from it.
+
+    Args:
+        filename: The file.
+        map_location: Where tensors go.
+        mmap: Whether to leave the tensors' values in the file until they are used; in the legacy
+            format they are read in any case.
 
     Returns:
         The dict that was saved: a state dict, or a training checkpoint around one.
@@ -65,17 +91,18 @@ def read_checkpoint(
         raise IsADirectoryError(f"checkpoint '{path}' is a directory, not a file")
     if not path.is_file():
         raise FileNotFoundError(f"checkpoint '{path}' does not exist")
-    _check_kind(path)
-    return load_safely(path, str(path), map_location)
+    is_zip = _check_kind(path)
+    return load_safely(path, str(path), map_location, mmap and is_zip)
 
 
-def _check_kind(path: Path) -> None:
+def _check_kind(path: Path) -> bool:
+    """Whether it is of today's format; ValueError if it is of none."""
     with path.open('rb') as file:
         head = file.read(512)
     if not head:
         raise ValueError(f"checkpoint '{path}' is empty (0 bytes)")
     if head.startswith(_LEGACY):
-        return
+        return False
     if head.startswith(_ZIP):
         try:
             names = zipfile.ZipFile(path).namelist()
@@ -84,17 +111,18 @@ def _check_kind(path: Path) -> None:
         if any(name.endswith('/constants.pkl') for name in names):
             raise ValueError(f"checkpoint '{path}' is a TorchScript program, not a state dict")
         if any(name.endswith('/data.pkl') for name in names):
-            return
+            return True
     is_text = all(9 <= byte <= 13 or 32 <= byte <= 126 for byte in head)
     kind = 'a text file' if is_text else 'a file of another kind'
     raise ValueError(f"checkpoint '{path}' is {kind}, not one written by torch.save")
 
 
-def load_safely(source: Path | IO[bytes], name: str, map_location: Any = 'cpu') -> dict[str, Any]:
+def load_safely(
+    source: Path | IO[bytes], name: str, map_location: Any = 'cpu', mmap: bool = False
+) -> dict[str, Any]:
     """:func:`read_checkpoint` for a file that may be open already, called `name` in messages."""
     try:
-        with torch.serialization.safe_globals(_safe_globals()):
-            checkpoint = torch.load(source, map_location=map_location or 'cpu', weights_only=True)
+        checkpoint = restricted_load(source, map_location, mmap)
     except pickle.UnpicklingError as error:
         code = re.search(r'GLOBAL (\S+)|function (<.+>)', str(error))
         if code is None and 'Can only' not in str(error):

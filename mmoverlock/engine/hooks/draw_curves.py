@@ -23,7 +23,7 @@ class DrawCurves(Hook):
         path = Path(runner.work_dir, 'curves.png')
         try:
             draw_curves(runner.work_dir, path)
-        except ValueError as error:  # the run logged nothing
+        except (ValueError, OSError) as error:  # nothing was logged, or the disk is full
             print_log(f'no curves are drawn: {error}', logger='current', level=logging.WARNING)
         else:
             print_log(f'curves of the run: {path}', logger='current')

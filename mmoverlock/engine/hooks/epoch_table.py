@@ -1,6 +1,8 @@
 """A hook that keeps a table of a run's epochs, and the reader of such a table."""
 
 import csv
+import io
+import logging
 import os
 import time
 from pathlib import Path
@@ -9,8 +11,11 @@ from typing import Any
 import torch
 from mmengine.dist import all_reduce, master_only
 from mmengine.hooks import Hook
+from mmengine.logging import print_log
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
+
+from mmoverlock.utils.files import write_whole
 
 COLUMNS = (
     'epoch', 'train_loss', 'train_loss_aux', 'epoch_time', 'val_loss', 'acc_top1', 'acc_top5',
@@ -79,14 +84,16 @@ class EpochTable(Hook):
 
     @master_only
     def _write(self) -> None:
-        unfinished = self.path.with_suffix('.tmp')
-        with unfinished.open('w', newline='') as file:
-            table = csv.DictWriter(file, COLUMNS, restval='')
-            table.writeheader()
-            for _, row in sorted(self.rows.items()):
-                numbers = {key: f'{value:.6g}' for key, value in row.items()}
-                table.writerow({**numbers, 'epoch': row['epoch']})
-        os.replace(unfinished, self.path)  # at every moment a whole table
+        text = io.StringIO(newline='')
+        table = csv.DictWriter(text, COLUMNS, restval='')
+        table.writeheader()
+        for _, row in sorted(self.rows.items()):
+            numbers = {key: f'{value:.6g}' for key, value in row.items()}
+            table.writerow({**numbers, 'epoch': row['epoch']})
+        try:
+            write_whole(self.path, text.getvalue().encode())
+        except OSError as error:  # the next one has its rows too, and a checkpoint is worth more
+            print_log(str(error), logger='current', level=logging.WARNING)
 
 
 def read_epochs(path: str | os.PathLike) -> list[dict[str, Any]]:
