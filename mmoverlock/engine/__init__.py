@@ -7,6 +7,8 @@ from .hooks.epoch_table import EpochTable
 from .hooks.finite_loss_guard import FiniteLossGuard
 from .hooks.image_guard import ImageGuard
 from .hooks.output_guard import OutputGuard
+from .hooks.preemption import Preemption
+from .hooks.resume_position import ResumePosition
 from .hooks.val_loss import ValLossHook
 from .metrics import ValLoss
 from .optimizers import GroupedOptimWrapperConstructor, LayerDecayOptimWrapperConstructor
@@ -21,6 +23,8 @@ __all__ = [
     'ImageGuard',
     'LayerDecayOptimWrapperConstructor',
     'OutputGuard',
+    'Preemption',
+    'ResumePosition',
     'ValLoss',
     'ValLossHook',
 ]

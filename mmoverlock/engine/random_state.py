@@ -9,12 +9,7 @@ import torch
 
 def random_state() -> dict[str, Any]:
     """The states of Python's, NumPy's and PyTorch's generators, the current GPU's included."""
-    name, keys, *rest = np.random.get_state()
-    state = dict(
-        python=random.getstate(),
-        numpy=(name, torch.from_numpy(keys.astype(np.int64)), *rest),
-        torch=torch.get_rng_state(),
-    )
+    state = dict(python=random.getstate(), numpy=np.random.get_state(), torch=torch.get_rng_state())
     if torch.cuda.is_available():
         state['cuda'] = torch.cuda.get_rng_state()
     return state
@@ -27,10 +22,8 @@ def set_random_state(state: dict[str, Any]) -> None:
         ValueError: it is none.
     """
     try:
-        version, keys, gauss = state['python']
-        random.setstate((version, tuple(keys), gauss))
-        name, keys, *rest = state['numpy']
-        np.random.set_state((name, keys.cpu().numpy().astype(np.uint32), *rest))
+        random.setstate(state['python'])
+        np.random.set_state(state['numpy'])
         torch.set_rng_state(state['torch'].cpu())
         if 'cuda' in state and torch.cuda.is_available():
             torch.cuda.set_rng_state(state['cuda'].cpu())

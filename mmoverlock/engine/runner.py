@@ -11,15 +11,16 @@ from mmoverlock.utils.config import as_list
 def build_runner(cfg: Config, strict: bool) -> Runner:
     """Build the Runner, or what ``runner_type`` names.
 
-    The config's hooks get a :class:`CheckpointGuard`, an :class:`OutputGuard` and, if there is
-    none, an :class:`ImageGuard`; MMEngine's CheckpointHook becomes an
-    :class:`AtomicCheckpointHook`.
+    The config's hooks get a :class:`CheckpointGuard`, an :class:`OutputGuard`,
+    :class:`ResumePosition`, :class:`Preemption` and, if there is none, an :class:`ImageGuard`;
+    MMEngine's CheckpointHook becomes an :class:`AtomicCheckpointHook`.
 
     Args:
         cfg: Of a run; changed in place.
         strict: Whether a checkpoint must hold all of the model's tensors.
     """
-    guards = [dict(type='CheckpointGuard', strict=strict), dict(type='OutputGuard')]
+    guards = [dict(type='CheckpointGuard', strict=strict)]
+    guards += [dict(type=name) for name in ('OutputGuard', 'ResumePosition', 'Preemption')]
     names = [guard['type'] for guard in guards]
     hooks = [hook for hook in as_list(cfg.get('custom_hooks')) if hook.get('type') not in names]
     if not any(hook.get('type') == 'ImageGuard' for hook in hooks):

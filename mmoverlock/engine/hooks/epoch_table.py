@@ -35,14 +35,31 @@ class EpochTable(Hook):
     ``val_loss`` (by :class:`ValLoss`), ``acc_top1`` and ``acc_top5`` (percent; by mmpretrain's
     Accuracy). What an epoch does not have stays empty.
 
-    A run that is resumed keeps the rows up to the epoch where it goes on; a new run
-    begins a new table.
+    A run that is resumed keeps the rows up to the epoch where it goes on, and the sums of a broken
+    epoch are in the checkpoint; a new run begins a new table.
     """
 
     priority = 'LOW'  # after the hooks that evaluate
 
     def __init__(self) -> None:
         self.rows: dict[int, dict[str, Any]] = {}
+        self.broken: dict[str, Any] = {}  # what a checkpoint holds of the epoch it was saved in
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        if runner._resume:
+            self.broken = checkpoint.get('epoch_table', {})
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        if hasattr(self, 'sums'):
+            seconds = time.perf_counter() - self.start
+            checkpoint['epoch_table'] = dict(
+                epoch=runner.epoch, sums=self.sums, count=self.count, seconds=seconds
+            )
+
+    def before_stop(self, runner: Runner, validate: bool) -> None:
+        """Take the mean over the processes: the first one saves it."""
+        for total in self.sums.values():
+            all_reduce(total, 'mean')
 
     def before_train(self, runner: Runner) -> None:
         self.path = Path(runner.work_dir, 'epochs.csv')
@@ -53,6 +70,10 @@ class EpochTable(Hook):
         self.start = time.perf_counter()
         self.sums: dict[str, torch.Tensor] = {}
         self.count = 0
+        if self.broken.get('epoch') == runner.epoch:
+            self.start -= self.broken['seconds']
+            self.sums, self.count = self.broken['sums'], self.broken['count']
+        self.broken = {}
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict | None = None

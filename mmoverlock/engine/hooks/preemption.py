@@ -3,20 +3,23 @@
 import os
 import signal
 import threading
-from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.dist import all_reduce, barrier, get_world_size, is_main_process
-from mmengine.hooks import CheckpointHook, EMAHook, Hook
+from mmengine.dist import all_reduce, barrier, get_world_size
+from mmengine.hooks import EMAHook, Hook
 from mmengine.optim import OptimWrapperDict
 from mmengine.registry import HOOKS
-from mmengine.runner import Runner
+from mmengine.runner import IterBasedTrainLoop, Runner
 
+from mmoverlock.engine.distributed import under_torchrun
 from mmoverlock.engine.workers import shield_workers
 
+from .atomic_checkpoint import AtomicCheckpointHook
+
 SAVED = 75  # EX_TEMPFAIL of sysexits.h: saved, start again to go on
-SIGNALS = [getattr(signal, name) for name in ('SIGTERM', 'SIGUSR1', 'SIGINT') if hasattr(signal, name)]
+NAMES = ('SIGTERM', 'SIGUSR1', 'SIGINT')
+SIGNALS = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]  # all but on Windows
 AT_ONCE = (signal.SIGTERM, signal.SIGINT)  # when they come a second time
 
 
@@ -56,21 +59,16 @@ class Preemption(Hook):
         self.received = 0
         self.handlers: dict[int, Any] = {}  # those that ours replace
         self.process = 0
-        self.stale: Path | None = None  # the file of the last preemption
-
-    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        if runner._resume and checkpoint.get('meta', {}).get('preempted'):
-            path = Path(runner._load_from)
-            self.stale = path if path.parent == Path(runner.work_dir) else None
-
-    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        self._remove_stale(runner)
 
     def before_train(self, runner: Runner) -> None:
-        """Shield the data loaders' workers, which have not started yet."""
+        """Shield the data loader's workers, which have not started yet."""
         shield_workers(runner.train_dataloader)
-        if runner.val_loop is not None:
-            shield_workers(runner.val_dataloader)
+
+    def before_val(self, runner: Runner) -> None:
+        shield_workers(runner.val_dataloader)
+
+    def before_test(self, runner: Runner) -> None:
+        shield_workers(runner.test_dataloader)
 
     def before_train_iter(self, runner: Runner, *args, **kwargs) -> None:
         """Hold the signals back from the first step on."""
@@ -85,7 +83,7 @@ class Preemption(Hook):
         if os.getpid() != self.process:  # a worker that has just been forked
             return
         self.received = self.received or number
-        if number in AT_ONCE and 'TORCHELASTIC_RUN_ID' not in os.environ:
+        if number in AT_ONCE and not under_torchrun():
             for again in AT_ONCE:
                 signal.signal(again, signal.SIG_DFL)
 
@@ -96,7 +94,7 @@ class Preemption(Hook):
         number = self._agreed()
         if number:
             due = _validation_due(runner)
-            self._stop(runner, number, dict(epoch=runner.epoch, iter=runner.iter + 1), due)
+            self._stop(runner, number, runner.epoch, runner.iter + 1, due)
 
     def before_val_epoch(self, runner: Runner) -> None:
         self.validated = 0
@@ -116,11 +114,10 @@ class Preemption(Hook):
             for hook in runner.hooks:  # they have put the averages into the model
                 if isinstance(hook, EMAHook) and getattr(hook, 'evaluate_on_ema', True):
                     hook._swap_ema_parameters()
-            self._stop(runner, number, dict(epoch=runner.epoch, iter=runner.iter), True)
+            self._stop(runner, number, runner.epoch, runner.iter, True)
 
     def after_train(self, runner: Runner) -> None:
         """Give the signals back."""
-        self._remove_stale(runner)
         for number, handler in self.handlers.items():
             signal.signal(number, handler)
         self.handlers, self.process = {}, 0
@@ -133,21 +130,26 @@ class Preemption(Hook):
         all_reduce(number, 'max')
         return int(number)
 
-    def _stop(self, runner: Runner, number: int, meta: dict[str, Any], validate: bool) -> None:
+    def _stop(self, runner: Runner, number: int, epoch: int, step: int, validate: bool) -> None:
         runner.call_hook('before_stop', validate=validate)
-        path = _save(runner, meta)
-        if is_main_process() and self.stale is not None and self.stale != Path(path):
-            self.stale.unlink(missing_ok=True)
+        hook = next(hook for hook in runner.hooks if isinstance(hook, AtomicCheckpointHook))
+        path = hook.save_now(runner, epoch, step)
         barrier()  # nobody leaves, and has the others ended, before the file is written
         for other in self.handlers:
             signal.signal(other, signal.SIG_IGN)
-        raise Stopped(number, meta['iter'], path)
+        raise Stopped(number, step, path)
 
-    def _remove_stale(self, runner: Runner) -> None:
-        """Remove the file of the last preemption when the run has a later one."""
-        last = next((hook.last_ckpt for hook in _checkpoint_hooks(runner)), None)
-        if self.stale is None or last is None or Path(last) == self.stale:
-            return
-        if Path(last).is_file() and is_main_process():
-            self.stale.unlink(missing_ok=True)
-            self.stale = None
+
+def _at_update(runner: Runner) -> bool:
+    """Whether the step has changed the weights: gradients that are summed up are not saved."""
+    wrapper = runner.optim_wrapper
+    wrappers = wrapper.values() if isinstance(wrapper, OptimWrapperDict) else [wrapper]
+    return all(one.should_update() for one in wrappers)
+
+
+def _validation_due(runner: Runner) -> bool:
+    """Whether a loop of iterations validates after this step; one of epochs does so by itself."""
+    loop, step = runner.train_loop, runner.iter + 1
+    if not isinstance(loop, IterBasedTrainLoop) or runner.val_loop is None:
+        return False
+    return step >= loop.val_begin and (step % loop.val_interval == 0 or step == loop.max_iters)

@@ -99,8 +99,8 @@ class ResumePosition(Hook):
         position, self.resumed = self.resumed, None
         states, self.states = self.states, []
         state = states[get_rank()] if len(states) == get_world_size() else None
-        for hook, (best, waited) in zip(_stoppers(runner), position['early_stopping'], strict=False):
-            hook.best_score, hook.wait_count = best, waited
+        for hook, state in zip(_stoppers(runner), position['early_stopping'], strict=False):
+            hook.best_score, hook.wait_count = state
         loop, step = runner.train_loop, position['step']
         if step and not repeatable(runner.train_dataloader):
             print_log(
