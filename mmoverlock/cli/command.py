@@ -1,9 +1,9 @@
 """Commands: from arguments to a run, its errors in one line.
 
 A mistake in what the user gave ends with one line on stderr and exit code 2, a failure of the
-program with one line and exit code 1, Ctrl-C with 130, a signal with 128 and its number. A training
-that a signal stopped and that was saved has exit codes of its own, see :mod:`.signals`. The traceback of a failure goes to the
-run's log file; ``--debug`` shows it at once.
+program with one line and exit code 1, Ctrl-C with 130 and another signal with 128 and its number;
+a training that a signal stops says what it has saved, see :mod:`.signals`. The traceback of a
+failure goes to the run's log file; ``--debug`` shows it at once.
 """
 
 import argparse

@@ -24,8 +24,9 @@ class RestOfBatches:
         self.skip = 0
 
     def __iter__(self) -> Iterator[list[int]]:
+        # When the first is asked for: data loaders make iterators that they do not use.
         skip, self.skip = self.skip, 0
-        return islice(self.batches, skip, None)
+        yield from islice(self.batches, skip, None)
 
     def __len__(self) -> int:
         return len(self.batches)

@@ -42,10 +42,13 @@ class ResumePosition(Hook):
     def before_val(self, runner: Runner) -> None:
         self.before_validation = random_state()
 
+    def after_val(self, runner: Runner) -> None:
+        self.before_validation = {}
+
     def before_stop(self, runner: Runner, validate: bool) -> None:
-        """Collect the generators' states; `validate` when a validation is broken off."""
+        """Collect the generators' states; `validate` when a validation is broken off, or due."""
         self.validate = validate
-        self.states = all_gather_object(self.before_validation if validate else random_state())
+        self.states = all_gather_object(self.before_validation or random_state())
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Add ``position`` to the checkpoint's meta, and ``random_states``."""
@@ -99,9 +102,16 @@ class ResumePosition(Hook):
         position, self.resumed = self.resumed, None
         states, self.states = self.states, []
         state = states[get_rank()] if len(states) == get_world_size() else None
-        for hook, state in zip(_stoppers(runner), position['early_stopping'], strict=False):
-            hook.best_score, hook.wait_count = state
+        for hook, (best, waited) in zip(
+            _stoppers(runner), position['early_stopping'], strict=False
+        ):
+            hook.best_score, hook.wait_count = best, waited
         loop, step = runner.train_loop, position['step']
+        if state is not None:
+            set_random_state(state)
+        if position['validate'] and runner.val_loop is not None:
+            runner.val_loop.run()
+            state = random_state()
         if step and not repeatable(runner.train_dataloader):
             print_log(
                 f'the order of the images by {type(samplers(loop.dataloader)[-1]).__name__} is not '
@@ -120,10 +130,6 @@ class ResumePosition(Hook):
                 logger='current',
                 level=logging.WARNING,
             )
-        elif state is not None:
-            set_random_state(state)
-        if position['validate'] and runner.val_loop is not None:
-            runner.val_loop.run()
 
 
 def _run_rest_of_epoch(loop: EpochBasedTrainLoop, step: int, state: dict | None) -> None:
