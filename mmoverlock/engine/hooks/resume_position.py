@@ -69,26 +69,32 @@ class ResumePosition(Hook):
         """Read what :meth:`before_save_checkpoint` wrote; adapt the count of steps to the data."""
         meta = checkpoint.get('meta', {})
         position = meta.get('position')
-        if not runner._resume or not isinstance(position, dict):
+        if not runner._resume:
+            return
+        if not _is_position(position):
+            _begin_the_epoch(runner, meta)
             return
         self.resumed = dict(position)
         self.states = checkpoint.get('random_states', [])
-        loader = runner.train_dataloader
-        images = _images_per_step(loader)
-        same = images == position['images']
-        if not same:
+        loader, step = runner.train_dataloader, position['step']
+        by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
+        steps, images = len(loader) if by_epoch else 0, _images_per_step(loader)
+        before = position['steps_per_epoch'], position['images']
+        if before != (steps, images):
             self.states = []
-            self.resumed['step'] = position['step'] * position['images'] // images
+            whole = by_epoch and step == before[0]
+            step = steps if whole else step * before[1] // images
             print_log(
-                f'a step takes {images} images, it took {position["images"]}: the run goes on at '
-                'the same image, or up to one step before; learning rates that are scheduled by '
-                'steps keep the old count',
+                f'a step takes {images} images and an epoch {steps or "any"} steps, it was '
+                f'{before[1]} and {before[0] or "any"}: the run goes on after as many images, or '
+                'up to one step before; learning rates scheduled by steps keep the old count',
                 logger='current',
                 level=logging.WARNING,
             )
-        if isinstance(runner.train_loop, EpochBasedTrainLoop):
-            self.resumed['step'] = min(self.resumed['step'], len(loader))
-            meta['iter'] = meta['epoch'] * len(loader) + self.resumed['step']
+        if by_epoch:
+            step = min(step, steps)
+            meta['iter'] = meta['epoch'] * steps + step
+        self.resumed['step'] = step
         seed = position['sampler_seed']
         if seed is not None and hasattr(samplers(loader)[-1], 'seed'):
             samplers(loader)[-1].seed = seed
@@ -132,6 +138,21 @@ class ResumePosition(Hook):
             )
 
 
+def _begin_the_epoch(runner: Runner, meta: dict[str, Any]) -> None:
+    """Adapt the count of steps of a checkpoint without a position: the epoch starts again."""
+    if not isinstance(runner.train_loop, EpochBasedTrainLoop):
+        return
+    step = meta['epoch'] * len(runner.train_dataloader)
+    if meta['iter'] != step:
+        print_log(
+            f'the checkpoint of step {meta["iter"]} does not say where in the data it was saved: '
+            f'the run goes on with the first image of epoch {meta["epoch"] + 1}, from step {step}',
+            logger='current',
+            level=logging.WARNING,
+        )
+        meta['iter'] = step
+
+
 def _run_rest_of_epoch(loop: EpochBasedTrainLoop, step: int, state: dict | None) -> None:
     """`EpochBasedTrainLoop.run_epoch`, from the batch number `step` on."""
     del loop.run_epoch  # the next epoch is a whole one
@@ -156,6 +177,17 @@ def _skip_iter(loop: IterBasedTrainLoop, step: int, state: dict | None, _: int) 
     batches._iterator = skip_batches(loader, step)
     if state is not None:
         set_random_state(state)
+
+
+def _is_position(value: Any) -> bool:
+    """Whether a checkpoint's entry is what this hook writes."""
+    numbers = 'step', 'steps_per_epoch', 'images'
+    return (
+        isinstance(value, dict)
+        and value.keys() >= {*numbers, 'sampler_seed', 'validate', 'early_stopping'}
+        and all(type(value[name]) is int and value[name] >= 0 for name in numbers)
+        and value['images'] > 0
+    )
 
 
 def _images_per_step(loader: Any) -> int:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import multiprocessing
 import os
 import signal
+from ast import literal_eval
 from copy import deepcopy
 from pathlib import Path
 
@@ -23,6 +26,7 @@ from mmoverlock.engine.hooks.preemption import SAVED, Stopped
 from mmoverlock.engine.runner import build_runner
 
 IMAGES = 20
+NUMBERS = itertools.count()  # of the runs
 
 
 @DATASETS.register_module()
@@ -135,7 +139,7 @@ def config(work_dir: Path, *changes: dict, resume: bool = False, **signal_at) ->
     cfg = Config(deepcopy(dict(BASE, work_dir=str(work_dir), resume=resume)))
     for change in changes:
         cfg.merge_from_dict(deepcopy(change))
-    cfg.experiment_name = f'{work_dir}_{resume}_{len(os.listdir(work_dir.parent))}'
+    cfg.experiment_name = f'preemption_{next(NUMBERS)}'
     if signal_at:
         cfg.custom_hooks.append(dict(type='Signal', **signal_at))
     return cfg
@@ -256,6 +260,62 @@ def test_another_batch_size(tmp_path, caplog):
     epoch = sum(seen[7:] + rest[:4], [])
     assert set(epoch) == set(range(IMAGES))
     assert len(epoch) == IMAGES + 2
+
+
+def test_a_checkpoint_of_another_tool(tmp_path):
+    """It does not say where in the epoch it was saved, which begins again: no step too many."""
+    stop, _ = stopped(config(tmp_path / 'work', step=9))
+    checkpoint = torch.load(stop.path, weights_only=False)
+    del checkpoint['meta']['position']
+    torch.save(checkpoint, stop.path)
+    runner, rest = train(config(tmp_path / 'work', resume=True))
+    assert len(rest) == 14
+    assert runner.iter == runner.max_iters == 21
+
+
+def join(rank: int, folder: str) -> None:
+    """One of two processes, of which the second gets a signal; each writes down what it has seen."""
+    torch.set_num_threads(1)
+    store = torch.distributed.FileStore(f'{folder}/store', 2)
+    torch.distributed.init_process_group('gloo', store=store, rank=rank, world_size=2)
+    work_dir = Path(folder, 'work')
+    try:
+        cfg = config(work_dir, step=2, **(dict() if rank else dict(name='SIGCONT')))
+        cfg.experiment_name = f'rank{rank}'
+        stop, first = stopped(cfg)
+        cfg = config(work_dir, resume=True)
+        cfg.experiment_name = f'rank{rank}again'
+        cfg.load_from = stop.path
+        runner, rest = train(cfg)
+        result = [
+            stop.code,
+            stop.step,
+            runner.iter,
+            len(first),
+            len(rest),
+            *sum(first + rest[:2], []),
+        ]
+    except BaseException as error:
+        result = [repr(error)]
+        raise
+    finally:
+        Path(folder, f'{rank}.txt').write_text(repr(result))
+        os._exit(0)
+
+
+def test_two_processes_stop_in_the_same_step(tmp_path):
+    processes = [
+        multiprocessing.get_context('fork').Process(target=join, args=(rank, str(tmp_path)))
+        for rank in (0, 1)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+        assert process.exitcode == 0
+    results = [literal_eval((tmp_path / f'{rank}.txt').read_text()) for rank in (0, 1)]
+    assert [one[:5] for one in results] == [[SAVED, 2, 12, 2, 10]] * 2
+    assert sorted(results[0][5:] + results[1][5:]) == list(range(IMAGES))
 
 
 def test_a_signal_before_the_first_step_ends_at_once(tmp_path):
