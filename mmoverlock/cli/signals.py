@@ -25,7 +25,7 @@ class Ended(BaseException):
 
 @contextlib.contextmanager
 def signals_end() -> Iterator[None]:
-    """Have SIGTERM and SIGUSR1 raise :class:`Ended`, as Ctrl-C raises KeyboardInterrupt.
+    """Have SIGTERM and SIGUSR1 raise :class:`Ended`, and Ctrl-C KeyboardInterrupt.
 
     So what a command has begun is undone. Signals that are handled or ignored already are left so.
     """
@@ -41,7 +41,8 @@ def signals_end() -> Iterator[None]:
         before = {number: signal.getsignal(number) for number in SIGNALS}
         for number in SIGNALS:
             if before[number] is signal.SIG_DFL:
-                signal.signal(number, end)
+                interrupt = signal.default_int_handler
+                signal.signal(number, interrupt if number == signal.SIGINT else end)
     try:
         yield
     finally:
