@@ -1,8 +1,11 @@
 """Draw what a run did: python tools/draw_run.py WORK_DIR [--predictions FILE.pkl]."""
 
+import signal
 import sys
 from pathlib import Path
 
+if __name__ == '__main__' and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C while modules load: no traceback
 sys.path.append(str(Path(__file__).resolve().parents[1]))  # a clone that is not installed
 
 from mmoverlock.cli.draw import main  # noqa: E402

@@ -1,8 +1,11 @@
 """Train a model: python tools/train.py CONFIG."""
 
+import signal
 import sys
 from pathlib import Path
 
+if __name__ == '__main__' and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C while modules load: no traceback
 sys.path.append(str(Path(__file__).resolve().parents[1]))  # a clone that is not installed
 
 from mmoverlock.cli.train import main  # noqa: E402

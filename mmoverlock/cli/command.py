@@ -1,8 +1,10 @@
 """Commands: from arguments to a run, its errors in one line.
 
 A mistake in what the user gave ends with one line on stderr and exit code 2, a failure of the
-program with one line and exit code 1, Ctrl-C with 130. The traceback of a failure goes to the
-run's log file; ``--debug`` shows it at once, and what :mod:`mmoverlock.compat.quiet` leaves out.
+program with one line and exit code 1, Ctrl-C with 130 and another signal with 128 and its number;
+a training that a signal stops says what it has saved, see :mod:`.signals`. The traceback of a
+failure goes to the run's log file; ``--debug`` shows it at once, and what
+:mod:`mmoverlock.compat.quiet` leaves out.
 """
 
 import argparse
@@ -19,10 +21,12 @@ from typing import Any, NoReturn
 from mmengine.logging import MMLogger
 
 from mmoverlock.compat.quiet import leave_out_known_messages
+from mmoverlock.engine.hooks.preemption import Stopped
 from mmoverlock.utils.errors import one_line
 
 from .encoding import escape_output, use_utf8
 from .options import ArgumentParser
+from .signals import Ended, signals_end
 
 ERROR_FILE = 'TORCHELASTIC_ERROR_FILE'  # torchrun's variable
 USER_ERRORS = (ValueError, OSError)
@@ -45,9 +49,12 @@ def command(add_arguments: Callable[[ArgumentParser], None], description: str) -
                 add_arguments(parser)
                 args = parser.parse_args(argv)
                 given = {k: v for k, v in vars(args).items() if v != parser.get_default(k)}
-                return main(args)
+                with signals_end():
+                    return main(args)
             except KeyboardInterrupt:
                 _end(130)
+            except (Ended, Stopped) as end:
+                _end(end.code)
             except Exception as error:  # whatever fails, the user reads one line
                 if '--debug' in argv:
                     traceback.print_exc()

@@ -3,18 +3,29 @@
 It is torchrun plus what dist_train.sh promises: NNODES, NODE_RANK, MASTER_ADDR and PORT from the
 environment, a free port when PORT is not set, and one line instead of a report when a process
 fails: the reason that the first one to fail has left, with its exit code.
+
+SIGTERM, SIGUSR1 and Ctrl-C are passed on to the processes, which get the time they need to save;
+torchrun would kill them after 30 seconds, or know nothing of the signal. A second SIGTERM or Ctrl-C
+kills them.
 """
 
 import argparse
+import contextlib
 import logging
 import os
+import signal
 import socket
+import subprocess
 import sys
+from pathlib import Path
+from types import FrameType
 
 import torch
 from torch.distributed import run
 from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
+from mmoverlock.engine.hooks.preemption import AT_ONCE, SAVED, SIGNALS
 
 from .command import command
 from .options import ArgumentParser
@@ -58,6 +69,49 @@ def _use_cpu(processes: int) -> None:
         os.environ.setdefault(name, str(1 << 32))
 
 
+class _PassOn:
+    """A signal handler that passes signals on to the processes that torchrun has started."""
+
+    def __init__(self) -> None:
+        self.received: list[int] = []
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        again = number in AT_ONCE and any(earlier in AT_ONCE for earlier in self.received)
+        self.received.append(number)
+        processes = _children()
+        for process in processes:
+            with contextlib.suppress(ProcessLookupError):  # it has ended
+                if again:
+                    os.killpg(process, signal.SIGKILL)
+                else:
+                    os.kill(process, number)
+        if again or not processes:
+            sys.exit(128 + number)
+
+
+def _children() -> list[int]:
+    """The ids of this process's children that lead a group of their own, as torchrun's do."""
+    if Path('/proc/self/stat').exists():
+        stats = {}
+        for path in Path('/proc').glob('[0-9]*/stat'):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended
+                stats[int(path.parent.name)] = path.read_text().rpartition(')')[2].split()
+        found = [
+            process
+            for process, (state, parent, *_) in stats.items()
+            if int(parent) == os.getpid() and state != 'Z'
+        ]
+    else:  # not Linux
+        lines = subprocess.run(['pgrep', '-P', str(os.getpid())], capture_output=True, text=True)
+        found = [int(line) for line in lines.stdout.split()]
+    leaders = []
+    for process in found:
+        with contextlib.suppress(ProcessLookupError):
+            if os.getpgid(process) == process:
+                leaders.append(process)
+    return leaders
+
+
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument('gpus', metavar='GPUS', help='number of processes on this machine')
     parser.add_argument('script', metavar='SCRIPT', help='Python script')
@@ -78,12 +132,21 @@ def main(args: argparse.Namespace) -> None:
         _use_cpu(count)
     logging.disable(logging.ERROR)  # torchrun's reports
     flags = [f'--nnodes={nodes}', f'--node-rank={node}', f'--nproc-per-node={count}']
+    if (
+        'signals-to-handle' in run.get_args_parser().format_help()
+    ):  # an older torchrun takes them all
+        flags += ['--signals-to-handle=SIGHUP,SIGQUIT']
     flags += [f'--master-addr={address or "127.0.0.1"}', f'--master-port={port}']
+    pass_on = _PassOn()
+    heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, pass_on) for number in heard}
     try:
         run.run(run.parse_args([*flags, args.script, *args.arguments]))
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
         code = failure.exitcode
+        if code == SAVED or any(code in (-one, 128 + one) for one in pass_on.received):
+            sys.exit(code if code > 0 else 128 - code)  # the process has said why
         if os.path.isfile(failure.error_file):
             message = failure.message
         else:  # it could not speak for itself
@@ -93,6 +156,9 @@ def main(args: argparse.Namespace) -> None:
         sys.exit(code if code > 0 else 128 - code)
     except SignalException as error:
         sys.exit(128 + error.sigval)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 if __name__ == '__main__':

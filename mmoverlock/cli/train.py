@@ -13,7 +13,7 @@ from mmengine.logging import print_log
 from mmoverlock.checks.preflight import preflight
 from mmoverlock.datasets.formats import FORMATS
 from mmoverlock.engine.distributed import env_rank, process_group
-from mmoverlock.engine.run_files import agree_on_checkpoint, newest_checkpoint
+from mmoverlock.engine.run_files import agree_on_checkpoint, holds_checkpoints, newest_checkpoint
 from mmoverlock.engine.runner import build_runner
 
 from .command import command
@@ -21,6 +21,7 @@ from .config import load_config
 from .finetune import use_data_root
 from .finetune.common import data_folder
 from .options import ArgumentParser, add_run_options
+from .signals import says_where_it_stopped
 from .work_dir import data_kept_on_error, earlier_checkpoints, remove, undone_on_error
 
 
@@ -34,6 +35,10 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         '--resume', nargs='?', const='auto', metavar='PATH',
         help='continue from this checkpoint, or from the last one in the work_dir',
+    )  # fmt: skip
+    parser.add_argument(
+        '--auto-resume', action='store_true',
+        help='like --resume if the work_dir has a checkpoint, else begin',
     )  # fmt: skip
     parser.add_argument(
         '--overwrite', action='store_true', help='remove the checkpoints of an earlier run'
@@ -72,8 +77,11 @@ def main(args: argparse.Namespace) -> None:
         if not (cfg.get('auto_scale_lr') or {}).get('base_batch_size'):
             raise ValueError('--auto-scale-lr needs auto_scale_lr.base_batch_size in the config')
         cfg.auto_scale_lr.enable = True
-    if args.resume and args.overwrite:
-        raise ValueError('--resume and --overwrite contradict each other')
+    for name in ('resume', 'auto_resume'):
+        if getattr(args, name) and args.overwrite:
+            raise ValueError(f'--{name.replace("_", "-")} and --overwrite contradict each other')
+    if args.auto_resume and holds_checkpoints(cfg):
+        args.resume = 'auto'
     if args.resume:
         set_resume(cfg, args.resume)
     old = earlier_checkpoints(cfg, args.overwrite)
@@ -84,7 +92,7 @@ def main(args: argparse.Namespace) -> None:
             use_data_root(cfg, args.data_root, args.data_format, args.num_classes, args.cfg_options)
         preflight(cfg, training=True)
     remove(old, cfg.work_dir)
-    with process_group(cfg):
+    with says_where_it_stopped(), process_group(cfg):
         agree_on_checkpoint(cfg)
         build_runner(cfg, strict=False).train()
 

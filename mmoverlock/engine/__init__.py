@@ -9,6 +9,8 @@ from .hooks.evaluation_guard import EvaluationGuard
 from .hooks.finite_loss_guard import FiniteLossGuard
 from .hooks.image_guard import ImageGuard
 from .hooks.output_guard import OutputGuard
+from .hooks.preemption import Preemption
+from .hooks.resume_position import ResumePosition
 from .hooks.val_loss import ValLossHook
 from .metrics import ValLoss
 from .optimizers import GroupedOptimWrapperConstructor, LayerDecayOptimWrapperConstructor
@@ -25,6 +27,8 @@ __all__ = [
     'LayerDecayOptimWrapperConstructor',
     'NamingDataParallel',
     'OutputGuard',
+    'Preemption',
+    'ResumePosition',
     'ValLoss',
     'ValLossHook',
 ]

@@ -39,6 +39,11 @@ def env_rank(local: bool = False) -> int:
     return next((int(os.environ[name]) for name in names if name in os.environ), 0)
 
 
+def under_torchrun() -> bool:
+    """Whether torchrun, or a launcher made of it, started this process."""
+    return 'TORCHELASTIC_RUN_ID' in os.environ
+
+
 @contextlib.contextmanager
 def process_group(cfg: Config) -> Iterator[None]:
     """Join the process group that ``cfg.launcher`` started, until the run succeeds.

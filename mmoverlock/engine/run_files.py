@@ -92,11 +92,16 @@ def newest_checkpoint(cfg: Config) -> Choice:
 
 
 def agree_on_checkpoint(cfg: Config) -> None:
-    """Let all processes of a run that is resumed load what the first one chose."""
-    if cfg.get('resume'):
-        paths = [cfg.get('load_from')]
-        broadcast_object_list(paths)
-        cfg.load_from = paths[0]
+    """Let all processes of a run resume, or load, what the first one chose."""
+    choice = [cfg.get('resume'), cfg.get('load_from')]
+    broadcast_object_list(choice)
+    cfg.resume, cfg.load_from = choice
+
+
+def holds_checkpoints(cfg: Config) -> bool:
+    """Whether a run has been saved in the config's work_dir; its files may be damaged."""
+    folders = [Path(cfg.work_dir), *checkpoint_folders(cfg)[1:]]
+    return any(_checkpoints(folders, template_of(cfg))) or bool(_last_checkpoint(folders[0]))
 
 
 def _last_checkpoint(folder: Path) -> str:

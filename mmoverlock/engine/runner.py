@@ -3,7 +3,6 @@
 import functools
 
 from mmengine.config import Config
-from mmengine.hooks import CheckpointHook
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
@@ -15,16 +14,17 @@ from .scale_lr import scale_lr
 def build_runner(cfg: Config, strict: bool) -> Runner:
     """Build the Runner, or what ``runner_type`` names.
 
-    The config's hooks get a :class:`CheckpointGuard`, an :class:`OutputGuard` and, if there is
-    none, a :class:`FiniteLossGuard`, an :class:`ImageGuard` and an :class:`EvaluationGuard`;
-    MMEngine's CheckpointHook becomes an :class:`AtomicCheckpointHook`. The learning rate is scaled
-    by :func:`scale_lr`.
+    The config's hooks get a :class:`CheckpointGuard`, an :class:`OutputGuard`,
+    :class:`ResumePosition`, :class:`Preemption` and, if there is none, a :class:`FiniteLossGuard`,
+    an :class:`ImageGuard` and an :class:`EvaluationGuard`; MMEngine's CheckpointHook becomes an
+    :class:`AtomicCheckpointHook`. The learning rate is scaled by :func:`scale_lr`.
 
     Args:
         cfg: Of a run; changed in place.
         strict: Whether a checkpoint must hold all of the model's tensors.
     """
-    guards = [dict(type='CheckpointGuard', strict=strict), dict(type='OutputGuard')]
+    guards = [dict(type='CheckpointGuard', strict=strict)]
+    guards += [dict(type=name) for name in ('OutputGuard', 'ResumePosition', 'Preemption')]
     names = [guard['type'] for guard in guards]
     hooks = [hook for hook in as_list(cfg.get('custom_hooks')) if type_name(hook) not in names]
     for kind in ('FiniteLossGuard', 'ImageGuard', 'EvaluationGuard'):

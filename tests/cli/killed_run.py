@@ -25,8 +25,6 @@ torch.set_num_threads(1)
 
 import mmengine.config.config  # noqa: E402
 import mmengine.runner.runner  # noqa: E402
-import mmpretrain.datasets  # noqa: E402
-import mmpretrain.evaluation  # noqa: E402
 import mmpretrain.models  # noqa: E402,F401
 import sklearn.datasets  # noqa: E402,F401
 from mmengine.config import Config  # noqa: E402

@@ -36,14 +36,30 @@ class EpochTable(Hook):
     ``val_loss`` (by :class:`ValLoss`), ``acc_top1`` and ``acc_top5`` (percent; by mmpretrain's
     Accuracy). What an epoch does not have stays empty.
 
-    A run that is resumed keeps the rows up to the epoch where it goes on; a new run
-    begins a new table.
+    A run that is resumed keeps the rows up to the epoch where it goes on, and the sums of a broken
+    epoch are in the checkpoint; a new run begins a new table.
     """
 
     priority = 'LOW'  # after the hooks that evaluate
 
     def __init__(self) -> None:
         self.rows: dict[int, dict[str, Any]] = {}
+        self.broken: dict[str, Any] = {}  # what a checkpoint holds of the epoch it was saved in
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        if runner._resume:
+            self.broken = checkpoint.get('epoch_table', {})
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        if hasattr(self, 'sums'):
+            seconds = time.perf_counter() - self.start
+            checkpoint['epoch_table'] = dict(epoch=runner.epoch, sums=self.sums, seconds=seconds)
+
+    def before_stop(self, runner: Runner, validate: bool) -> None:
+        """Take the mean over the processes: the first one saves it."""
+        for column in TRAINED:
+            self.sums[column] = self._sum(column)
+            all_reduce(self.sums[column], 'mean')
 
     def before_train(self, runner: Runner) -> None:
         self.path = Path(runner.work_dir, 'epochs.csv')
@@ -67,7 +83,10 @@ class EpochTable(Hook):
     def before_train_epoch(self, runner: Runner) -> None:
         self.start = time.perf_counter()
         self.sums: dict[str, torch.Tensor] = {}
-        self.counts: dict[str, int] = {}
+        if self.broken.get('epoch') == runner.epoch:
+            self.start -= self.broken['seconds']
+            self.sums = self.broken['sums']
+        self.broken = {}
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict | None = None
@@ -75,20 +94,23 @@ class EpochTable(Hook):
         for column, name in TRAINED.items():
             if name in (outputs or {}):
                 value = torch.as_tensor(outputs[name]).detach().double()
-                self.sums[column] = self.sums.get(column, 0) + value
-                self.counts[column] = self.counts.get(column, 0) + 1
+                one = torch.stack([value, torch.ones_like(value)])
+                self.sums[column] = self._sum(column).to(one.device) + one
 
     def after_train_epoch(self, runner: Runner) -> None:
         row = dict(epoch=runner.epoch + 1)
         for column in TRAINED:  # FiniteLossGuard takes out losses of NaN, in one process perhaps
-            total = torch.as_tensor(self.sums.get(column, 0.0), dtype=torch.float64)
-            both = torch.stack([total, torch.full_like(total, self.counts.get(column, 0))])
+            both = self._sum(column)
             all_reduce(both)
             if both[1]:
                 row[column] = (both[0] / both[1]).item()
         row['epoch_time'] = time.perf_counter() - self.start
         self.rows[row['epoch']] = row
         self._write()
+
+    def _sum(self, column: str) -> torch.Tensor:
+        """The sum of the epoch's values so far, and their number."""
+        return self.sums.get(column, torch.zeros(2, dtype=torch.float64))
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         if runner.epoch not in self.rows:  # an evaluation without training

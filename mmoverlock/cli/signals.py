@@ -1,0 +1,80 @@
+"""What signals do to a command: it ends without a traceback, and a training says where to go on."""
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from types import FrameType
+from typing import NoReturn
+
+from mmengine.dist import get_world_size, is_main_process
+
+from mmoverlock.engine.distributed import under_torchrun
+from mmoverlock.engine.hooks.preemption import SIGNALS, Stopped
+
+
+class Ended(BaseException):
+    """SIGTERM or SIGUSR1 came when there was nothing to save; `code` is 128 and its number."""
+
+    def __init__(self, number: int) -> None:
+        self.code = 128 + number
+
+
+@contextlib.contextmanager
+def signals_end() -> Iterator[None]:
+    """Have SIGTERM and SIGUSR1 raise :class:`Ended`, and Ctrl-C KeyboardInterrupt.
+
+    So what a command has begun is undone. Signals that are handled or ignored already are left so.
+    """
+    before = {}
+    owner = os.getpid()
+
+    def end(number: int, frame: FrameType | None) -> None:
+        if os.getpid() == owner:
+            raise Ended(number)
+        os._exit(128 + number)  # a worker process
+
+    if threading.current_thread() is threading.main_thread():
+        before = {number: signal.getsignal(number) for number in SIGNALS}
+        for number in SIGNALS:
+            if before[number] is signal.SIG_DFL:
+                interrupt = signal.default_int_handler
+                signal.signal(number, interrupt if number == signal.SIGINT else end)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if handler is not None:  # not set from Python
+                signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def says_where_it_stopped() -> Iterator[None]:
+    """Say on stderr, in one process, which signal stopped a training and what it has saved."""
+    try:
+        yield
+    except Stopped as stop:
+        sys.stdout.flush()
+        if is_main_process():
+            sys.stderr.write(
+                f"stopped by {stop.signal.name} after step {stop.step}, saved '{stop.path}': "
+                f'go on with --resume (exit code {stop.code})\n'
+            )
+            sys.stderr.flush()
+        if get_world_size() > 1 and not under_torchrun():
+            _leave_srun(stop.code)
+        raise
+
+
+def _leave_srun(code: int) -> NoReturn:
+    """Leave a group of processes, all but the first with 0: srun kills the rest at any other code.
+
+    Without a launcher of ours, nobody else adds up the codes.
+    """
+    if is_main_process():
+        time.sleep(1)
+    sys.stderr.flush()
+    os._exit(code if is_main_process() else 0)

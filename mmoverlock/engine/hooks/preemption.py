@@ -1,0 +1,155 @@
+"""A hook that saves a run which is told to end."""
+
+import os
+import signal
+import threading
+from typing import Any
+
+import torch
+from mmengine.dist import all_reduce, barrier, get_world_size
+from mmengine.hooks import EMAHook, Hook
+from mmengine.optim import OptimWrapperDict
+from mmengine.registry import HOOKS
+from mmengine.runner import IterBasedTrainLoop, Runner
+
+from mmoverlock.engine.distributed import under_torchrun
+from mmoverlock.engine.workers import shield_workers
+
+from .atomic_checkpoint import AtomicCheckpointHook
+
+SAVED = 75  # EX_TEMPFAIL of sysexits.h: saved, start again to go on
+NAMES = ('SIGTERM', 'SIGUSR1', 'SIGINT')
+SIGNALS = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]  # all but on Windows
+AT_ONCE = (signal.SIGTERM, signal.SIGINT)  # when they come a second time
+
+
+class Stopped(SystemExit):
+    """Training was stopped by a signal, and saved.
+
+    Its exit code is 130 after Ctrl-C, and else `SAVED`, on which a scheduler may start it again.
+
+    Attributes:
+        signal: Which signal.
+        step: After how many steps.
+        path: The checkpoint.
+    """
+
+    def __init__(self, number: int, step: int, path: str) -> None:
+        self.signal, self.step, self.path = signal.Signals(number), step, path
+        super().__init__(130 if number == signal.SIGINT else SAVED)
+
+
+@HOOKS.register_module()
+class Preemption(Hook):
+    """Saves a run on SIGTERM, SIGUSR1 and Ctrl-C, and ends it by raising :class:`Stopped`.
+
+    It is saved after the step in which the signal arrives, with gradient accumulation after the
+    next update of the weights, and in a validation after the current batch; the resumed run then
+    validates first. Of several processes it suffices that one gets the signal: they exchange one
+    number after each update, when MMEngine has waited for the GPU anyway to read the losses.
+
+    From the first step to the last the signals are held back; before and after, they do what they
+    did. A second SIGTERM or Ctrl-C ends the process at once; under torchrun, that is the
+    launcher's business, because one signal may arrive there twice.
+    """
+
+    priority = 'LOWEST'  # when the step's checkpoint is written and the learning rate set
+
+    def __init__(self) -> None:
+        self.received = 0
+        self.handlers: dict[int, Any] = {}  # those that ours replace
+        self.process = 0
+
+    def before_train(self, runner: Runner) -> None:
+        """Shield the data loader's workers, which have not started yet."""
+        shield_workers(runner.train_dataloader)
+
+    def before_val(self, runner: Runner) -> None:
+        shield_workers(runner.val_dataloader)
+
+    def before_test(self, runner: Runner) -> None:
+        shield_workers(runner.test_dataloader)
+
+    def before_train_iter(self, runner: Runner, *args, **kwargs) -> None:
+        """Hold the signals back from the first step on."""
+        if self.process or threading.current_thread() is not threading.main_thread():
+            return
+        self.process, self.received = os.getpid(), 0
+        for number in SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as by nohup
+                self.handlers[number] = signal.signal(number, self._receive)
+
+    def _receive(self, number: int, frame: Any) -> None:
+        if os.getpid() != self.process:  # a worker that has just been forked
+            return
+        self.received = self.received or number
+        if number in AT_ONCE and not under_torchrun():
+            for again in AT_ONCE:
+                signal.signal(again, signal.SIG_DFL)
+
+    def after_train_iter(self, runner: Runner, *args, **kwargs) -> None:
+        """Stop if any process got a signal."""
+        if not _at_update(runner):
+            return
+        number = self._agreed()
+        if number:
+            due = _validation_due(runner)
+            self._stop(runner, number, runner.epoch, runner.iter + 1, due)
+
+    def before_val_epoch(self, runner: Runner) -> None:
+        self.validated = 0
+        if self.process:
+            batches = torch.tensor(len(runner.val_dataloader))
+            all_reduce(batches, 'min')
+            self.val_batches = int(batches)
+
+    def after_val_iter(self, runner: Runner, *args, **kwargs) -> None:
+        """Stop, in the validation of a training, if any process got a signal."""
+        self.validated += 1
+        # What comes after that many batches is a hook's second round, or has no partner.
+        if not self.process or self.validated > self.val_batches:
+            return
+        number = self._agreed()
+        if number:
+            for hook in runner.hooks:  # they have put the averages into the model
+                if isinstance(hook, EMAHook) and getattr(hook, 'evaluate_on_ema', True):
+                    hook._swap_ema_parameters()
+            self._stop(runner, number, runner.epoch, runner.iter, True)
+
+    def after_train(self, runner: Runner) -> None:
+        """Give the signals back."""
+        for number, handler in self.handlers.items():
+            signal.signal(number, handler)
+        self.handlers, self.process = {}, 0
+
+    def _agreed(self) -> int:
+        """The signal that any of the processes got, or 0."""
+        if get_world_size() == 1:
+            return self.received
+        number = torch.tensor(self.received)
+        all_reduce(number, 'max')
+        return int(number)
+
+    def _stop(self, runner: Runner, number: int, epoch: int, step: int, validate: bool) -> None:
+        runner.call_hook('before_stop', validate=validate)
+        hook = next(hook for hook in runner.hooks if isinstance(hook, AtomicCheckpointHook))
+        path = hook.save_now(runner, epoch, step)
+        barrier()  # nobody leaves, and has the others ended, before the file is written
+        for other in self.handlers:
+            signal.signal(other, signal.SIG_IGN)
+        raise Stopped(number, step, path)
+
+
+def _at_update(runner: Runner) -> bool:
+    """Whether the step has changed the weights: gradients that are summed up are not saved."""
+    wrapper = runner.optim_wrapper
+    wrappers = wrapper.values() if isinstance(wrapper, OptimWrapperDict) else [wrapper]
+    return all(one.should_update() for one in wrappers)
+
+
+def _validation_due(runner: Runner) -> bool:
+    """Whether a loop of iterations validates after this step; one of epochs does so by itself."""
+    loop, step = runner.train_loop, runner.iter + 1
+    if not isinstance(loop, IterBasedTrainLoop) or runner.val_loop is None:
+        return False
+    return step >= loop.val_begin and (step % loop.val_interval == 0 or step == loop.max_iters)

@@ -1,0 +1,102 @@
+"""Signals that reach a launcher, and tools that have nothing to save."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+
+from mmoverlock.engine.hooks.epoch_table import read_epochs
+
+from ..user import ROOT, snapshot
+from .test_tools import run_script
+
+SEND = """
+import os, signal
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+
+@HOOKS.register_module()
+class Send(Hook):
+    priority = 'HIGHEST'
+
+    def __init__(self, step):
+        self.step = step
+
+    def before_train_iter(self, runner, **kwargs):
+        if runner.rank == 1 and runner.iter + 1 == self.step:
+            os.kill(os.getppid(), signal.SIGUSR1)
+            for name in os.listdir('/proc'):  # its data loader's workers
+                if name.isdecimal() and f'PPid:\\t{os.getpid()}\\n' in open(f'/proc/{name}/status').read():
+                    for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGTERM):
+                        os.kill(int(name), number)
+"""
+CONFIG = f"""
+_base_ = '{ROOT}/configs/quickstart/volo-flat_digits.py'
+custom_imports = dict(imports=['mmoverlock', 'send'])
+train_cfg = dict(max_epochs=2)
+train_dataloader = dict(batch_size=8, num_workers=1, dataset=dict(indices=96))  # 6 steps of 2 x 8
+val_dataloader = dict(dataset=dict(indices=8))
+custom_hooks = [*_base_.custom_hooks, dict(type='Send', step=4)]
+randomness = dict(_delete_=True, seed=None)
+"""
+
+
+def test_dist_train_saves_and_goes_on(tmp_path, tool, monkeypatch):
+    """The launcher gets SIGUSR1, all processes stop in one step, their workers notwithstanding.
+
+    One process alone goes on: its steps are half as large.
+    """
+    (tmp_path / 'send.py').write_text(SEND)
+    (tmp_path / 'config.py').write_text(CONFIG)
+    path = f'{tmp_path}:{os.environ.get("PYTHONPATH", "")}'
+    arguments = ['dist_train.sh', 'config.py', '2', '--work-dir', 'work', '--auto-resume']
+    done = run_script(*arguments, cwd=tmp_path, PYTHONPATH=path)
+    assert done.returncode == 75, done.stderr[-2000:]
+    (line,) = [line for line in done.stderr.splitlines() if 'SIGUSR1' in line]
+    saved = Path(line.split("'")[1])
+    assert saved.name in ('iter_4.pth', 'iter_5.pth')
+    step = int(saved.stem.removeprefix('iter_'))
+    assert line == (
+        f"stopped by SIGUSR1 after step {step}, saved '{saved}': go on with --resume (exit code 75)"
+    )
+    assert 'Traceback' not in done.stderr and 'error' not in done.stderr
+    assert torch.load(tmp_path / saved, weights_only=False)['meta']['epoch'] == 0
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    tool('train')(['config.py', '--work-dir', 'work', '--auto-resume'])  # one process
+    logs = [path.read_text() for path in tmp_path.glob('work/*/*.log')]
+    assert sum(f'resumed epoch: 0, iter: {2 * step}' in log for log in logs) == 1
+    rows = read_epochs(tmp_path / 'work/epochs.csv')
+    assert [row['epoch'] for row in rows] == [1, 2]
+    (last,) = (tmp_path / 'work').glob('epoch_*.pth')
+    assert torch.load(last, weights_only=False)['meta']['iter'] == 24
+    assert not saved.exists()
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
+@pytest.mark.parametrize(
+    ('name', 'function', 'arguments'),
+    [
+        ('train', 'cli.train.preflight', ['det.py', '--work-dir', 'never']),
+        ('test', 'cli.test.preflight', ['det.py', 'det.pth', '--work-dir', 'never']),
+        (
+            'infer',
+            'cli.infer.Inferencer',
+            ['det.py', 'det.pth', 'data/digits_scenes/val', '--out', 'never'],
+        ),
+        ('prepare_data', 'cli.prepare.prepare', ['digits_scenes', '--root', 'never']),
+    ],
+)
+def test_nothing_to_save(at_home, tool, monkeypatch, capsys, number, name, function, arguments):
+    """The tool ends at once and leaves nothing."""
+    before = snapshot(at_home)
+    monkeypatch.setattr(f'mmoverlock.{function}', lambda *_, **__: os.kill(os.getpid(), number))
+    with pytest.raises(SystemExit) as stop:
+        tool(name)(arguments)
+    assert stop.value.code == 128 + number
+    assert 'Traceback' not in capsys.readouterr().err
+    assert snapshot(at_home) == before
