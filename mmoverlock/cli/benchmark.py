@@ -54,6 +54,5 @@ def main(args: argparse.Namespace) -> None:
         report = dataclasses.replace(report, slow=advice)
     print(report)
     if args.json:
-        text = dumps(dataclasses.asdict(report), indent=2) + '
-'
+        text = dumps(dataclasses.asdict(report), indent=2) + '\n'
         Path(args.json).write_text(text, encoding='utf-8')
