@@ -98,8 +98,8 @@ def _choose(largest: int) -> str:
     """What to do about 16-bit images with values up to `largest`."""
     bits = next(bits for bits in (8, 10, 12, 14, 16) if largest < 2**bits)
     return (
-        f'only the upper 8 of 16 bits would be used; say {KEY}={bits} in the config '
-        f'(--cfg-options {KEY}={bits}), or 16 to use these'
+        f'only the upper 8 of 16 bits would be used; say {KEY}={bits} in the config, or '
+        f'{KEY}=16 to use these'
     )
 
 

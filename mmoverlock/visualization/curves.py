@@ -104,8 +104,8 @@ def _read_rows(file: Path) -> list[dict[str, float]]:
         rows.extend([row] if row else [])
     if damaged:
         print_log(
-            f"'{file}': {len(damaged)} lines are cut or damaged and left out (line "
-            f'{", ".join(damaged[:5])}{", ..." if damaged[5:] else ""})',
+            f"'{file}': cut or damaged and left out: line {', '.join(damaged[:5])}"
+            f'{f" and {len(damaged) - 5} more" if damaged[5:] else ""}',
             logger='current',
             level=logging.WARNING,
         )
