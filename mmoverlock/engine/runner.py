@@ -18,6 +18,9 @@ def build_runner(cfg: Config, strict: bool) -> Runner:
     Args:
         cfg: Of a run; changed in place.
         strict: Whether a checkpoint must hold all of the model's tensors.
+
+    Raises:
+        OSError: the work_dir cannot be written.
     """
     guards = [dict(type='CheckpointGuard', strict=strict), dict(type='OutputGuard')]
     names = [guard['type'] for guard in guards]
@@ -35,4 +38,9 @@ def build_runner(cfg: Config, strict: bool) -> Runner:
         ):
             hook['type'] = 'AtomicCheckpointHook'
     cfg.default_hooks = default_hooks
-    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    try:
+        return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    except OSError as error:  # of a full disk, which names no file
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(f"work_dir '{cfg.work_dir}' cannot be written: {error.strerror}") from error
