@@ -22,6 +22,9 @@ def build_runner(cfg: Config, strict: bool) -> Runner:
     Args:
         cfg: Of a run; changed in place.
         strict: Whether a checkpoint must hold all of the model's tensors.
+
+    Raises:
+        OSError: the work_dir cannot be written.
     """
     guards = [dict(type='CheckpointGuard', strict=strict)]
     guards += [dict(type=name) for name in ('OutputGuard', 'ResumePosition', 'Preemption')]
@@ -36,7 +39,12 @@ def build_runner(cfg: Config, strict: bool) -> Runner:
     for hook in (cfg.default_hooks['checkpoint'], *cfg.custom_hooks):
         if hook and type_name(hook) == 'CheckpointHook':
             hook['type'] = 'AtomicCheckpointHook'
-    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    try:
+        runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    except OSError as error:  # of a full disk, which names no file
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(f"work_dir '{cfg.work_dir}' cannot be written: {error.strerror}") from error
     if getattr(type(runner), 'scale_lr', None) is Runner.scale_lr:
         runner.scale_lr = functools.partial(scale_lr, runner)
     return runner

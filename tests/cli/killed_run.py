@@ -11,6 +11,7 @@ import gc
 import json
 import os
 import random
+import resource
 import select
 import shutil
 import signal
@@ -91,8 +92,13 @@ def report_saves() -> None:
     AtomicCheckpointHook._write = reported(AtomicCheckpointHook._write)
 
 
-def start(config: Path, work_dir: Path, processes: int, resume: bool) -> tuple[list[int], int]:
-    """Fork the processes of a training; their ids, and what the first one reports on."""
+def start(
+    config: Path, work_dir: Path, processes: int, resume: bool, epochs: int = EPOCHS, disk: int = 0
+) -> tuple[list[int], int]:
+    """Fork the processes of a training; their ids, and what the first one reports on.
+
+    `disk` limits the size of files, in bytes.
+    """
     global REPORT
     listen, speak = os.pipe()
     with socket.socket() as free:
@@ -102,6 +108,7 @@ def start(config: Path, work_dir: Path, processes: int, resume: bool) -> tuple[l
     if processes > 1:
         arguments += ['--launcher', 'pytorch']
     arguments += ['--resume'] if resume else []
+    arguments += ['--cfg-options', f'train_cfg.max_epochs={epochs}']
     pids = []
     for rank in range(processes):
         pid = os.fork()
@@ -124,6 +131,8 @@ def start(config: Path, work_dir: Path, processes: int, resume: bool) -> tuple[l
                 report_saves()
             else:
                 os.close(speak)
+            if disk:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (disk, disk))
             train(arguments)
             code = 0
         except SystemExit as stop:
@@ -210,6 +219,24 @@ def differences(one: dict, other: dict) -> list[str]:
     return different
 
 
+def full_disk(folder: Path, config: Path) -> dict:
+    """What a resumed run leaves when its checkpoint does not fit on the disk."""
+    work_dir, found = folder / 'disk', {}
+    for name, options in dict(
+        first=dict(resume=False, epochs=1),
+        full=dict(resume=True, epochs=2, disk=200_000),
+        again=dict(resume=True, epochs=2),
+    ).items():
+        pids, pipe = start(config, work_dir, 1, **options)
+        listen_for(pipe, b'none', 1, [])
+        (code,) = wait(pids)
+        os.close(pipe)
+        files = sorted(path.name for path in work_dir.iterdir() if path.is_file())
+        line = work_dir.with_suffix('.log').read_text().splitlines()[-1]
+        found[name] = dict(code=code, files=files, line=line)
+    return found
+
+
 def main(folder: Path, processes: int, kills: int, seed: int) -> dict:
     # What takes longer than such a training.
     mmengine.runner.runner.collect_env = dict
@@ -249,7 +276,8 @@ def main(folder: Path, processes: int, kills: int, seed: int) -> dict:
             finished += 1
             shutil.rmtree(work_dir)
         os.close(pipe)
-    return dict(moments=moments, finished=finished, different=different, last=expected['meta'])
+    found = dict(moments=moments, finished=finished, different=different, last=expected['meta'])
+    return found if processes > 1 else dict(found, disk=full_disk(folder, config))
 
 
 if __name__ == '__main__':

@@ -61,11 +61,14 @@ class AtomicCheckpointHook(CheckpointHook):
             self._take_over_files(hub, earlier)
             self._take_over_unrecorded_best(runner)
             barrier()  # every process has looked at the files
-            self._remove_outdated(runner, keep=os.path.basename(resumed))
+            self._remove_outdated(runner, keep=_name(resumed))
         self._remove_temporaries(runner)
         if self.save_best and resumed and _validation_is_due(runner):
             if hub.runtime_info.get(_VALIDATED, runner.iter) < runner.iter:
                 print_log('validate first: the run ended before it had', logger='current')
+                if own:  # to be written again, with the score
+                    self.last_ckpt = self.file_backend.join_path(self.out_dir, _name(resumed))
+                    self.saved = runner.iter, None
                 runner.val_loop.run()
         elif self.save_best and not resumed:
             hub.update_info(_VALIDATED, 0)
@@ -154,7 +157,7 @@ class AtomicCheckpointHook(CheckpointHook):
         """Take in what MMEngine wanted to remove, if it is in the run's folder."""
         for path in self.file_backend.removed:
             if _same_folder(os.path.dirname(path), self.out_dir):
-                self.outdated.add(os.path.basename(path))
+                self.outdated.add(_name(path))
         self.file_backend.removed.clear()
 
     def _remove_outdated(self, runner: Runner, keep: str = '') -> None:
@@ -178,7 +181,7 @@ class AtomicCheckpointHook(CheckpointHook):
             best = [self.best_ckpt_path]
         elif self.save_best is not None:
             best = self.best_ckpt_path_dict.values()
-        return {os.path.basename(path) for path in (self.last_ckpt, *best) if path}
+        return {_name(path) for path in (self.last_ckpt, *best) if path}
 
     def _set_best(self, hub: MessageHub, name: str, path: str) -> None:
         hub.update_info(name, path)
@@ -191,8 +194,8 @@ class AtomicCheckpointHook(CheckpointHook):
 
     def _take_over_best(self, hub: MessageHub, name: str, path: str, own: bool) -> None:
         """Find the best checkpoint so far; forget its score if it is gone."""
-        here = self.file_backend.join_path(self.out_dir, os.path.basename(path))
-        if own and self._is_ours(os.path.basename(path)) and self.file_backend.exists(here):
+        here = self.file_backend.join_path(self.out_dir, _name(path))
+        if own and self._is_ours(_name(path)) and self.file_backend.exists(here):
             self._set_best(hub, name, here)
         elif '://' in path or os.path.exists(path):
             print_log(f"the best checkpoint so far is '{path}', which stays", logger='current')
@@ -211,9 +214,9 @@ class AtomicCheckpointHook(CheckpointHook):
             self.outdated.update(self.filename_tmpl.format(one) for one in surplus)
             self.keep_ckpt_ids = deque(ids, self.max_keep_ckpts)
             hub.update_info('keep_ckpt_ids', list(self.keep_ckpt_ids))
-        names = [os.path.basename(str(name)) for name in earlier.get(_OUTDATED) or []]
+        names = [_name(str(name)) for name in earlier.get(_OUTDATED) or []]
         self.outdated.update(filter(self._is_ours, names))
-        interim = os.path.basename(str(earlier.get(_INTERIM) or ''))
+        interim = _name(str(earlier.get(_INTERIM) or ''))
         if self._is_ours(interim):
             hub.update_info(_INTERIM, interim)
 
@@ -292,6 +295,10 @@ def _validation_is_due(runner: Runner) -> bool:
         return False  # in the middle of an epoch
     loop._decide_current_val_interval()
     return step >= loop.val_begin and (step % loop.val_interval == 0 or step == end)
+
+
+def _name(path: str) -> str:
+    return os.path.basename(path)
 
 
 def _same_folder(one: str, other: str) -> bool:
