@@ -251,6 +251,14 @@ def test_stopped_twice(tmp_path):
     torch.testing.assert_close(state(runner), state(whole), rtol=0, atol=0)
 
 
+def test_without_a_checkpoint_hook(tmp_path):
+    cfg = config(tmp_path / 'work', step=4)
+    cfg.default_hooks.checkpoint = None
+    stop, _ = stopped(cfg)
+    assert Path(stop.path).name == 'iter_4.pth'
+    assert (tmp_path / 'work/last_checkpoint').read_text() == stop.path
+
+
 def test_another_batch_size(tmp_path, caplog):
     _, seen = stopped(config(tmp_path / 'work', step=9))  # 6 images of the second epoch
     changes = dict(train_dataloader=dict(batch_size=4))
