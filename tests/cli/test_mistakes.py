@@ -28,7 +28,10 @@ TRAIN_CASES = [
     (['det.py', '--resume', 'no.pth'], "--resume: checkpoint 'no.pth' does not exist"),
     (['det.py', '--resume', 'det.pth'], "--resume: checkpoint 'det.pth' has no 'meta', it holds"),
     (['det.py', '--resume', 'code.pth'], "checkpoint 'code.pth' refused: it carries code (posix."),
-    (['det.py', '--resume', '--work-dir', 'work'], "checkpoint 'work/iter_9.pth' is a text file"),
+    (
+        ['det.py', '--resume', '--work-dir', 'work'],
+        "--resume: no checkpoint in work_dir 'work': passed over iter_9.pth (is a text file",
+    ),
     (['det.py', '--resume', '--overwrite'], '--resume and --overwrite contradict each other'),
     (
         ['no_base_batch.py', '--auto-scale-lr'],

@@ -22,6 +22,11 @@ def test_amp_prefers_bfloat16(monkeypatch, bfloat16, dtype, scale):
 
 def test_resume_follows_a_moved_work_dir(tmp_path):
     (tmp_path / 'last_checkpoint').write_text('/gone/epoch_3.pth')
+    checkpoint = dict(
+        state_dict=dict(weight=torch.ones(1)), meta=dict(epoch=3, iter=6), optimizer={},
+        message_hub={},
+    )  # fmt: skip
+    torch.save(checkpoint, tmp_path / 'epoch_3.pth')
     cfg = Config(dict(work_dir=str(tmp_path)))
     train.set_resume(cfg, 'auto')
     assert cfg.resume and cfg.load_from == str(tmp_path / 'epoch_3.pth')

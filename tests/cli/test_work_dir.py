@@ -1,6 +1,7 @@
 """What an earlier run left in the work_dir survives a command that is refused."""
 
 import pytest
+from mmengine.config import Config
 
 from mmoverlock.cli import work_dir
 from mmoverlock.datasets.formats.files import replace_text
@@ -27,3 +28,37 @@ def test_data_of_an_earlier_run_come_back_after_an_error(tmp_path, monkeypatch, 
         replace_text(files[0], 'after')
     assert files[0].read_text() == 'after'
     assert [path.name for path in tmp_path.iterdir()] == ['data']
+
+
+def test_overwrite_removes_only_what_a_run_writes(tmp_path):
+    ours = {
+        'epoch_3.pth', 'iter_400.pth', 'best_coco_bbox_mAP_epoch_3.pth', 'step-7.pth',
+        'last_checkpoint',
+    }  # fmt: skip
+    unfinished = '.mmoverlock-12-0123abcd.unfinished'
+    users = {
+        'pretrained.pth', 'best_model.pth', 'my_epoch_3.pth', 'epoch_3.pth.bak', 'epoch_best.pth',
+        'old.unfinished', '.mmoverlock-notes',
+    }  # fmt: skip
+    for name in {*ours, *users, unfinished}:
+        (tmp_path / name).write_text(name)
+    hook = dict(type='CheckpointHook', filename_tmpl='step-{}.pth')
+    cfg = Config(dict(work_dir=str(tmp_path), default_hooks=dict(checkpoint=hook)))
+    with pytest.raises(ValueError, match='holds the checkpoints of another run'):
+        work_dir.earlier_checkpoints(cfg, overwrite=False)
+    old = work_dir.earlier_checkpoints(cfg, overwrite=True)
+    assert {path.name for path in old} == ours
+    work_dir.remove(old, cfg.work_dir)
+    assert {path.name for path in tmp_path.iterdir()} == users
+    assert work_dir.earlier_checkpoints(cfg, overwrite=False) == []
+
+
+def test_a_run_from_elsewhere_does_not_write_over_another_one(tmp_path):
+    (tmp_path / 'here').mkdir()
+    (tmp_path / 'here/epoch_4.pth').write_text('precious')
+    cfg = Config(dict(work_dir=str(tmp_path / 'here'), resume=True))
+    cfg.load_from = str(tmp_path / 'here/epoch_4.pth')
+    assert work_dir.earlier_checkpoints(cfg, overwrite=False) == []
+    cfg.load_from = str(tmp_path / 'elsewhere/epoch_3.pth')
+    with pytest.raises(ValueError, match=r'another run \(epoch_4.pth\)'):
+        work_dir.earlier_checkpoints(cfg, overwrite=False)

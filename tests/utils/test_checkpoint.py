@@ -8,6 +8,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config, ConfigDict
 from mmengine.logging import HistoryBuffer
 from torch import nn
 
@@ -24,6 +25,9 @@ CALLS = [
     Code(getattr, WEIGHTS, 'clear'),
     Code(functools.partial, os.mkdir, 'ran'),
     nn.Linear(2, 2),
+    Code(ConfigDict, Code(os.mkdir, 'ran')),
+    Code(ConfigDict, [('a', 1)]),
+    Code(Config, dict(a=1)),
 ]
 
 
@@ -36,6 +40,19 @@ def test_reads_both_formats(tmp_path, new):
     assert loaded['args'] == saved['args'] and loaded['score'] == 0.5
     for name, value in WEIGHTS.items():
         torch.testing.assert_close(loaded['state_dict'][name], value)
+
+
+@pytest.mark.parametrize('new', [True, False], ids=['zip', 'legacy'])
+def test_reads_configs_of_mmengine_as_dicts(tmp_path, new):
+    """MMEngine saves the nested dicts of a data set's metainfo as they are in the config."""
+    metainfo = ConfigDict(classes=('a', 'b'), more=dict(palette=[(0, 0, 0)], deep=dict(x=1)))
+    path = tmp_path / 'a.pth'
+    torch.save(
+        dict(WEIGHTS, meta=dict(dataset_meta=metainfo)), path, _use_new_zipfile_serialization=new
+    )
+    loaded = read_checkpoint(path)['meta']['dataset_meta']
+    assert loaded == metainfo.to_dict()
+    assert {type(loaded), type(loaded['more']), type(loaded['more']['deep'])} == {dict}
 
 
 @pytest.mark.parametrize('new', [True, False], ids=['zip', 'legacy'])

@@ -10,14 +10,15 @@ from mmengine.dist import barrier, is_main_process, master_only
 from mmengine.hooks import CheckpointHook
 from mmengine.logging import MessageHub, print_log
 from mmengine.registry import HOOKS
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner, find_latest_checkpoint
 
 from mmoverlock.engine.run_files import is_checkpoint_name
 from mmoverlock.utils.checkpoint import read_checkpoint
 from mmoverlock.utils.files import remove_temporaries, write_whole
 from mmoverlock.utils.plain import same_data, to_plain
 
-_OUTDATED, _INTERIM = 'outdated_ckpts', 'interim_ckpt'  # of ours in the message hub
+# Ours in the message hub: file names, a file name, and the iteration of the last validation.
+_OUTDATED, _INTERIM, _VALIDATED = 'outdated_ckpts', 'interim_ckpt', 'last_val_iter'
 
 
 @HOOKS.register_module()
@@ -29,6 +30,9 @@ class AtomicCheckpointHook(CheckpointHook):
     is changed, and then what is no longer wanted is removed, by the next run if this one is killed.
     Only files in the run's own folder are removed, also when the run was resumed from another
     folder's checkpoint or its own was moved. :meth:`save_now` saves outside the schedule.
+
+    With ``save_best``, a validation that was killed is run when the run is resumed, so that the
+    best checkpoint is that of a run without a kill.
 
     All options are those of MMEngine's hook.
     """
@@ -45,6 +49,7 @@ class AtomicCheckpointHook(CheckpointHook):
         super().before_train(runner)
         self.file_backend = _RemovesLater(self.file_backend)
         self.outdated: set[str] = set()
+        self.saved: tuple[int, int | None] = -1, None  # iteration, and its last validation
         resumed = None
         if runner._resume:
             resumed = runner._load_from or find_latest_checkpoint(runner.work_dir)
@@ -58,6 +63,12 @@ class AtomicCheckpointHook(CheckpointHook):
             barrier()  # every process has looked at the files
             self._remove_outdated(runner, keep=os.path.basename(resumed))
         self._remove_temporaries(runner)
+        if self.save_best and resumed and _validation_is_due(runner):
+            if hub.runtime_info.get(_VALIDATED, runner.iter) < runner.iter:
+                print_log('validate first: the run ended before it had', logger='current')
+                runner.val_loop.run()
+        elif self.save_best and not resumed:
+            hub.update_info(_VALIDATED, 0)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Spare a run MMEngine's warning about equal data in other types."""
@@ -102,11 +113,20 @@ class AtomicCheckpointHook(CheckpointHook):
         self._write(runner, self.filename_tmpl.format(step), meta)
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict[str, float]) -> None:
+        if not self.save_best:
+            return
+        runner.message_hub.update_info(_VALIDATED, runner.iter)
         super()._save_best_checkpoint(runner, metrics)
         self._remove_outdated(runner)
+        iteration, validated = self.saved
+        if iteration == runner.iter != validated:  # its checkpoint does not know of the validation
+            meta = dict(epoch=runner.epoch, iter=runner.iter)
+            step = runner.epoch if self.by_epoch else runner.iter
+            self._save_checkpoint_with_step(runner, step, meta)
 
     def _write(self, runner: Runner, name: str, meta: dict[str, int]) -> None:
         self._note_outdated()
+        self.saved = meta['iter'], runner.message_hub.runtime_info.get(_VALIDATED)
         self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
         runner.message_hub.update_info('last_ckpt', self.last_ckpt)
         runner.message_hub.update_info(_OUTDATED, sorted(self.outdated - self._current()))
@@ -259,6 +279,19 @@ class _RemovesLater:
 def _forget(hub: MessageHub, name: str) -> Any:
     hub._resumed_keys.pop(name, None)
     return hub.runtime_info.pop(name, None)
+
+
+def _validation_is_due(runner: Runner) -> bool:
+    """Whether the training loop validates at the step that the run is at."""
+    loop = runner.train_loop
+    if runner._val_loop is None or not isinstance(loop, (EpochBasedTrainLoop, IterBasedTrainLoop)):
+        return False
+    by_epoch = isinstance(loop, EpochBasedTrainLoop)
+    step, end = (loop.epoch, loop.max_epochs) if by_epoch else (loop.iter, loop.max_iters)
+    if by_epoch and loop.iter != loop.epoch * len(loop.dataloader):
+        return False  # in the middle of an epoch
+    loop._decide_current_val_interval()
+    return step >= loop.val_begin and (step % loop.val_interval == 0 or step == end)
 
 
 def _same_folder(one: str, other: str) -> bool:
