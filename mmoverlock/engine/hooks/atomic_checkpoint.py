@@ -290,6 +290,8 @@ def _validation_is_due(runner: Runner) -> bool:
     if runner._val_loop is None or not isinstance(loop, (EpochBasedTrainLoop, IterBasedTrainLoop)):
         return False
     by_epoch = isinstance(loop, EpochBasedTrainLoop)
+    if by_epoch and loop.iter != loop.epoch * len(loop.dataloader):  # within an epoch
+        return False
     step, end = (loop.epoch, loop.max_epochs) if by_epoch else (loop.iter, loop.max_iters)
     if by_epoch and loop.iter != loop.epoch * len(loop.dataloader):
         return False  # in the middle of an epoch

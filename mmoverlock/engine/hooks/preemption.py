@@ -3,10 +3,11 @@
 import os
 import signal
 import threading
+from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.dist import all_reduce, barrier, get_world_size
+from mmengine.dist import all_reduce, barrier, get_world_size, is_main_process
 from mmengine.hooks import EMAHook, Hook
 from mmengine.optim import OptimWrapperDict
 from mmengine.registry import HOOKS
@@ -14,6 +15,7 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 
 from mmoverlock.engine.distributed import under_torchrun
 from mmoverlock.engine.workers import shield_workers
+from mmoverlock.utils.files import write_whole
 
 from .atomic_checkpoint import AtomicCheckpointHook
 
@@ -132,12 +134,24 @@ class Preemption(Hook):
 
     def _stop(self, runner: Runner, number: int, epoch: int, step: int, validate: bool) -> None:
         runner.call_hook('before_stop', validate=validate)
-        hook = next(hook for hook in runner.hooks if isinstance(hook, AtomicCheckpointHook))
-        path = hook.save_now(runner, epoch, step)
+        path = _save(runner, epoch, step)
         barrier()  # nobody leaves, and has the others ended, before the file is written
         for other in self.handlers:
             signal.signal(other, signal.SIG_IGN)
         raise Stopped(number, step, path)
+
+
+def _save(runner: Runner, epoch: int, step: int) -> str:
+    """Save a checkpoint after so many whole epochs and steps; return its path."""
+    for hook in runner.hooks:
+        if isinstance(hook, AtomicCheckpointHook):
+            return hook.save_now(runner, epoch, step)
+    name = f'iter_{step}.pth'  # the config has no checkpoint hook, or one of its own kind
+    runner.save_checkpoint(runner.work_dir, name, meta=dict(epoch=epoch, iter=step), by_epoch=False)
+    path = Path(runner.work_dir, name)
+    if is_main_process():
+        write_whole(path.with_name('last_checkpoint'), str(path).encode())
+    return str(path)
 
 
 def _at_update(runner: Runner) -> bool:

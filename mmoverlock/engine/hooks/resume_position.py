@@ -38,8 +38,12 @@ class ResumePosition(Hook):
         self.before_validation: dict[str, Any] = {}
         self.validate = False
         self.resumed: Position | None = None
+        self.loaded: dict[str, Any] | None = None  # the state of this process's generators
+        self.validated = False
 
     def before_val(self, runner: Runner) -> None:
+        self._restore_random_state()
+        self.validated = True
         self.before_validation = random_state()
 
     def after_val(self, runner: Runner) -> None:
@@ -75,13 +79,13 @@ class ResumePosition(Hook):
             _begin_the_epoch(runner, meta)
             return
         self.resumed = dict(position)
-        self.states = checkpoint.get('random_states', [])
+        states = checkpoint.get('random_states', [])
         loader, step = runner.train_dataloader, position['step']
         by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
         steps, images = len(loader) if by_epoch else 0, _images_per_step(loader)
         before = position['steps_per_epoch'], position['images']
         if before != (steps, images):
-            self.states = []
+            states = []
             whole = by_epoch and step == before[0]
             step = steps if whole else step * before[1] // images
             print_log(
@@ -95,29 +99,24 @@ class ResumePosition(Hook):
             step = min(step, steps)
             meta['iter'] = meta['epoch'] * steps + step
         self.resumed['step'] = step
+        self.loaded = states[get_rank()] if len(states) == get_world_size() else None
+        for hook, found in zip(_stoppers(runner), position['early_stopping'], strict=False):
+            hook.best_score, hook.wait_count = found
         seed = position['sampler_seed']
         if seed is not None and hasattr(samplers(loader)[-1], 'seed'):
             samplers(loader)[-1].seed = seed
 
     def before_train(self, runner: Runner) -> None:
         """Arrange for the rest of the data; make up for a validation that was broken off."""
-        self.validate = False
+        self.validate, self.states = False, []
         if self.resumed is None:
-            self.states = []
             return
         position, self.resumed = self.resumed, None
-        states, self.states = self.states, []
-        state = states[get_rank()] if len(states) == get_world_size() else None
-        for hook, (best, waited) in zip(
-            _stoppers(runner), position['early_stopping'], strict=False
-        ):
-            hook.best_score, hook.wait_count = best, waited
-        loop, step = runner.train_loop, position['step']
-        if state is not None:
-            set_random_state(state)
-        if position['validate'] and runner.val_loop is not None:
+        self._restore_random_state()
+        # With `save_best` the checkpoint hook has done so.
+        if position['validate'] and runner.val_loop is not None and not self.validated:
             runner.val_loop.run()
-            state = random_state()
+        loop, step, state = runner.train_loop, position['step'], random_state()
         if step and not repeatable(runner.train_dataloader):
             print_log(
                 f'the order of the images by {type(samplers(loop.dataloader)[-1]).__name__} is not '
@@ -137,6 +136,12 @@ class ResumePosition(Hook):
                 level=logging.WARNING,
             )
 
+    def _restore_random_state(self) -> None:
+        """Do so before the first thing that draws numbers: a validation, or the training."""
+        if self.loaded is not None:
+            set_random_state(self.loaded)
+        self.loaded = None
+
 
 def _begin_the_epoch(runner: Runner, meta: dict[str, Any]) -> None:
     """Adapt the count of steps of a checkpoint without a position: the epoch starts again."""
@@ -153,21 +158,20 @@ def _begin_the_epoch(runner: Runner, meta: dict[str, Any]) -> None:
         meta['iter'] = step
 
 
-def _run_rest_of_epoch(loop: EpochBasedTrainLoop, step: int, state: dict | None) -> None:
+def _run_rest_of_epoch(loop: EpochBasedTrainLoop, step: int, state: dict) -> None:
     """`EpochBasedTrainLoop.run_epoch`, from the batch number `step` on."""
     del loop.run_epoch  # the next epoch is a whole one
     loop.runner.call_hook('before_train_epoch')
     loop.runner.model.train()
     batches = skip_batches(loop.dataloader, step)
-    if state is not None:
-        set_random_state(state)  # after the data loader has drawn its seed
+    set_random_state(state)  # after the data loader has drawn its seed
     for index, batch in enumerate(batches, step):
         loop.run_iter(index, batch)
     loop.runner.call_hook('after_train_epoch')
     loop._epoch += 1
 
 
-def _skip_iter(loop: IterBasedTrainLoop, step: int, state: dict | None, _: int) -> None:
+def _skip_iter(loop: IterBasedTrainLoop, step: int, state: dict, _: int) -> None:
     """`_InfiniteDataloaderIterator.skip_iter`, which would load what it skips."""
     batches, loader = loop.dataloader_iterator, loop.dataloader
     order = samplers(loader)[-1]
@@ -175,8 +179,7 @@ def _skip_iter(loop: IterBasedTrainLoop, step: int, state: dict | None, _: int) 
         batches._epoch, step = divmod(step, len(loader))
         order.set_epoch(batches._epoch)
     batches._iterator = skip_batches(loader, step)
-    if state is not None:
-        set_random_state(state)
+    set_random_state(state)
 
 
 def _is_position(value: Any) -> bool:

@@ -108,7 +108,11 @@ BASE = dict(
     val_evaluator=dict(type='Weight'),
     optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1, momentum=0.9)),
     param_scheduler=dict(type='CosineAnnealingLR', T_max=21, by_epoch=False),
-    default_hooks=dict(checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=1)),
+    default_hooks=dict(
+        checkpoint=dict(
+            type='CheckpointHook', interval=1, max_keep_ckpts=1, save_best='accuracy/top1'
+        )
+    ),
     custom_hooks=[
         dict(type='EpochTable'),
         dict(type='EMAHook', momentum=0.3),
@@ -127,6 +131,7 @@ BUCKETS = dict(
     custom_imports=dict(imports=['mmdet.datasets']),
 )
 ACCUMULATE = dict(optim_wrapper=dict(accumulative_counts=2))
+NO_BEST = dict(default_hooks=dict(checkpoint=dict(save_best=None)))
 WORKERS = dict(train_dataloader=dict(num_workers=2, persistent_workers=True))
 
 
@@ -222,16 +227,16 @@ def test_the_order_is_kept_with_workers_and_without_a_seed(tmp_path):
     assert [sorted(epoch) for epoch in epochs] == [list(range(IMAGES))] * 3
 
 
-@pytest.mark.parametrize('changes', [[], [ITERATIONS]], ids=str)
+@pytest.mark.parametrize('changes', [[], [NO_BEST], [ITERATIONS]], ids=str)
 def test_a_broken_validation_is_made_up_for(tmp_path, changes):
-    step = 10 if changes else 14
+    step = 10 if ITERATIONS in changes else 14
     whole, all_seen = train(config(tmp_path / 'whole', *changes))
     stop, seen = stopped(config(tmp_path / 'work', *changes, step=step, validation=True))
     assert (stop.code, stop.step, len(seen)) == (SAVED, step, step)
     runner, rest = train(config(tmp_path / 'work', *changes, resume=True))
     assert seen + rest == all_seen
     torch.testing.assert_close(state(runner), state(whole), rtol=0, atol=0)
-    if not changes:
+    if ITERATIONS not in changes:
         rows = read_epochs(tmp_path / 'work/epochs.csv')
         assert [row['acc_top1'] for row in rows] == [
             row['acc_top1'] for row in read_epochs(tmp_path / 'whole/epochs.csv')
@@ -242,13 +247,21 @@ def test_stopped_twice(tmp_path):
     whole, all_seen = train(config(tmp_path / 'whole'))
     _, first = stopped(config(tmp_path / 'work', step=9))
     _, second = stopped(config(tmp_path / 'work', resume=True, step=12, name='SIGINT'))
-    assert sorted(path.name for path in (tmp_path / 'work').glob('*.pth')) == [
+    assert sorted(path.name for path in (tmp_path / 'work').glob('[!b]*.pth')) == [
         'epoch_1.pth',
         'iter_12.pth',
     ]
     runner, rest = train(config(tmp_path / 'work', resume=True))
     assert first + second + rest == all_seen
     torch.testing.assert_close(state(runner), state(whole), rtol=0, atol=0)
+
+
+def test_without_a_checkpoint_hook(tmp_path):
+    cfg = config(tmp_path / 'work', step=4)
+    cfg.default_hooks.checkpoint = None
+    stop, _ = stopped(cfg)
+    assert Path(stop.path).name == 'iter_4.pth'
+    assert (tmp_path / 'work/last_checkpoint').read_text() == stop.path
 
 
 def test_another_batch_size(tmp_path, caplog):
