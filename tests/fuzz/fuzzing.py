@@ -10,6 +10,7 @@ import io
 import os
 import random
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -116,7 +117,7 @@ def places(tree: Any) -> Iterator[tuple[Any, Any]]:
             todo.append(part[key])
 
 
-def mutate_tree(tree: Any, rng: random.Random, most: int = 3) -> Any:
+def mutate_tree(tree: Any, rng: random.Random, most: int = 3, depth: int = DEEP) -> Any:
     """Change a tree of dicts and lists, in place, in one to `most` places; return it."""
     for _ in range(rng.randint(1, most)):
         found = list(places(tree))
@@ -138,7 +139,7 @@ def mutate_tree(tree: Any, rng: random.Random, most: int = 3) -> Any:
         elif what == 4 and isinstance(part[key], (int, float)):
             part[key] = rng.choice((-part[key], part[key] * 1000, str(part[key]), [part[key]]))
         elif what == 5 and rng.random() < 0.1:
-            part[key] = nested()
+            part[key] = nested(depth)
         else:
             part[key] = values(rng)
     return tree
@@ -160,7 +161,7 @@ def watchdog(seconds: int = SECONDS) -> Iterator[None]:
 
     before = signal.signal(signal.SIGALRM, stop)
     signal.alarm(seconds)
-    faulthandler.dump_traceback_later(2 * seconds, exit=True)
+    faulthandler.dump_traceback_later(2 * seconds, exit=True, file=sys.__stderr__)
     try:
         yield
     finally:
@@ -186,10 +187,10 @@ class Fuzz:
         """Call a command's main or a function; return its error, if it ends with one."""
         errors, message, bug = io.StringIO(), None, None
         start = time.monotonic()
-        with contextlib.redirect_stderr(errors), contextlib.redirect_stdout(io.StringIO()):
+        silent = contextlib.redirect_stdout(io.StringIO())
+        with watchdog(), contextlib.redirect_stderr(errors), silent:
             try:
-                with watchdog():
-                    call(*arguments)
+                call(*arguments)
             except SystemExit as end:
                 message = errors.getvalue().rstrip('\n')
                 lines = [line for line in message.splitlines() if line.startswith('error: ')]
@@ -212,6 +213,9 @@ class Fuzz:
         if bug:
             self.bugs.append(f'seed {seed}: {arguments}: {bug}')
         self.ends['done' if message is None else 'refused'] += 1
+        if 'FUZZ_SHOW' in os.environ:
+            with open(os.environ['FUZZ_SHOW'], 'a') as file:
+                print(seed, getattr(call, '__name__', call), bug or message or 'done', file=file)
         return message
 
     def check(self, least_done: int = 1, least_refused: int = 1) -> None:
