@@ -9,6 +9,21 @@ def backend() -> str | None:
     return os.environ.get('MMOVERLOCK_BACKEND') or None
 
 
+def font() -> str | None:
+    """MMOVERLOCK_FONT: a font file for names in pictures; None: those that are installed."""
+    return os.environ.get('MMOVERLOCK_FONT') or None
+
+
+def quiet() -> bool:
+    """MMOVERLOCK_QUIET=1: known messages of imported packages are left out."""
+    return os.environ.get('MMOVERLOCK_QUIET') == '1'
+
+
+def be_quiet() -> None:
+    """Set MMOVERLOCK_QUIET=1 for this process and its workers, unless the user has set it."""
+    os.environ.setdefault('MMOVERLOCK_QUIET', '1')
+
+
 def triton_interpreted() -> bool:
     """TRITON_INTERPRET=1, Triton's own: kernels run in its interpreter, on the CPU."""
     return os.environ.get('TRITON_INTERPRET') == '1'

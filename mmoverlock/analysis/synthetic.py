@@ -7,6 +7,7 @@ from mmengine.config import Config
 from mmengine.structures import BaseDataElement, InstanceData, PixelData
 from torch import nn
 
+from mmoverlock.utils.config import type_name
 from mmoverlock.utils.datasets import leaf_dataset
 
 OBJECTS = 7  # per image, COCO's mean
@@ -24,7 +25,7 @@ def image_size(cfg: Config, library: str) -> tuple[tuple[int, int], str]:
         size = transform.get('crop_size') or transform.get('scale') or 0
         width, height = (size, size) if isinstance(size, int) else size
         if min(width, height) > 0:
-            return (height, width), f"the test pipeline's {transform['type']}"
+            return (height, width), f"the test pipeline's {type_name(transform)}"
     return DEFAULT_SIZES[library], 'usual, the config names none'
 
 

@@ -10,6 +10,9 @@ import cv2
 import mmcv
 import numpy as np
 
+from mmoverlock.datasets.image_bits import to_8_bits
+from mmoverlock.utils.errors import image_limit
+
 SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.pgm', '.png', '.ppm', '.tif', '.tiff', '.webp')
 VIDEO_SUFFIXES = ('.avi', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.webm', '.wmv')
 
@@ -47,22 +50,64 @@ def find_images(images: str | os.PathLike | Iterable[str | os.PathLike]) -> list
     return list(found.values())
 
 
-def read_image(path: Path) -> np.ndarray:
-    """The picture as mmcv's pipelines read it: (H, W, 3) uint8, BGR, turned as its EXIF tag says.
+def read_image(path: Path, bits: int | None = None, turn: bool = True) -> np.ndarray:
+    """The picture as training reads it: (H, W, 3) uint8, BGR, of several frames the first.
+
+    Alpha is left out: the colours below it count.
+
+    Args:
+        path: Of the file.
+        bits: That the values of 16-bit files have, the config's ``image_bits``.
+        turn: Whether the picture is turned as its EXIF tag says.
 
     Raises:
-        ValueError: naming the file, if it is missing, empty, damaged or no picture.
+        ValueError: naming the file, if it is missing, empty, damaged, no picture or too large, or
+            if it has 16 bits of which the values do not use the upper ones, or 32.
     """
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
+    picture = None
     try:
         data = path.read_bytes()
-        picture = mmcv.imfrombytes(data) if data else None
+        if data:
+            picture = mmcv.imfrombytes(data, flags | (0 if turn else cv2.IMREAD_IGNORE_ORIENTATION))
     except (OSError, cv2.error) as error:
-        reason = getattr(error, 'strerror', None) or 'no image, or damaged'
+        reason = getattr(error, 'strerror', None) or image_limit(path, error)
+        reason = reason or 'no image, or damaged'
         raise ValueError(f"image '{path}' cannot be read: {reason}") from error
     if picture is None:
-        reason = 'no image, or damaged' if data else 'the file is empty'
+        reason = (image_limit(path) or 'no image, or damaged') if data else 'the file is empty'
         raise ValueError(f"image '{path}' cannot be read: {reason}")
-    return picture
+    return to_8_bits(picture, bits, f"image '{path}'")
+
+
+def as_picture(image: np.ndarray, bits: int | None = None) -> np.ndarray:
+    """An array as a picture (H, W, 3) uint8 in BGR.
+
+    Grey arrays, (H, W) and (H, W, 1), get three equal channels; of (H, W, 4), alpha is left out.
+    Arrays of uint16 are treated like files of 16 bits. Nothing else is guessed.
+
+    Raises:
+        ValueError: naming the array's shape and dtype.
+    """
+    found = f'an array of shape {image.shape} and dtype {image.dtype}'
+    if image.ndim not in (2, 3) or image.ndim == 3 and image.shape[2] not in (1, 3, 4):
+        raise ValueError(
+            f'{found} is no picture: (H, W, 3) in BGR, (H, W, 4), (H, W, 1) or (H, W) is needed'
+        )
+    if 0 in image.shape:
+        raise ValueError(f'{found} has no pixels')
+    if image.dtype not in (np.uint8, np.uint16):
+        values = (
+            f', values {image.min():g} to {image.max():g},' if image.dtype.kind in 'iuf' else ''
+        )
+        hint = ' (of values from 0 to 1: (255 * image).round().astype(numpy.uint8))'
+        raise ValueError(
+            f'{found}{values} is no picture: uint8 with values from 0 to 255 is needed'
+            + (hint if image.dtype.kind == 'f' else '')
+        )
+    image = image[..., None] if image.ndim == 2 else image[..., :3]
+    image = to_8_bits(image, bits, found)
+    return np.ascontiguousarray(image.repeat(3, 2) if image.shape[2] == 1 else image)
 
 
 def new_file(folder: Path, name: str) -> Path:

@@ -1,7 +1,6 @@
 """From a config, a checkpoint and pictures or videos to results, drawn, and in a JSON file."""
 
 import contextlib
-import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,15 +13,17 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmengine.runner.checkpoint import CheckpointLoader
 
+from mmoverlock.datasets.image_bits import KEY, use_image_bits
 from mmoverlock.engine.checkpoints import fit_state_dict
 from mmoverlock.models.overlock.reparam import DilatedReparam
 from mmoverlock.utils.config import read_config, require
 from mmoverlock.utils.datasets import leaf_dataset
 from mmoverlock.utils.device import pick_device
 from mmoverlock.utils.errors import one_line
+from mmoverlock.utils.json import dumps
 from mmoverlock.utils.models import build_model, library_of
 
-from .images import VIDEO_SUFFIXES, find_images, new_file, read_image
+from .images import VIDEO_SUFFIXES, as_picture, find_images, new_file, read_image
 from .names import class_names, colours
 from .slices import SlicedDetector
 from .tasks import TASKS, Detector
@@ -68,6 +69,8 @@ class Inferencer:
             raise ValueError(f'slice={slice}: at least 1 pixel is needed')
         cfg = config if isinstance(config, Config) else read_config(config)
         require(cfg, 'model', 'test_dataloader')
+        use_image_bits(cfg)
+        self._bits = cfg.get(KEY)
         dataset = leaf_dataset(cfg.test_dataloader.dataset)
         if dataset.get('pipeline') is None:
             raise ValueError(f"config '{cfg.filename}': test_dataloader.dataset has no pipeline")
@@ -98,7 +101,8 @@ class Inferencer:
         """What the model says about one picture.
 
         Args:
-            image: A file, or (H, W, 3) uint8 in BGR, as OpenCV reads it.
+            image: A file, or (H, W, 3) uint8 in BGR, as OpenCV reads it; see :func:`as_picture`
+                for grey and transparent ones, and those of 16 bits.
 
         Returns:
             Of a classifier ``top``: label, name and score of the best classes, best first. Of a
@@ -107,10 +111,16 @@ class Inferencer:
             array (H, W), and ``classes``: label, name and ``share`` of the pixels, largest first.
 
         Raises:
-            ValueError: if it cannot be read, or is too small for the model.
+            ValueError: if it cannot be read, is no picture, or is too small for the model.
         """
-        picture = image if isinstance(image, np.ndarray) else read_image(Path(image))
-        return self._task.predict(picture)
+        if isinstance(image, np.ndarray):
+            return self._task.predict(as_picture(image, self._bits))
+        if not isinstance(image, (str, os.PathLike)):
+            raise ValueError(f'{type(image).__name__} is neither a file nor a NumPy array')
+        return self._task.predict(self._read(Path(image)))
+
+    def _read(self, path: Path) -> np.ndarray:
+        return read_image(path, self._bits, self._task.turns)
 
     def run(
         self,
@@ -149,12 +159,12 @@ class Inferencer:
                 yield result
         finally:
             if out_dir is not None and done:
-                text = json.dumps(done, indent=1, ensure_ascii=False) + '\n'
+                text = dumps(done, indent=1) + '\n'
                 new_file(out_dir, 'predictions.json').write_text(text, encoding='utf-8')
 
     def _one(self, path: Path, out_dir: Path | None) -> dict[str, Any]:
         try:
-            picture = read_image(path)
+            picture = self._read(path)
             result = dict(image=str(path), **self._task.predict(picture))
         except ValueError as error:
             return dict(image=str(path), error=_reason(error, f"image '{path}'", path))

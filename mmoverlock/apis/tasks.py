@@ -7,6 +7,7 @@ import torch
 from mmengine.dataset import Compose, pseudo_collate
 from torch import nn
 
+from mmoverlock.utils.config import type_name
 from mmoverlock.utils.errors import shown
 from mmoverlock.visualization.drawing import BAR, draw_bars, draw_objects, paint, usual_colours
 from mmoverlock.visualization.predictions import objects_of
@@ -20,14 +21,17 @@ class Task:
 
     ``predict`` takes pictures (H, W, 3) in BGR, ``draw`` takes and returns them in RGB; the frames
     of a video come out in one size. ``shares`` says how much of a frame each class, label and name,
-    has: the sum over a video, divided by the number of frames, sums it up.
+    has: the sum over a video, divided by the number of frames, sums it up. ``turns`` says whether
+    the pipeline turns pictures as their EXIF tags say.
     """
 
     def __init__(self, model: nn.Module, steps: list[dict], topk: int, score_thr: float):
         self.model, self.topk, self.score_thr = model, topk, score_thr
         self.classes, self.palette = model.dataset_meta['classes'], model.dataset_meta['palette']
-        self.pipeline = Compose([step for step in steps if 'Load' not in str(step.get('type'))])
-        self.reads_files = any('LoadImage' in str(step.get('type')) for step in steps)
+        self.pipeline = Compose([step for step in steps if 'Load' not in type_name(step)])
+        loaders = [step for step in steps if 'LoadImage' in type_name(step)]
+        self.reads_files = bool(loaders)
+        self.turns = not any('orientation' in str(step.get('color_type')) for step in loaders)
 
     def sample(self, picture: np.ndarray) -> Any:
         """The library's data sample for a picture, on the CPU."""

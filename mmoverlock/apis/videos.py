@@ -1,6 +1,5 @@
 """Videos in and out, frame by frame: memory does not grow with their length."""
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -8,6 +7,8 @@ from typing import Any
 
 import cv2
 import numpy as np
+
+from mmoverlock.utils.json import dumps
 
 CODEC = 'mp4v'  # MPEG-4, which every OpenCV can write
 USUAL_RATE = 25.0  # frames per second, where the file does not say
@@ -83,7 +84,7 @@ class JsonList:
         self._before = '[\n'
 
     def write(self, item: Mapping[str, Any]) -> None:
-        self._file.write(self._before + json.dumps(item, ensure_ascii=False))
+        self._file.write(self._before + dumps(item))
         self._before = ',\n'
 
     def close(self) -> None:

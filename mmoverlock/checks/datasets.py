@@ -6,28 +6,44 @@ categories are not the config's classes (they then train on nothing).
 
 import inspect
 import json
+import logging
 import mmap
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mmengine.dataset import BaseDataset
+from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 from torch import nn
 
+from mmoverlock.datasets.formats.coco import as_id
+from mmoverlock.datasets.image_bits import check_image_bits
 from mmoverlock.datasets.labels import check_files, check_labels, unserialized
 from mmoverlock.utils.datasets import leaf_configs, leaf_datasets
 from mmoverlock.utils.errors import shown
 from mmoverlock.utils.registry import build, find_class
 
+from .classes import check_names
+from .image_files import check_files_exist, check_label_images, check_sizes
+from .left_out import counting, left_out
+from .objects import check_any_object, check_objects, unused_categories
 from .paths import check_path
 
 _HEAD = re.compile(r'(^|\.)((bbox|mask|cls|decode|auxiliary)_head(\.\d+)?|head|data_preprocessor)$')
 _TAIL = 2**22  # bytes in which a COCO file's categories must stand
 
 
-def check_dataset(cfg: Mapping[str, Any], key: str, model: nn.Module) -> Sequence[str] | None:
-    """Build the data set `cfg`, found under `key`, compare it with the model, return its classes.
+def check_dataset(
+    cfg: Mapping[str, Any], key: str, model: nn.Module, max_share: float = 0
+) -> tuple[Any, Sequence[str] | None]:
+    """Build the data set `cfg`, found under `key`, and compare it with the model and its files.
+
+    What is left out is logged. Up to `max_share` (0 to 1) of its images may be missing.
+
+    Returns:
+        The data set and its classes.
 
     Raises:
         ValueError: a path is missing, classes are missing in the annotation file, the model's heads
@@ -39,15 +55,17 @@ def check_dataset(cfg: Mapping[str, Any], key: str, model: nn.Module) -> Sequenc
         check_files(leaf, leaf_key)
     empty = f'{key}: no image is left in the data set'
     try:
-        dataset = build(DATASETS, unserialized(cfg), key)
+        dataset = build(DATASETS, _counted(cfg), key)
         if hasattr(dataset, 'full_init'):
             dataset.full_init()
     except ValueError as error:
         if 'need at least one array to concatenate' in str(error):  # BaseDataset, of no images
             raise ValueError(empty) from error
         raise
+    built = list(zip(leaf_datasets(dataset), leaves, strict=False))
+    notes = [note for one, (_, leaf_key) in built for note in left_out(one, leaf_key)]
     if len(dataset) == 0:
-        raise ValueError(empty)
+        raise ValueError('; '.join([empty, *notes]))
     classes = getattr(dataset, 'metainfo', {}).get('classes')
     if isinstance(classes, str):
         raise ValueError(f"{key}.metainfo.classes: '{classes}' is not a list, write ('{classes}',)")
@@ -60,20 +78,44 @@ def check_dataset(cfg: Mapping[str, Any], key: str, model: nn.Module) -> Sequenc
     for name, other in given.items():
         if classes and other != number:
             raise ValueError(f'model.{name}.num_classes is {other}, but {key} has {number} classes')
-    for one, (_, leaf_key) in zip(leaf_datasets(dataset), leaves, strict=False):
+    for one, (leaf, leaf_key) in built:
         check_labels(one, leaf_key, number)
-    return classes
+        notes += _check_leaf(one, leaf, leaf_key, number, max_share)
+        check_image_bits(one, leaf_key)
+    if key.startswith('train'):
+        check_any_object([one for one, _ in built if getattr(one, 'data_list', None)], key)
+    for note in notes:
+        print_log(note, logger='current', level=logging.WARNING)
+    return dataset, classes
 
 
-def check_same_classes(classes: Mapping[str, Sequence[str] | None]) -> None:
-    """Compare the classes of a run's data sets, given by their keys; ValueError if they differ."""
-    known = {key: list(names) for key, names in classes.items() if names}
-    first = next(iter(known), None)
-    for key, names in known.items():
-        if names != known[first]:
-            odd = sorted({*names} ^ {*known[first]})
-            what = f'{shown(odd)} only in one of them' if odd else 'in another order'
-            raise ValueError(f'{first} and {key} have different classes: {what}')
+def _counted(cfg: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of a data set's config that keeps its samples in memory, and what it leaves out."""
+    cfg = unserialized(cfg)
+    for leaf, _ in leaf_configs(cfg):
+        kind = find_class(DATASETS, leaf)
+        if inspect.isclass(kind) and issubclass(kind, BaseDataset):
+            leaf['type'] = counting(kind)
+    return cfg
+
+
+def _check_leaf(
+    dataset: Any, cfg: Mapping[str, Any], key: str, number: int | None, max_share: float
+) -> list[str]:
+    """Check the samples of a data set that is no wrapper; return what is odd but allowed."""
+    if not getattr(dataset, 'data_list', None) or not isinstance(dataset.data_list[0], Mapping):
+        return []
+    if not hasattr(dataset, 'get_gt_labels'):  # mmpretrain's names may be any
+        given = cfg.get('metainfo') or {}
+        check_names(given.get('classes'), given.get('palette'), key)
+    notes = check_files_exist(dataset, cfg, key, max_share)
+    check_objects(dataset, cfg, key)
+    check_sizes(dataset, cfg, key)
+    check_label_images(dataset, cfg, key, number)
+    if hasattr(dataset, 'cat_img_map'):
+        names = {as_id(one['id'], 'id'): one['name'] for one in _categories(dataset.ann_file)}
+        notes += unused_categories(dataset, names, key)
+    return notes
 
 
 def check_topk(metric: Any, key: str, classes: Mapping[str, Sequence[str] | None]) -> None:
@@ -103,18 +145,27 @@ def _check_paths(cfg: Mapping[str, Any], key: str) -> None:
             check_path(str(Path(root, path)), f'{key}.{name}')
     if hasattr(kind, 'COCOAPI') and paths['ann_file']:
         classes = (cfg.get('metainfo') or {}).get('classes', kind.METAINFO.get('classes'))
-        _check_categories(classes, str(Path(root, paths['ann_file'])), key)
+        ordered = any('LVIS' in one.__name__ for one in kind.__mro__)
+        _check_categories(classes, str(Path(root, paths['ann_file'])), key, ordered)
 
 
-def _check_categories(classes: Sequence[str] | None, path: str, key: str) -> None:
+def _check_categories(
+    classes: Sequence[str] | None, path: str, key: str, ordered: bool = False
+) -> None:
+    """Compare classes with a COCO file; LVIS's labels follow its file's order (`ordered`)."""
     if not classes or isinstance(classes, str) or '://' in path:
         return
     known = coco_categories(path)
-    absent = [name for name in classes if name not in known]
+    absent = [name for name in classes if str(name).strip() not in known]
     if absent:
         raise ValueError(
             f"{key}: {len(absent)} of its {len(classes)} classes are no categories of '{path}', "
             f"such as '{absent[0]}'; the file has {shown(known)}"
+        )
+    if ordered and list(classes) != known:
+        raise ValueError(
+            f"{key}.metainfo.classes are not all the categories of '{path}' in its order: give "
+            f'{shown(known)}'
         )
 
 
@@ -124,12 +175,18 @@ def coco_categories(path: str) -> list[str]:
     Raises:
         ValueError: the file is no COCO annotation file.
     """
+    return [str(category['name']).strip() for category in _categories(path)]
+
+
+def _categories(path: str) -> list[dict[str, Any]]:
     try:
         with open(path, 'rb') as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             key = data.rfind(b'"categories"')  # often the last one in the file
             start = data.find(b'[', key) if key >= 0 else len(data)
             text = data[start : start + _TAIL].decode('utf-8', 'ignore')
         categories, _ = json.JSONDecoder().raw_decode(text)
-        return [category['name'] for category in categories]
-    except (ValueError, TypeError, KeyError) as error:
+        if any('name' not in category for category in categories):
+            raise ValueError
+        return categories
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ValueError(f"annotation file '{path}' has no list of COCO categories") from error

@@ -5,8 +5,6 @@ will load, and throw all of it away. That costs seconds; a mistake is then told 
 names the config's key, instead of by a traceback, or by a run that goes wrong hours later.
 """
 
-import re
-
 import torch
 from mmengine import registry
 from mmengine.config import Config
@@ -14,26 +12,20 @@ from mmengine.registry import DefaultScope
 from torch import nn
 
 from mmoverlock.engine.distributed import env_rank
-from mmoverlock.utils.config import each, require, walk
+from mmoverlock.utils.config import each, require
 from mmoverlock.utils.models import build_model, unwrap
-from mmoverlock.utils.registry import build, check_type
+from mmoverlock.utils.registry import build
 
 from .checkpoints import check_checkpoints, check_resumed_classes
-from .datasets import check_dataset, check_same_classes, check_topk
+from .classes import check_data_classes, check_tested_classes, classes_of
+from .datasets import check_dataset, check_topk
+from .image_files import allowed_share
+from .loops import check_loop
 from .model import check_channels, check_masks, check_pair
+from .objects import check_evaluator
 from .paths import check_path
-
-# What only the Runner can build: of this the types are checked.
-_BUILT_LATER = {
-    r'custom_hooks|default_hooks\.\w+': registry.HOOKS,
-    'param_scheduler': registry.PARAM_SCHEDULERS,
-    'visualizer': registry.VISUALIZERS,
-    r'visualizer\.vis_backends': registry.VISBACKENDS,
-    'log_processor': registry.LOG_PROCESSORS,
-    'optim_wrapper': registry.OPTIM_WRAPPERS,
-    '(train|val|test)_cfg': registry.LOOPS,
-    r'(train|val|test)_dataloader\.(batch_)?sampler': registry.DATA_SAMPLERS,
-}
+from .settings import check_settings
+from .steps import check_steps
 
 
 def preflight(cfg: Config, training: bool) -> None:
@@ -51,25 +43,36 @@ def preflight(cfg: Config, training: bool) -> None:
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
         model = unwrap(build_model(cfg))
         check_channels(cfg, model)
-        for key, part in walk(cfg._cfg_dict):
-            for pattern, kind in _BUILT_LATER.items():
-                if re.fullmatch(rf'({pattern})(\.\d+)?', key):
-                    check_type(kind, part, key)
+        check_settings(cfg)
+        for part in parts:
+            if cfg.get(f'{part}_dataloader'):
+                check_loop(cfg, f'{part}_cfg')
         if training:
             check_pair(model)
         if training and 'optimizer' in cfg.optim_wrapper:
             parameters = dict(params=[nn.Parameter(torch.zeros(1))])
             optimizer = {**cfg.optim_wrapper.optimizer, **parameters}
             build(registry.OPTIMIZERS, optimizer, 'optim_wrapper.optimizer')
-        resumed = check_checkpoints(cfg, model, training)
-        keys = {f'{key}.dataset': cfg[key].dataset for key in loaders}
-        classes = {key: check_dataset(one, key, model) for key, one in keys.items()}
-        check_same_classes(classes)
-        if resumed:
-            check_resumed_classes(resumed, classes['train_dataloader.dataset'], cfg.load_from)
+        loaded = check_checkpoints(cfg, model, training)
+        resumed = loaded if training else None
+        keys = {key: f'{key}.dataset' for key in loaders}
+        shares = {key: allowed_share(cfg) if key.startswith('train') else 0 for key in loaders}
+        built = {
+            at: check_dataset(cfg[key].dataset, at, model, shares[key]) for key, at in keys.items()
+        }
+        classes = {at: names for at, (_, names) in built.items()}
+        check_data_classes({at: dataset for at, (dataset, _) in built.items()}, classes)
+        if loaded:
+            check = check_resumed_classes if training else check_tested_classes
+            check(classes_of(loaded), classes[f'{parts[0]}_dataloader.dataset'], cfg.load_from)
         for part in parts:
             for key, metric in each(cfg.get(f'{part}_evaluator'), f'{part}_evaluator'):
                 check_path(metric.get('ann_file') or '', f'{key}.ann_file')
-                check_topk(build(registry.METRICS, metric, key), key, classes)
+                metric = build(registry.METRICS, metric, key)
+                check_topk(metric, key, classes)
+                if f'{part}_dataloader' in keys:
+                    check_evaluator(metric, key, *built[keys[f'{part}_dataloader']])
+        datasets = {key: built[at][0] for key, at in keys.items()}
+        check_steps(cfg, model, datasets, resumed)
         if not training:
             check_masks(cfg, model)

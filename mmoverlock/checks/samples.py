@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
 from mmengine.runner import set_random_seed
 
-from mmoverlock.utils.config import require, walk
+from mmoverlock.utils.config import require, type_name, walk
 from mmoverlock.utils.datasets import leaf_dataset
 from mmoverlock.utils.registry import build
 from mmoverlock.visualization.contact_sheet import IGNORED, Panel, draw_sheet
@@ -83,7 +83,7 @@ def delivers_bgr(cfg: Config) -> bool:
         if (part or {}).get('rgb_to_bgr'):
             return False
     for _, step in walk(leaf_dataset(cfg.train_dataloader.dataset).get('pipeline') or []):
-        if 'LoadImage' in str(step.get('type')):
+        if 'LoadImage' in type_name(step):
             return step.get('channel_order', 'bgr') == 'bgr'
     return False  # arrays, such as CIFAR's
 

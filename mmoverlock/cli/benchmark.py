@@ -2,12 +2,12 @@
 
 import argparse
 import dataclasses
-import json
 from pathlib import Path
 
 from mmengine.logging import MMLogger
 
 from mmoverlock.analysis.benchmark import benchmark
+from mmoverlock.utils.json import dumps
 
 from .command import command
 from .config import load_config
@@ -54,4 +54,4 @@ def main(args: argparse.Namespace) -> None:
         report = dataclasses.replace(report, slow=advice)
     print(report)
     if args.json:
-        Path(args.json).write_text(json.dumps(dataclasses.asdict(report), indent=2) + '\n')
+        Path(args.json).write_text(dumps(dataclasses.asdict(report), indent=2) + '\n')

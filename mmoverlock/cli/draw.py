@@ -1,10 +1,13 @@
 """Draw what a run did: ``mmoverlock draw WORK_DIR [--predictions FILE.pkl]``."""
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 from mmengine.registry import DATASETS, DefaultScope
 
+from mmoverlock.apis.images import read_image
+from mmoverlock.datasets.image_bits import KEY
 from mmoverlock.utils.config import read_config
 from mmoverlock.utils.datasets import leaf_dataset
 from mmoverlock.utils.registry import find_class
@@ -35,4 +38,5 @@ def main(args: argparse.Namespace) -> None:
             known = getattr(find_class(DATASETS, dataset), 'METAINFO', {})
         meta = {**known, **dataset.get('metainfo', {})}
         picture = work_dir / 'predictions.png'
-        draw_predictions(args.predictions, meta['classes'], picture, meta.get('palette'))
+        read = partial(read_image, bits=cfg.get(KEY) or 16)  # what was tested can be drawn
+        draw_predictions(args.predictions, meta['classes'], picture, meta.get('palette'), read)

@@ -5,7 +5,7 @@ from copy import deepcopy
 
 from mmengine.config import Config
 
-from mmoverlock.utils.config import as_list, walk
+from mmoverlock.utils.config import as_list, type_name, walk
 from mmoverlock.utils.datasets import leaf_configs
 from mmoverlock.utils.errors import shown
 
@@ -39,7 +39,7 @@ def set_metrics(cfg: Config, names: Sequence[str]) -> None:
     evaluators = as_list(cfg.get('test_evaluator'))
     if 'mAP' in names:
         evaluators = _with_voc(cfg, evaluators)
-    kinds = [str(evaluator.get('type')).rpartition('.')[2] for evaluator in evaluators]
+    kinds = [*map(type_name, evaluators)]
     allowed = [name for kind in kinds for name in METRICS.get(kind, (None, ()))[1]]
     for name in names:
         if name not in allowed:
@@ -63,12 +63,12 @@ def set_metrics(cfg: Config, names: Sequence[str]) -> None:
 
 def _with_voc(cfg: Config, evaluators: list[dict]) -> list[dict]:
     """Add VOCMetric to COCO's, which reads the annotations that the pipeline loads."""
-    kinds = [str(evaluator.get('type')).rpartition('.')[2] for evaluator in evaluators]
+    kinds = [*map(type_name, evaluators)]
     if 'VOCMetric' in kinds or not {'CocoMetric', 'LVISMetric'} & set(kinds):
         return evaluators
     for dataset, _ in leaf_configs(cfg.test_dataloader.dataset):
         steps = [step for _, step in walk(dataset.get('pipeline'))]
-        if not any('LoadAnnotations' in str(step.get('type')) for step in steps):
+        if not any('LoadAnnotations' in type_name(step) for step in steps):
             raise ValueError(
                 '--eval mAP needs boxes in the test pipeline: before its last step, insert '
                 "dict(type='LoadAnnotations', with_bbox=True)"

@@ -1,21 +1,26 @@
 """``mmoverlock test``: the run, and what it writes: predictions, pictures, metrics."""
 
-import json
-import math
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from mmengine.config import Config
 from mmengine.dist import master_only
 from mmengine.logging import print_log
 
+from mmoverlock.apis.images import read_image
+from mmoverlock.datasets.image_bits import KEY
 from mmoverlock.engine.class_metrics import ClasswiseMetric, Rows, class_table
 from mmoverlock.engine.predictions import CocoPredictions, LabelMaps
 from mmoverlock.engine.runner import build_runner
 from mmoverlock.utils.config import as_list
-from mmoverlock.utils.datasets import leaf_configs
+from mmoverlock.utils.datasets import leaf_configs, leaf_datasets
 from mmoverlock.utils.errors import shown
+from mmoverlock.utils.json import dumps
+from mmoverlock.visualization.library_drawing import adapt, folders_of
 
 SCORE_THR = 0.5  # of pseudo-labels
 
@@ -26,6 +31,7 @@ def run_test(
     results: str | None = None,
     pseudo_labels: str | None = None,
     score_thr: float | None = None,
+    drawn: bool = False,
 ) -> tuple[dict[str, Any], Rows]:
     """Test, and return the metrics and, if asked for, the rows of the classes.
 
@@ -35,6 +41,7 @@ def run_test(
         results: New JSON file of a detector's predictions.
         pseudo_labels: New JSON file or folder of the predictions as annotations.
         score_thr: Least score of these.
+        drawn: Whether the pictures are drawn, see :func:`set_pictures`.
     """
     runner = build_runner(cfg, strict=True)
     metrics, dataset = runner.test_loop.evaluator.metrics, runner.test_loop.dataloader.dataset
@@ -45,7 +52,20 @@ def run_test(
     elif results or pseudo_labels:
         thr = SCORE_THR if score_thr is None else score_thr
         metrics.append(CocoPredictions(dataset, results, pseudo_labels, thr))
+    if drawn:
+        files = [path for one in leaf_datasets(dataset) for path in image_paths(one)]
+        read = partial(read_image, bits=cfg[KEY]) if cfg.get(KEY) else None
+        adapt(runner.visualizer, folders_of(files), read)
     return runner.test(), class_table(metrics)
+
+
+def image_paths(dataset: Any) -> Iterator[str]:
+    """The image files of a data set that is built; none of one that holds arrays."""
+    if hasattr(dataset, 'get_data_info'):
+        for index in range(len(dataset)):
+            path = dataset.get_data_info(index).get('img_path')
+            if path:
+                yield path
 
 
 def set_output(cfg: Config, path: str) -> None:
@@ -107,7 +127,10 @@ def check_new_folder(option: str, path: str) -> None:
 
 
 def set_pictures(cfg: Config, folder: str) -> None:
-    """Draw every test picture with its predictions into the empty or new `folder`."""
+    """Draw every test picture with its predictions into the empty or new `folder`.
+
+    Pictures of equal names go into folders like their own.
+    """
     if cfg.launcher != 'none':  # only the first process would draw its pictures
         raise ValueError('--show-dir works in one process only: python tools/test.py ...')
     check_new_folder('--show-dir', folder)
@@ -136,7 +159,8 @@ def set_pictures(cfg: Config, folder: str) -> None:
 def write_metrics(cfg: Config, metrics: Mapping[str, Any], classes: Rows, folder: str) -> None:
     """Log the metrics, and the table of the classes, and write both to ``metrics.json``.
 
-    NaN, of classes that the data do not have, is null there, as JSON has no NaN.
+    JSON has no NaN and no infinity: they are null there. So is the -1 by which COCO's evaluation
+    says that there is no ground truth, of a class or of a size. Lists and arrays are lists.
     """
     path = Path(folder, 'metrics.json')
     numbers = {
@@ -144,15 +168,22 @@ def write_metrics(cfg: Config, metrics: Mapping[str, Any], classes: Rows, folder
         for name, value in metrics.items()
         if isinstance(value, (int, float)) or getattr(value, 'size', 0) == 1
     }
-    found = {name: None if math.isnan(value) else value for name, value in numbers.items()}
+    found = {name: None if _no_truth(name, value) else value for name, value in metrics.items()}
+    found |= {name: value for name, value in numbers.items() if found[name] is not None}
     result = dict(config=cfg.filename, checkpoint=cfg.load_from, metrics=found)
     if classes:
         result['classes'] = classes
-    path.write_text(json.dumps(result, indent=2) + '\n')
+    path.write_text(dumps(result, indent=2) + '\n', encoding='utf-8')
     table = '\n'.join(f'  {name:<28} {value:.4f}' for name, value in numbers.items())
     if classes:
         table += '\n' + _aligned(classes)
     print_log(f'results of {cfg.load_from} (in {path}):\n{table}', logger='current')
+
+
+def _no_truth(name: str, value: Any) -> bool:
+    """Whether this is an AP or AR of COCO's evaluation where there is nothing to find."""
+    coco = re.search(r'(^|/)((bbox|segm|proposal)_mAP|AR_?[sml]?@)', name)
+    return bool(coco) and np.ndim(value) == 0 and value == -1
 
 
 def _cell(value: float | int | None) -> str:

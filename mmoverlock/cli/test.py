@@ -69,6 +69,6 @@ def main(args: argparse.Namespace) -> None:
     preflight(cfg, training=False)
     with process_group(cfg):
         metrics, classes = outputs.run_test(
-            cfg, args.classwise, results, args.pseudo_labels, args.score_thr
+            cfg, args.classwise, results, args.pseudo_labels, args.score_thr, bool(args.show_dir)
         )
         outputs.write_metrics(cfg, metrics, classes, folder)

@@ -1,8 +1,9 @@
 """Everything that mmoverlock changes in other libraries. No other room assigns to one."""
 
 import mmoverlock_import_hook
+from mmoverlock import environment
 
-from . import safe_checkpoints, scope
+from . import coco_api, quiet, safe_checkpoints, scope
 
 __all__ = ['install']
 
@@ -18,7 +19,14 @@ def install() -> None:
     - MMEngine's registries get children for the scope ``mmoverlock``, and its table of packages
       entries for mmoverlock and mmseg, so that configs can inherit from ``mmoverlock::...`` and
       ``mmseg::...`` (:mod:`.scope`).
+    - mmdet's class ``COCO``, when it is imported: the ids of categories are in the order of the
+      names that are asked for, and faults of annotation files are mended or told
+      (:mod:`.coco_api`).
+    - With MMOVERLOCK_QUIET=1, known messages of other packages are left out (:mod:`.quiet`).
     """
     mmoverlock_import_hook.install()
     safe_checkpoints.install()
     scope.install()
+    coco_api.install()
+    if environment.quiet():
+        quiet.install()

@@ -3,10 +3,15 @@
 import contextlib
 from importlib.util import find_spec
 
+from mmoverlock.compat.coco_api import read_files_with
+
+from .coco_annotations import read_annotations
 from .digits_scenes import DIGITS_SCENES_METAINFO, make_digits_scenes
 from .labelled_images import LabelledImages
 
 __all__ = ['DIGITS_SCENES_METAINFO', 'LabelledImages', 'make_digits_scenes']
+
+read_files_with(read_annotations)
 
 if find_spec('mmpretrain'):
     with contextlib.redirect_stdout(None):  # it prints which optional packages are missing

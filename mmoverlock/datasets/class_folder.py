@@ -10,7 +10,7 @@ from mmpretrain.datasets.custom import find_folders, get_samples
 
 from mmoverlock.utils.errors import shown
 
-from .formats.files import is_hidden
+from .formats.files import IMAGES, is_hidden
 
 SPLITS = ('train', 'val', 'test')
 _VALIDATION = ('val', 'valid', 'validation')  # the folder's names
@@ -46,7 +46,8 @@ class ClassFolder(CustomDataset):
         split: 'train', 'val' or 'test'.
         hold_out: Of undivided folders, hold out every n-th image of each class.
         pipeline: MMEngine's.
-        **kwargs: Of mmpretrain's CustomDataset.
+        **kwargs: Of mmpretrain's CustomDataset; `extensions` are by default those of all formats
+            that are read, .webp and .tiff among them.
 
     Raises:
         ValueError: if the folders are not as above, the splits have different classes, there is
@@ -85,6 +86,7 @@ class ClassFolder(CustomDataset):
         if len(names) < 2:
             raise ValueError(f"'{root}' holds one class, '{names[0]}': at least two are needed")
         metainfo = dict(classes=tuple(names))
+        kwargs.setdefault('extensions', IMAGES)
         super().__init__(data_root, folder, metainfo=metainfo, pipeline=pipeline, **kwargs)
 
     def load_data_list(self) -> list[dict]:

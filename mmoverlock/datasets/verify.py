@@ -14,6 +14,7 @@ from PIL import Image
 from mmoverlock.utils.errors import why_unreadable
 from mmoverlock.utils.registry import build
 
+from .formats.files import missing_files
 from .labels import check_files, check_labels, unserialized
 from .parallel import in_parallel
 
@@ -51,6 +52,11 @@ def verify(cfg: Mapping[str, Any], expected: Expected, decode: bool) -> list[str
     if decode and paths:
         problems += [f'{split}: {text}' for text in unreadable_images(paths, split)]
     elif paths:
+        missing = missing_files(paths)
+        if missing:
+            problems.append(
+                f"{split}: '{missing[0]}' does not exist: {len(missing)} of {len(paths)} images"
+            )
         log(f'{split}: the images were counted; a check decodes each as well')
     return problems
 

@@ -1,8 +1,10 @@
 """What a run is made of besides models and data. Importing this registers hooks and metrics."""
 
+from .data_parallel import NamingDataParallel
 from .hooks.checkpoint_guard import CheckpointGuard
 from .hooks.draw_curves import DrawCurves
 from .hooks.epoch_table import EpochTable
+from .hooks.evaluation_guard import EvaluationGuard
 from .hooks.finite_loss_guard import FiniteLossGuard
 from .hooks.image_guard import ImageGuard
 from .hooks.val_loss import ValLossHook
@@ -13,10 +15,12 @@ __all__ = [
     'CheckpointGuard',
     'DrawCurves',
     'EpochTable',
+    'EvaluationGuard',
     'FiniteLossGuard',
     'GroupedOptimWrapperConstructor',
     'ImageGuard',
     'LayerDecayOptimWrapperConstructor',
+    'NamingDataParallel',
     'ValLoss',
     'ValLossHook',
 ]

@@ -24,8 +24,9 @@ def fit_state_dict(
         The tensors that fit, under the model's names, and the report.
 
     Raises:
-        ValueError: if nothing fits, the backbone is of another size, or `strict` and some tensors
-            are missing (their number and the first name are given).
+        ValueError: if nothing fits, the backbone is of another size, a tensor holds NaN or
+            infinity, or `strict` and some tensors are missing (their number and the first name are
+            given).
     """
     try:
         fits, report = match_state_dict(model, state_dict_of(checkpoint))
@@ -34,9 +35,26 @@ def fit_state_dict(
                 f"checkpoint lacks {len(report.missing)} of the model's tensors, the first is "
                 f"'{report.missing[0]}': it belongs to another config"
             )
+        buffers = dict(model.named_buffers())  # one may hold infinity on purpose, such as a mask
+        check_finite({name: fits[name] for name in fits if _is_finite(buffers.get(name))})
     except ValueError as error:
         if path is None:
             raise
         reason = str(error).removeprefix('checkpoint ')
         raise ValueError(f"checkpoint '{path}' {reason}") from error
     return fits, report
+
+
+def check_finite(tensors: Mapping[str, Any]) -> None:
+    """Raise ValueError if a tensor holds NaN or infinity; what is no tensor is passed over."""
+    bad = [name for name, value in tensors.items() if not _is_finite(value)]
+    if bad:
+        raise ValueError(
+            f"checkpoint holds NaN or infinity in {len(bad)} tensors, the first is '{bad[0]}': its "
+            'training failed; take an earlier checkpoint'
+        )
+
+
+def _is_finite(value: Any) -> bool:
+    floats = isinstance(value, Tensor) and value.is_floating_point()
+    return not floats or value.is_meta or bool(value.isfinite().all())

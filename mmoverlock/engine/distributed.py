@@ -5,6 +5,7 @@ import datetime
 import gc
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -13,7 +14,7 @@ from mmengine.logging import print_log
 from mmengine.utils.dl_utils import set_multi_processing
 from torch import distributed
 
-from mmoverlock.utils.config import walk
+from mmoverlock.utils.config import type_name, walk
 
 # Launcher: the variables of a process's rank among all, and on its machine.
 RANKS = dict(
@@ -22,7 +23,14 @@ RANKS = dict(
     mpi=('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_LOCAL_RANK'),
 )
 
-SYNC_NORMS = 'SyncBN', 'MMSyncBN', 'naiveSyncBN'
+# Their names, and in pure-Python configs their classes'.
+SYNC_NORMS = 'SyncBN', 'MMSyncBN', 'naiveSyncBN', 'SyncBatchNorm', 'NaiveSyncBatchNorm'
+WORLDS = dict(pytorch='WORLD_SIZE', slurm='SLURM_NTASKS', mpi='OMPI_COMM_WORLD_SIZE')
+
+
+def env_world_size(launcher: str) -> int:
+    """How many processes a launcher started, before there is a process group."""
+    return int(os.environ.get(WORLDS.get(launcher, ''), 1))
 
 
 def env_rank(local: bool = False) -> int:
@@ -44,6 +52,8 @@ def process_group(cfg: Config) -> Iterator[None]:
         ValueError: the launcher did not start this process, or needs GPUs.
     """
     if cfg.launcher == 'none':
+        for part in _sync_norms(cfg):
+            part['type'] = 'SyncBN'  # of these the Runner makes ordinary ones
         yield
         return
     variable = RANKS[cfg.launcher][0]
@@ -55,14 +65,15 @@ def process_group(cfg: Config) -> Iterator[None]:
     env_cfg = cfg.get('env_cfg') or {}
     set_multi_processing(**env_cfg.get('mp_cfg', {}), distributed=True)
     dist_cfg = dict(env_cfg.get('dist_cfg', {}))
-    if torch.cuda.is_available():
+    on_gpu = torch.cuda.is_available()
+    if on_gpu:
         init_dist(cfg.launcher, **dist_cfg)
     elif cfg.launcher == 'pytorch':
         timeout = datetime.timedelta(seconds=dist_cfg.get('timeout', 1800))
         distributed.init_process_group('gloo', timeout=timeout)
-        _fit_to_cpu(cfg)
     else:
         raise ValueError(f'launcher={cfg.launcher!r} needs GPUs, use pytorch on the CPU')
+    _wrap(cfg, on_gpu)
     yield
     # A gloo thread that still holds a tensor when Python ends aborts the process. Destroying the
     # group joins these threads, if nothing refers to it any more: so free the runner's model first.
@@ -70,16 +81,38 @@ def process_group(cfg: Config) -> Iterator[None]:
     distributed.destroy_process_group()
 
 
-def _fit_to_cpu(cfg: Config) -> None:
+def _wrap(cfg: Config, on_gpu: bool) -> None:
+    """Have the model wrapped by :class:`NamingDataParallel`, if the config does not choose."""
+    given = cfg.get('model_wrapper_cfg') or {}
+    own = type_name(given) in ('', 'MMDistributedDataParallel', 'NamingDataParallel')
+    if on_gpu and not own:
+        return
     defaults = dict(
-        type='MMDistributedDataParallel',
         broadcast_buffers=False,
         find_unused_parameters=cfg.get('find_unused_parameters', False),
     )
-    wrapper = cfg.get('model_wrapper_cfg') or {}
-    cfg.model_wrapper_cfg = {**defaults, **wrapper, 'device_ids': None}
-    synchronised = [part for _, part in walk(cfg.get('model')) if part.get('type') in SYNC_NORMS]
-    for part in synchronised:
-        part['type'] = 'BN'
-    if cfg.pop('sync_bn', None) or synchronised:
+    wrapper = {**defaults, **given}
+    if own:
+        wrapper['type'] = 'NamingDataParallel'
+    if not on_gpu:
+        wrapper['device_ids'] = None
+        _without_sync_bn(cfg, own)
+    cfg.model_wrapper_cfg = wrapper
+
+
+def _without_sync_bn(cfg: Config, own: bool) -> None:
+    """Say that norms are not synchronised, and see to it where our own wrapper does not."""
+    if has_sync_bn(cfg):
         print_log('SyncBN is BN here: there is no GPU', logger='current')
+    cfg.pop('sync_bn', None)
+    for part in () if own else _sync_norms(cfg):
+        part['type'] = 'BN'
+
+
+def has_sync_bn(cfg: Config) -> bool:
+    """Whether a config asks for synchronised batch norms."""
+    return bool(cfg.get('sync_bn') or _sync_norms(cfg))
+
+
+def _sync_norms(cfg: Config) -> list[Any]:
+    return [part for _, part in walk(cfg.get('model')) if type_name(part) in SYNC_NORMS]

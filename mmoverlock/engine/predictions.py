@@ -1,18 +1,20 @@
 """Metrics that measure nothing: they write predictions in the formats of annotations."""
 
-import json
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import mmengine
 import numpy as np
 import torch
 from mmengine.evaluator import BaseMetric, DumpResults
+from mmengine.fileio import get_local_path
 from mmengine.logging import print_log
 from mmengine.registry import METRICS
 from PIL import Image
+
+from mmoverlock.utils.json import dumps
 
 LARGEST_LABEL = 254  # 255 is what mmseg ignores
 
@@ -92,12 +94,11 @@ class CocoPredictions(BaseMetric):
         """The images' records and, in the order of the labels, those of the categories."""
         dataset = self.dataset
         if hasattr(dataset, 'cat_ids'):  # mmdet's CocoDataset and what is derived from it
-            known = mmengine.load(dataset.ann_file, backend_args=dataset.backend_args)
-            by_id = {image['id']: image for image in known['images']}
-            categories = {category['id']: category for category in known['categories']}
-            return [by_id[image['id']] for image in images], [
-                categories[i] for i in dataset.cat_ids
-            ]
+            from mmdet.datasets.api_wrappers import COCO
+
+            with get_local_path(dataset.ann_file, backend_args=dataset.backend_args) as path:
+                known = COCO(path)  # ids as the data set has them
+            return [known.imgs[image['id']] for image in images], known.load_cats(dataset.cat_ids)
         folder = dataset.data_prefix.get('img') or dataset.data_root or ''
         records = [
             dict(
@@ -123,7 +124,7 @@ def with_area(detection: Mapping[str, Any]) -> dict[str, Any]:
 
 def write_new(path: str | os.PathLike, data: Any) -> None:
     with open(path, 'x', encoding='utf-8') as file:
-        json.dump(data, file, ensure_ascii=False)
+        file.write(dumps(data))
 
 
 class LabelMaps(BaseMetric):
@@ -133,7 +134,8 @@ class LabelMaps(BaseMetric):
     in the same subfolders, have its ``seg_map_suffix``, and labels that it changes when it reads
     them (``reduce_zero_label``, ``label_map``) are changed back. A list of pairs (LabelledImages)
     has no such folder: its label maps have the names of the images, below the folder that holds
-    them all. Each process writes those of its images.
+    them all; of images that differ in case or suffix alone, such as a.jpg and a.png, the label maps
+    keep the suffix: a.jpg.png, a.png.png. Each process writes those of its images.
 
     Args:
         dataset: The data set that is evaluated, built: of mmseg, or a LabelledImages.
@@ -158,18 +160,26 @@ class LabelMaps(BaseMetric):
                 f'label maps hold labels up to {LARGEST_LABEL}, not {self.table.max()}'
             )
         self.root = dataset.data_prefix.get('img_path')
+        samples = map(dataset.get_data_info, range(len(dataset)))
+        images = [one['img_path'] for one in samples]
         if self.root is None:
-            samples = map(dataset.get_data_info, range(len(dataset)))
-            self.root = os.path.commonpath([os.path.dirname(one['img_path']) for one in samples])
+            self.root = os.path.commonpath([os.path.dirname(path) for path in images])
+        names = Counter(self._stem(path).casefold() for path in dict.fromkeys(images))
+        self.clashing = {name for name, number in names.items() if number > 1}
+
+    def _stem(self, path: str) -> str:
+        """An image's name below the data set's folder, without the suffix."""
+        name = os.path.relpath(path, self.root)
+        return name.removesuffix(getattr(self.dataset, 'img_suffix', os.path.splitext(name)[1]))
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         for sample in data_samples:
             labels = sample['pred_sem_seg']['data'].cpu().numpy().astype(int)
             labels = labels.reshape(labels.shape[-2:])  # (1, H, W), with TTA (H, W)
-            name = os.path.relpath(sample['img_path'], self.root)
-            suffix = getattr(self.dataset, 'img_suffix', os.path.splitext(name)[1])
-            end = getattr(self.dataset, 'seg_map_suffix', '.png')
-            path = self.folder / (name.removesuffix(suffix) + end)
+            name = self._stem(sample['img_path'])
+            if name.casefold() in self.clashing:
+                name = os.path.relpath(sample['img_path'], self.root)
+            path = self.folder / (name + getattr(self.dataset, 'seg_map_suffix', '.png'))
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(self.table[labels].astype(np.uint8)).save(path)
             self.results.append(None)

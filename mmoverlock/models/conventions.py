@@ -8,7 +8,9 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-NORM_TYPES = ('BN', 'SyncBN', 'MMSyncBN')
+from mmoverlock.utils.config import type_name
+
+NORM_TYPES = ('BN', 'SyncBN', 'MMSyncBN', 'BatchNorm2d', 'SyncBatchNorm')  # names and classes
 NORM_OPTIONS = ('type', 'requires_grad', 'momentum')
 
 
@@ -58,12 +60,13 @@ def configure_norms(model: nn.Module, norm_cfg: dict) -> None:
         ValueError: for another type or option. Published weights are those of batch norms.
     """
     unknown = set(norm_cfg) - set(NORM_OPTIONS)
-    if norm_cfg.get('type', 'BN') not in NORM_TYPES or unknown:
+    kind = type_name(norm_cfg) or 'BN'
+    if kind not in NORM_TYPES or unknown:
         raise ValueError(
-            f'norm_cfg={dict(norm_cfg)}: a type out of {NORM_TYPES} is allowed, and of options '
+            f'norm_cfg={dict(norm_cfg)}: a type out of {NORM_TYPES[:3]} is allowed, and of options '
             f'{NORM_OPTIONS[1:]}'
         )
-    if norm_cfg.get('type', 'BN') != 'BN':
+    if 'Sync' in kind:
         nn.SyncBatchNorm.convert_sync_batchnorm(model)
     for module in model.modules():
         if isinstance(module, _BatchNorm):

@@ -1,15 +1,21 @@
 """Reading config files, and going through configs."""
 
 import ast
+import importlib
+import inspect
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.config.lazy import LazyAttr, LazyObject
 
 SCOPE = 'mmoverlock'  # of what a config inherits by ``mmoverlock::``
 SUFFIXES = ('.py', '.json', '.yaml', '.yml')
+PRETRAINED = ('Pretrained', 'PretrainedInit')  # MMEngine's name of it, and the class's
+LIBRARIES = ('mmpretrain', 'mmdet', 'mmseg')
 
 
 def read_config(path: str | os.PathLike) -> Config:
@@ -38,7 +44,28 @@ def read_config(path: str | os.PathLike) -> Config:
     for _, part in walk(cfg._cfg_dict):  # MMEngine would pass our scope on to collate functions
         if part.get('_scope_') == SCOPE:
             del part['_scope_']
+        kind = part.get('type')
+        if isinstance(kind, str) and kind.count('.') > 1:
+            part['type'] = _imported(kind)
+    kind = (cfg.get('model') or {}).get('type')
+    library = getattr(kind, '__module__', '').partition('.')[0]
+    if cfg.get('default_scope') is None and library in LIBRARIES:
+        cfg.default_scope = library  # pure-Python configs need not name it
     return cfg
+
+
+def _imported(kind: str) -> str | LazyObject:
+    """The object whose whole path a dumped pure-Python config gives, else `kind` itself.
+
+    MMEngine does not find it where a package has a function of the module's name, as for
+    ``mmdet.models.losses.smooth_l1_loss.L1Loss``.
+    """
+    module, _, name = kind.rpartition('.')
+    try:
+        getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError):
+        return kind
+    return LazyObject(module, name)
 
 
 def require(cfg: Config, *keys: str) -> None:
@@ -46,6 +73,21 @@ def require(cfg: Config, *keys: str) -> None:
     for key in keys:
         if cfg.get(key) is None:
             raise ValueError(f"config '{cfg.filename}' has no {key}")
+
+
+def type_name(part: Any) -> str:
+    """The bare name of a part's type, such as 'BN'; '' if it has none.
+
+    Args:
+        part: A dict of a config, or a type: its name, with or without a library's scope
+            (``mmdet.BN``, ``mmdet::BN``), or, in a pure-Python config, the class itself or
+            MMEngine's lazy object.
+    """
+    kind = part.get('type') if isinstance(part, Mapping) else part
+    if inspect.isclass(kind) or inspect.isroutine(kind):
+        return kind.__name__
+    named = isinstance(kind, (str, LazyObject, LazyAttr))
+    return re.split(r'::|\.', str(kind))[-1] if named else ''
 
 
 def walk(part: Any, key: str = '') -> Iterator[tuple[str, Any]]:

@@ -1,8 +1,15 @@
 """The words of error messages: one line, a few names, the nearest known one."""
 
+import contextlib
 import difflib
 from collections.abc import Iterable
 from pathlib import Path
+
+from PIL import Image
+
+
+class ImageError(ValueError):
+    """An image that is whole, but not what the config or the library reads."""
 
 
 def one_line(error: BaseException) -> str:
@@ -35,4 +42,17 @@ def why_unreadable(path: str, error: Exception) -> str:
         return 'it is empty (0 bytes)'
     if isinstance(error, PermissionError):
         return 'permission denied'
-    return 'it is damaged, or no image'
+    return image_limit(path, error) or 'it is damaged, or no image'
+
+
+def image_limit(path: str | Path, error: Exception | None = None) -> str | None:
+    """Which of OpenCV's limits an image file exceeds, for a message."""
+    if 'CV_IO_MAX_IMAGE' in str(error):
+        return (
+            'it has more pixels than OpenCV reads (2^30 in all, 2^20 a side; the environment '
+            'variables OPENCV_IO_MAX_IMAGE_PIXELS, _WIDTH and _HEIGHT raise that)'
+        )
+    with contextlib.suppress(Exception), Image.open(path) as image:  # of every decoder
+        if image.format == 'TIFF' and image.mode in ('F', 'I'):
+            return 'it has 32 bits per pixel and channel, OpenCV reads at most 16'
+    return None

@@ -1,10 +1,13 @@
 """The model of a config, and the library it belongs to."""
 
+from copy import deepcopy
+
 from mmengine.config import Config
 from mmengine.model import BaseAveragedModel, BaseTTAModel, is_model_wrapper, revert_sync_batchnorm
 from mmengine.registry import MODELS
 from torch import nn
 
+from .config import type_name, walk
 from .registry import build
 
 _BASES = {'BaseDetector': 'mmdet', 'BaseSegmentor': 'mmseg', 'BaseClassifier': 'mmpretrain'}
@@ -17,7 +20,11 @@ def build_model(cfg: Config) -> nn.Module:
     """
     preprocessor = cfg.get('data_preprocessor')
     defaults = {'data_preprocessor': preprocessor} if preprocessor else {}
-    return revert_sync_batchnorm(build(MODELS, {**defaults, **cfg.model}, 'model'))
+    model = deepcopy({**defaults, **cfg.model})
+    for _, part in walk(model):
+        if type_name(part) in ('MMSyncBN', 'SyncBatchNorm'):  # mmcv's needs a process group
+            part['type'] = 'SyncBN'
+    return revert_sync_batchnorm(build(MODELS, model, 'model'))
 
 
 def unwrap(model: nn.Module) -> nn.Module:

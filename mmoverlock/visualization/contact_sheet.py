@@ -7,9 +7,10 @@ from typing import Any
 
 import cv2
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from .drawing import INK, PAPER, TRACK, Colour, font_for, paint, put_objects, shortened
+from .fonts import Font
 
 COLUMNS = 6
 WIDTH = 320  # of a panel, in pixels
@@ -76,9 +77,9 @@ def draw_sheet(
         sheet.paste(Image.fromarray(drawn), (x, y))
         middle = y + height + line / 2
         caption = shortened(panel.caption, font, WIDTH * 0.6)
-        draw.text((x, middle), caption, INK, font, anchor='lm')
+        font.draw(draw, (x, middle), caption, INK)
         room = WIDTH - font.getlength(caption) - (font.size if caption else 0)
-        draw.text((x + WIDTH, middle), _end(panel.title, font, room), GREY, font, anchor='rm')
+        font.draw(draw, (x + WIDTH, middle), _end(panel.title, font, room), GREY, 'rm')
     for index, (label, text) in enumerate(legend):
         row, column = divmod(index, in_a_row)
         x, y = GAP + column * entry, full_height + row * line
@@ -86,7 +87,7 @@ def draw_sheet(
             draw.rectangle((x, y + 2, x + font.size, y + 2 + font.size), colours[label])
         room = entry - 3 * font.size
         place = (x + 1.5 * font.size, y + 2 + font.size / 2)
-        draw.text(place, shortened(text, font, room), INK, font, anchor='lm')
+        font.draw(draw, place, shortened(text, font, room), INK)
     return np.asarray(sheet)
 
 
@@ -136,9 +137,11 @@ def _fitted(
     return canvas
 
 
-def _end(text: str, font: ImageFont.FreeTypeFont, room: float) -> str:
+def _end(text: str, font: Font, room: float) -> str:
     """The text, its beginning replaced by '…' if it is wider than `room` pixels."""
-    return shortened(text[::-1], font, room)[::-1]
+    ends = (f'…{text[i:]}' for i in range(1, len(text)))
+    fitting = (end for end in ends if font.getlength(end) <= room)
+    return text if font.getlength(text) <= room else next(fitting, '…')
 
 
 def legend_of(panels: Sequence[Panel], names: Sequence[str]) -> list[tuple[int | None, str]]:

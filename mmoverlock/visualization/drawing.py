@@ -8,8 +8,10 @@ from typing import Any
 
 import cv2
 import numpy as np
-from matplotlib import colormaps, font_manager
-from PIL import Image, ImageDraw, ImageFont
+from matplotlib import colormaps
+from PIL import Image, ImageDraw
+
+from .fonts import Font
 
 Colour = tuple[int, int, int]
 
@@ -53,14 +55,14 @@ def draw_bars(
 
     name_width = full_width // 2
     left = margin + name_width + margin // 2
-    right = full_width - 2 * margin - round(draw.textlength('100.0%', font))
+    right = full_width - 2 * margin - round(font.getlength('100.0%'))
     for index, (name, value, colour) in enumerate(bars):
         middle = height + margin // 2 + row * index + row // 2
-        draw.text((margin, middle), shortened(name, font, name_width), INK, font, anchor='lm')
+        font.draw(draw, (margin, middle), shortened(name, font, name_width), INK)
         top, bottom = middle - font.size // 3, middle + font.size // 3
         draw.rectangle((left, top, right, bottom), TRACK)
         draw.rectangle((left, top, left + round(value * (right - left)), bottom), colour)
-        draw.text((full_width - margin, middle), f'{value:.1%}', INK, font, anchor='rm')
+        font.draw(draw, (full_width - margin, middle), f'{value:.1%}', INK, 'rm')
     return np.asarray(canvas)
 
 
@@ -107,8 +109,9 @@ def put_objects(
         draw.rectangle(box, outline=colour, width=line)
     captions = []
     for one, (x1, y1, *_), colour in found:
-        text = f'{one["name"]} {one["score"]:.0%}' if 'score' in one else one['name']
-        width, height = draw.textlength(text, font) + font.size // 2, 1.3 * font.size
+        name = shortened(one['name'], font, 0.8 * canvas.shape[1])
+        text = f'{name} {one["score"]:.0%}' if 'score' in one else name
+        width, height = font.getlength(text) + font.size // 2, 1.3 * font.size
         x = min(max(x1, 0), image.width - width)
         y = min(max(y1 - height, 0), image.height - height)
         place = (x, y, x + width, y + height)
@@ -117,7 +120,7 @@ def put_objects(
     for (x, y, right, bottom), text, colour in reversed(captions):
         draw.rectangle((x, y, right, bottom), colour)
         ink = INK if np.dot(colour, (0.299, 0.587, 0.114)) > 150 else PAPER
-        draw.text((x + font.size // 4, (y + bottom) / 2), text, ink, font, anchor='lm')
+        font.draw(draw, (x + font.size // 4, (y + bottom) / 2), text, ink)
     return np.asarray(image)
 
 
@@ -153,12 +156,12 @@ def paint(
     picture[mask] = ((1 - opacity) * picture[mask] + opacity * np.array(colour)).astype(np.uint8)
 
 
-def font_for(width: int) -> ImageFont.FreeTypeFont:
+def font_for(width: int) -> Font:
     """A font that is legible in a picture of this width."""
-    return ImageFont.truetype(font_manager.findfont('DejaVu Sans'), min(max(width // 36, 13), 40))
+    return Font(min(max(width // 36, 13), 40))
 
 
-def shortened(text: str, font: ImageFont.FreeTypeFont, room: int) -> str:
+def shortened(text: str, font: Font, room: float) -> str:
     """The text, its end replaced by '…' if it is wider than `room` pixels."""
     lengths = range(len(text), 0, -1)
     shorter = (text[:i] + '…' for i in lengths if font.getlength(text[:i] + '…') <= room)

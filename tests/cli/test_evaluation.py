@@ -9,6 +9,15 @@ from mmengine.config import Config
 from mmoverlock.cli import evaluation, outputs
 
 
+def strict_json(path):
+    """What any reader of JSON makes of the file: Python's own also takes NaN."""
+
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    return json.loads(path.read_text(), parse_constant=refuse)
+
+
 def test_metrics_are_spread_over_the_evaluators():
     cfg = Config(
         dict(
@@ -127,9 +136,74 @@ def test_metrics_are_json(tmp_path):
     cfg = Config(dict(load_from='a.pth'))
     outputs.write_metrics(cfg, found, [], str(tmp_path))
 
-    def refuse(text):
-        raise AssertionError(text)
-
-    text = (tmp_path / 'metrics.json').read_text()
-    written = json.loads(text, parse_constant=refuse)['metrics']
+    written = strict_json(tmp_path / 'metrics.json')['metrics']
     assert written == {'coco/bbox_mAP': 0.5, 'coco/cat_precision': None, 'aAcc': 0.25}
+
+
+def test_where_there_is_nothing_to_find_metrics_are_null(tmp_path):
+    found = {
+        'coco/bbox_mAP_s': -1.0,
+        'coco/segm_mAP': np.float64(-1),
+        'AR_m@1000': -1.0,
+        'mine/change': -1.0,
+        'val/cross_entropy': float('inf'),
+        'classwise': [np.float32('nan'), np.float32(50)],
+        'deep': dict(a=np.array([1, 2]), b=(float('-inf'), 'text')),
+    }
+    classes = [{'class': 'cat', 'IoU': float('nan')}]
+    outputs.write_metrics(Config(dict(load_from='a.pth')), found, classes, str(tmp_path))
+    written = strict_json(tmp_path / 'metrics.json')
+    assert written['classes'] == [{'class': 'cat', 'IoU': None}]
+    assert written['metrics'] == {
+        **dict.fromkeys(['coco/bbox_mAP_s', 'coco/segm_mAP', 'AR_m@1000', 'val/cross_entropy']),
+        'mine/change': -1,
+        'classwise': [None, 50],
+        'deep': dict(a=[1, 2], b=[None, 'text']),
+    }
+
+
+NOTHING = ['model.test_cfg.rcnn.score_thr=1.1']
+
+
+@pytest.mark.parametrize('classwise', [False, True])
+def test_a_detector_that_finds_nothing_has_an_ap_of_0(at_home, tool, tmp_path, classwise, capfd):
+    arguments = ['det.py', 'det.pth', '--work-dir', str(tmp_path), '--eval', 'bbox', 'segm']
+    arguments += ['--classwise'] * classwise
+    tool('test')([*arguments, '--cfg-options', *NOTHING])
+    written = strict_json(tmp_path / 'metrics.json')
+    assert written['metrics']['coco/bbox_mAP'] == written['metrics']['coco/segm_mAP'] == 0
+    output = ''.join(capfd.readouterr())
+    assert 'no detections in 2 images with' in output and 'is empty' not in output
+    if classwise:
+        present = [row for row in written['classes'] if row['bbox_AP'] is not None]
+        assert 0 < len(present) < 10 and all(row['segm_AP'] == 0 for row in present)
+
+
+def test_the_best_of_a_detector_that_finds_nothing_is_saved(at_home, tool, tmp_path, capfd):
+    options = [*NOTHING, 'train_cfg.max_iters=1', 'train_cfg.val_interval=1']
+    options += ['default_hooks.checkpoint.save_best=coco/bbox_mAP']
+    tool('train')(['det.py', '--work-dir', str(tmp_path), '--cfg-options', *options])
+    assert (tmp_path / 'best_coco_bbox_mAP_iter_1.pth').is_file()
+    output = ''.join(capfd.readouterr())
+    assert 'no detections in 2 images' in output and 'is an empty dict' not in output
+
+
+def test_voc_of_a_detector_that_finds_nothing_is_0(at_home, tool, tmp_path):
+    config = tmp_path / 'voc.py'
+    config.write_text(
+        f"_base_ = '{at_home}/det.py'\n"
+        "_base_.test_dataloader.dataset.pipeline.insert(1, dict(type='LoadAnnotations', with_bbox=True))\n"
+    )
+    arguments = [
+        str(config),
+        'det.pth',
+        '--work-dir',
+        str(tmp_path),
+        '--eval',
+        'mAP',
+        '--classwise',
+    ]
+    tool('test')([*arguments, '--cfg-options', *NOTHING])
+    written = strict_json(tmp_path / 'metrics.json')
+    assert written['metrics']['pascal_voc/mAP'] == 0
+    assert {row['AP50'] for row in written['classes']} == {0, None}

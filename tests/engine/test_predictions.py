@@ -18,7 +18,7 @@ from ..fake_data import picture
 
 # Ids that are no labels and no indices, and a file that names the classes in another order.
 CATEGORIES = [dict(id=7, name='dog'), dict(id=3, name='cat'), dict(id=5, name='left out')]
-DOG, CAT = 0, 1  # labels: the file's order, as in mmdet
+CAT, DOG = 0, 1  # labels: the order of the data set's names
 IMAGES = [dict(id=number, file_name=f'sub/{number}.png', width=40, height=32) for number in (90, 4)]
 
 
@@ -111,7 +111,7 @@ def test_coco_pseudo_labels_are_a_data_set_to_train_on(coco, tmp_path):
     evaluate(CocoPredictions(dataset, None, file, 0.5), samples_of(dataset))
     data = COCO(str(file)).dataset
     assert data['images'] == IMAGES
-    assert data['categories'] == CATEGORIES[:2]
+    assert data['categories'] == [CATEGORIES[1], CATEGORIES[0]]  # in the order of the names
     assert [one['image_id'] for one in data['annotations']] == [90, 4]
     assert [one['id'] for one in data['annotations']] == [1, 2]
     assert [(one['area'], one['iscrowd']) for one in data['annotations']] == [(80, 0)] * 2

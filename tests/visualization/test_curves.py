@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 
 import cv2
 import numpy as np
 import pytest
 
 from mmoverlock.visualization.curves import draw_curves, read_points
+
+NAN, INF = math.nan, math.inf
 
 
 @pytest.fixture
@@ -52,6 +55,19 @@ def test_points_of_a_classifier(tmp_path):
         'accuracy/top5': {2: 90.0},
         'val/cross_entropy': {2: 1.5},
     }
+    draw_curves(tmp_path, tmp_path / 'curves.png')
+    assert 0.01 < ink(tmp_path / 'curves.png').mean() < 0.5
+
+
+def test_curves_with_gaps(tmp_path):
+    """MMEngine writes NaN and Infinity, which are no JSON."""
+    rows = [dict(loss=value, step=step) for step, value in enumerate((2.0, NAN, INF, 1.0), 1)]
+    rows += [{'coco/bbox_mAP': value, 'step': 4} for value in (NAN, -1.0)]
+    (tmp_path / 'a/vis_data').mkdir(parents=True)
+    (tmp_path / 'a/vis_data/scalars.json').write_text('\n'.join(map(json.dumps, rows)))
+    trained, _ = read_points(tmp_path)
+    assert (trained['loss'][1], trained['loss'][4]) == (2, 1)
+    assert math.isnan(trained['loss'][2]) and math.isinf(trained['loss'][3])
     draw_curves(tmp_path, tmp_path / 'curves.png')
     assert 0.01 < ink(tmp_path / 'curves.png').mean() < 0.5
 

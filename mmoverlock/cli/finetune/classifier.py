@@ -5,7 +5,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmoverlock.utils.config import as_list, walk
+from mmoverlock.utils.config import as_list, type_name, walk
 from mmoverlock.utils.datasets import leaf_dataset
 
 from .common import check_num_classes, report, set_run
@@ -30,7 +30,7 @@ def use_folder(
         if loader is None:
             continue
         pipeline = leaf_dataset(loader.dataset).get('pipeline') or ()
-        if not any('LoadImageFromFile' in str(step.get('type')) for step in pipeline):
+        if not any('LoadImageFromFile' in type_name(step) for step in pipeline):
             raise ValueError(f'--data-root: the pipeline of {split}_dataloader reads no files')
         loader.dataset = dict(
             type='ClassFolder', data_root=data_root, split=split, pipeline=list(pipeline)
@@ -44,6 +44,6 @@ def use_folder(
             if 'topk' in metric:
                 topk = [metric.topk] if isinstance(metric.topk, int) else metric.topk
                 metric.topk = tuple(k for k in topk if k <= len(names)) or (1,)
-    accuracy = any(one.get('type') == 'Accuracy' for one in as_list(cfg.get('val_evaluator')))
+    accuracy = any(type_name(one) == 'Accuracy' for one in as_list(cfg.get('val_evaluator')))
     set_run(cfg, 'accuracy/top1' if accuracy else None, options)
     report(cfg, data_root, 'class folders', names)

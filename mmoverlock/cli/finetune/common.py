@@ -11,7 +11,7 @@ from mmengine.logging import print_log
 
 from mmoverlock.datasets.formats.files import is_hidden
 from mmoverlock.engine.distributed import env_rank
-from mmoverlock.utils.config import as_list, walk
+from mmoverlock.utils.config import as_list, type_name, walk
 from mmoverlock.utils.datasets import leaf_configs
 from mmoverlock.utils.errors import shown
 
@@ -86,7 +86,7 @@ def set_run(cfg: Config, best: str | None, options: Mapping[str, Any]) -> None:
         checkpoint.update(save_best=best, rule='greater')
     cfg.default_hooks = {**(cfg.get('default_hooks') or {}), 'checkpoint': checkpoint}
     hooks = as_list(cfg.get('custom_hooks'))
-    if not any(hook.get('type') == 'DrawCurves' for hook in hooks):
+    if not any(type_name(hook) == 'DrawCurves' for hook in hooks):
         hooks.append(dict(type='DrawCurves'))
     cfg.custom_hooks = hooks
     settings = ('auto_scale_lr.', 'default_hooks.')
@@ -127,6 +127,8 @@ def _learning_rate(cfg: Config) -> str:
     lr = ((cfg.get('optim_wrapper') or {}).get('optimizer') or {}).get('lr')
     scaling = cfg.get('auto_scale_lr') or {}
     base = scaling.get('base_batch_size')
+    if cfg.get('resume'):
+        return 'learning rate of the checkpoint'
     if not base or not scaling.get('enable'):
         return f'learning rate {lr}, for the batch of the config'
     return f'learning rate {lr} for {base} images a step, scaled to the batch'
@@ -137,7 +139,7 @@ def _too_short(cfg: Config, images: int) -> list[str]:
     epochs, batch = cfg.train_cfg.get('max_epochs'), cfg.train_dataloader.get('batch_size')
     warm_up = max(
         (one.get('end', 0) for one in as_list(cfg.get('param_scheduler'))
-         if one.get('type') == 'LinearLR' and not one.get('by_epoch', True)),
+         if type_name(one) == 'LinearLR' and not one.get('by_epoch', True)),
         default=0,
     )  # fmt: skip
     if not epochs or not batch or epochs * ceil(images / batch) > warm_up:
@@ -184,6 +186,6 @@ def check_leaves(cfg: Config) -> None:
         if not loader:
             continue
         leaves = [leaf for leaf, _ in leaf_configs(loader.dataset)]
-        kinds = [str(step.get('type')) for leaf in leaves for step in leaf.get('pipeline') or ()]
+        kinds = [type_name(step) for leaf in leaves for step in leaf.get('pipeline') or ()]
         if not any('LoadImageFromFile' in kind for kind in kinds):
             raise ValueError(f'--data-root: the pipeline of {split}_dataloader reads no files')

@@ -5,7 +5,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmoverlock.utils.config import walk
+from mmoverlock.utils.config import type_name, walk
 
 from .common import (
     check_apart,
@@ -76,7 +76,7 @@ def use_objects(
             )
     if data.ignore_orientation:
         for step in pipeline_steps(cfg):
-            if step.type.endswith('LoadImageFromFile'):
+            if type_name(step).endswith('LoadImageFromFile'):
                 step.color_type = 'color_ignore_orientation'
     set_run(cfg, 'coco/segm_mAP' if masks else 'coco/bbox_mAP', options)
     images = {split: len(part['images']) for split, part in data.splits.items()}

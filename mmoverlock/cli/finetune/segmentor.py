@@ -5,7 +5,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmoverlock.utils.config import as_list, each, walk
+from mmoverlock.utils.config import as_list, each, type_name, walk
 
 from .common import (
     check_apart,
@@ -62,7 +62,7 @@ def use_labels(
 
 def _evaluator(given: Any) -> dict[str, Any]:
     """The config's IoUMetric, or one of the mean IoU."""
-    own = [one for one in as_list(given) if str(one.get('type')).endswith('IoUMetric')]
+    own = [one for one in as_list(given) if type_name(one).endswith('IoUMetric')]
     return {'type': 'IoUMetric', 'iou_metrics': ['mIoU'], **(own[0] if own else {})}
 
 

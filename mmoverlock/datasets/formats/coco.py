@@ -49,10 +49,10 @@ def read(root: Path) -> ObjectData:
     contents = {
         path: (split, _check_content(path)) for path, split in _files_by_split(root, notes).items()
     }
-    categories = {path: _categories(path, content) for path, (_, content) in contents.items()}
-    _drop_supercategories(contents, categories, notes)
+    categories = {path: category_names(path, content) for path, (_, content) in contents.items()}
+    drop_supercategories(contents, categories, notes)
     for path, found in categories.items():
-        _check_names(path, found)
+        check_names(path, found)
     names = [name for found in categories.values() for _, name in sorted(found.items(), key=_order)]
     labels = {name: label for label, name in enumerate(dict.fromkeys(names))}
     images = []
@@ -101,6 +101,15 @@ def _files_by_split(root: Path, notes: Notes) -> dict[Path, str | None]:
 def _check_content(path: Path) -> dict[str, Any]:
     """A COCO file's content; ValueError if it is another."""
     content = read_json(path)
+    check_lists(content, path)
+    for key in ('images', 'categories'):
+        if not content[key]:
+            raise ValueError(f"the list '{key}' of '{path}' is empty")
+    return content
+
+
+def check_lists(content: Any, path: Path) -> None:
+    """Raise ValueError if a file's content is not three lists of dicts."""
     if isinstance(content, list):
         raise ValueError(f"'{path}' is a list, as predictions are: a COCO file has {shown(_KEYS)}")
     content = content if isinstance(content, dict) else {}
@@ -108,15 +117,12 @@ def _check_content(path: Path) -> dict[str, Any]:
     if missing:
         raise ValueError(f"'{path}' has no list {shown(missing)}: a COCO file has {shown(_KEYS)}")
     for key in _KEYS:
-        if not content[key] and key != 'annotations':
-            raise ValueError(f"the list '{key}' of '{path}' is empty")
         odd = next((one for one in content[key] if not isinstance(one, dict)), None)
         if odd is not None:
             raise ValueError(f"'{path}': {odd!r} in the list '{key}' is not an object with keys")
-    return content
 
 
-def _key(value: Any, where: str) -> int | str:
+def as_id(value: Any, where: str) -> int | str:
     """An id, as a number if it is one; ValueError if there is none."""
     if isinstance(value, str) and value.strip():
         return int(value) if re.fullmatch(r'\s*-?\d+\s*', value) else value.strip()
@@ -130,11 +136,11 @@ def _order(item: tuple[int | str, str]) -> tuple[bool, int | str]:
     return isinstance(item[0], str), item[0]
 
 
-def _categories(path: Path, content: Mapping[str, Any]) -> dict[int | str, str]:
+def category_names(path: Path, content: Mapping[str, Any]) -> dict[int | str, str]:
     """The names of the classes by id."""
     found: dict[int | str, str] = {}
     for one in content['categories']:
-        key = _key(one.get('id'), f"'{path}': the id of a category")
+        key = as_id(one.get('id'), f"'{path}': the id of a category")
         name = str(one.get('name') if one.get('name') is not None else '').strip()
         if not name:
             raise ValueError(f"'{path}': category {key!r} has no name")
@@ -144,7 +150,7 @@ def _categories(path: Path, content: Mapping[str, Any]) -> dict[int | str, str]:
     return found
 
 
-def _check_names(path: Path, categories: Mapping[int | str, str]) -> None:
+def check_names(path: Path, categories: Mapping[int | str, str]) -> None:
     """Raise ValueError if two categories have one name."""
     names = list(categories.values())
     twice = next((name for name in names if names.count(name) > 1), None)
@@ -152,7 +158,7 @@ def _check_names(path: Path, categories: Mapping[int | str, str]) -> None:
         raise ValueError(f"'{path}': two categories have the name '{twice}'")
 
 
-def _drop_supercategories(
+def drop_supercategories(
     contents: Mapping[Path, tuple[str | None, Mapping[str, Any]]],
     categories: Mapping[Path, dict[int | str, str]],
     notes: Notes,
@@ -209,7 +215,7 @@ def _images(
     names: dict[Path, int | str] = {}
     missing = []
     for one in content['images']:
-        key = _key(one.get('id'), f"'{path}': the id of an image")
+        key = as_id(one.get('id'), f"'{path}': the id of an image")
         if key in found:
             raise ValueError(f"'{path}': two images have the id {key!r}")
         name = one.get('file_name')
@@ -272,10 +278,10 @@ def _add_objects(
         key = one.get('id')
         name = f'annotation {key!r}' if key is not None else f'annotation number {number}'
         where = f"'{path}', {name}"
-        image = images.get(_key(one.get('image_id'), f'{where}: image_id'))
+        image = images.get(as_id(one.get('image_id'), f'{where}: image_id'))
         if image is None:
             raise ValueError(f'{where}: no image has the id {one["image_id"]!r}')
-        label = labels.get(_key(one.get('category_id'), f'{where}: category_id'))
+        label = labels.get(as_id(one.get('category_id'), f'{where}: category_id'))
         if label is None:
             raise ValueError(
                 f'{where}: no category has the id {one["category_id"]!r}, but there are '

@@ -103,7 +103,7 @@ def read_json(path: Path) -> Any:
     text = read_text(path)
     try:
         return json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:  # numbers of thousands of digits, deep nesting
         why = 'is empty' if not text.strip() else f'is not JSON, or cut short: {error}'
         raise ValueError(f"'{path}' {why}") from None
 
@@ -124,6 +124,22 @@ def find_file(name: str, folders: Sequence[Path]) -> Path | None:
                 short = Path(os.path.normpath(path))  # other than path behind a symbolic link
                 return short if '..' in path.parts and short.is_file() else path
     return None
+
+
+def missing_files(paths: Iterable[str]) -> list[str]:
+    """Those of the paths that do not exist. Each folder is listed once, which is fast."""
+    folders: dict[str, set[str]] = {}
+    missing = []
+    for path in paths:
+        folder, name = os.path.split(path)
+        if folder not in folders:
+            try:
+                folders[folder] = {entry.name for entry in os.scandir(folder or '.')}
+            except OSError:
+                folders[folder] = set()
+        if name not in folders[folder] and not os.path.exists(path):  # case, accents
+            missing.append(path)
+    return missing
 
 
 def image_sizes(paths: Sequence[Path]) -> list[tuple[int, int, bool]]:

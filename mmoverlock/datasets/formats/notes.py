@@ -15,3 +15,11 @@ class Notes:
     def lines(self) -> list[str]:
         """One line for each kind: 'kind: number (first: where)'."""
         return [f'{kind}: {n} (first: {where})' for kind, (n, where) in self._kinds.items()]
+
+    def count(self, kind: str) -> int:
+        """How many cases of `kind` there are."""
+        return self._kinds.get(kind, (0, ''))[0]
+
+    def first(self, kind: str) -> str:
+        """Where the first case of `kind` is, or ''."""
+        return self._kinds.get(kind, (0, ''))[1]

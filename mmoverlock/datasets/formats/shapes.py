@@ -21,7 +21,7 @@ def check_box(values: Any) -> Box:
     """
     try:
         box = tuple(float(value) for value in values)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         box = ()
     if len(box) != 4 or not all(map(math.isfinite, box)) or min(box[2:]) < 0:
         raise ValueError(
@@ -63,7 +63,7 @@ def check_polygons(mask: Any) -> list[np.ndarray]:
     for one in mask:
         try:
             points = np.asarray(one, dtype=np.float64)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             points = np.array(math.nan)
         if points.ndim != 1 or len(points) % 2 or not np.isfinite(points).all():
             raise ValueError(

@@ -1,14 +1,17 @@
 """A hook that keeps a table of a run's epochs, and the reader of such a table."""
 
 import csv
+import itertools
+import logging
 import os
 import time
 from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.dist import all_reduce, master_only
+from mmengine.dist import all_reduce, is_main_process, master_only
 from mmengine.hooks import Hook
+from mmengine.logging import print_log
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
@@ -41,29 +44,45 @@ class EpochTable(Hook):
 
     def before_train(self, runner: Runner) -> None:
         self.path = Path(runner.work_dir, 'epochs.csv')
-        rows = read_epochs(self.path) if self.path.is_file() else []
+        rows = self._earlier()
         self.rows = {row['epoch']: row for row in rows if row['epoch'] <= runner.epoch}
+
+    def _earlier(self) -> list[dict[str, Any]]:
+        """The rows that are there; a file that is no such table is put aside."""
+        if not self.path.is_file():
+            return []
+        try:
+            return read_epochs(self.path)
+        except ValueError as error:
+            aside = new_name(self.path)
+            if is_main_process():
+                os.replace(self.path, aside)
+            message = f"{error}: it is now '{aside}', and a new table is begun"
+            print_log(message, logger='current', level=logging.WARNING)
+            return []
 
     def before_train_epoch(self, runner: Runner) -> None:
         self.start = time.perf_counter()
         self.sums: dict[str, torch.Tensor] = {}
-        self.count = 0
+        self.counts: dict[str, int] = {}
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict | None = None
     ) -> None:
-        self.count += 1
         for column, name in TRAINED.items():
             if name in (outputs or {}):
                 value = torch.as_tensor(outputs[name]).detach().double()
                 self.sums[column] = self.sums.get(column, 0) + value
+                self.counts[column] = self.counts.get(column, 0) + 1
 
     def after_train_epoch(self, runner: Runner) -> None:
         row = dict(epoch=runner.epoch + 1)
-        for column, total in self.sums.items():
-            mean = total / self.count
-            all_reduce(mean, 'mean')
-            row[column] = mean.item()
+        for column in TRAINED:  # FiniteLossGuard takes out losses of NaN, in one process perhaps
+            total = torch.as_tensor(self.sums.get(column, 0.0), dtype=torch.float64)
+            both = torch.stack([total, torch.full_like(total, self.counts.get(column, 0))])
+            all_reduce(both)
+            if both[1]:
+                row[column] = (both[0] / both[1]).item()
         row['epoch_time'] = time.perf_counter() - self.start
         self.rows[row['epoch']] = row
         self._write()
@@ -80,7 +99,7 @@ class EpochTable(Hook):
     @master_only
     def _write(self) -> None:
         unfinished = self.path.with_suffix('.tmp')
-        with unfinished.open('w', newline='') as file:
+        with unfinished.open('w', newline='', encoding='utf-8') as file:
             table = csv.DictWriter(file, COLUMNS, restval='')
             table.writeheader()
             for _, row in sorted(self.rows.items()):
@@ -89,18 +108,36 @@ class EpochTable(Hook):
         os.replace(unfinished, self.path)  # at every moment a whole table
 
 
+def new_name(path: Path) -> Path:
+    """``epochs_old.csv`` for ``epochs.csv``, or ``epochs_old_1.csv`` and so on."""
+    for number in itertools.count():
+        end = f'_{number}' if number else ''
+        other = path.with_name(f'{path.stem}_old{end}{path.suffix}')
+        if not other.exists():
+            return other
+
+
 def read_epochs(path: str | os.PathLike) -> list[dict[str, Any]]:
     """The rows of an ``epochs.csv``: numbers, without the columns that are empty.
+
+    A last line that is cut, without a line break, is left out; a warning says so.
 
     Raises:
         ValueError: if the file is no such table.
     """
-    with open(path, newline='') as file:
-        table = csv.DictReader(file)
+    *lines, rest = Path(path).read_text('utf-8', 'replace').split('\n')
+    if rest:
+        message = f"'{path}': its last line is cut and left out"
+        print_log(message, logger='current', level=logging.WARNING)
+    table = csv.DictReader(lines)
+    try:
         if tuple(table.fieldnames or ()) != COLUMNS:
             raise ValueError(f"'{path}' is no table of epochs: its columns are {table.fieldnames}")
-        try:
-            rows = [{name: float(text) for name, text in row.items() if text} for row in table]
-            return [{**row, 'epoch': int(row['epoch'])} for row in rows]
-        except (TypeError, ValueError, KeyError) as error:
-            raise ValueError(f"'{path}', line {table.line_num}: not a row of numbers") from error
+        rows = [{name: float(text) for name, text in row.items() if text} for row in table]
+        return [{**row, 'epoch': int(row['epoch'])} for row in rows]
+    except csv.Error as error:
+        raise ValueError(f"'{path}' is no table of epochs: {error}") from error
+    except (TypeError, ValueError, KeyError) as error:
+        if 'is no table' in str(error):
+            raise
+        raise ValueError(f"'{path}', line {table.line_num}: not a row of numbers") from error

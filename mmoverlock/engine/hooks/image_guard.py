@@ -14,7 +14,7 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from mmoverlock.utils.datasets import leaf_datasets
-from mmoverlock.utils.errors import why_unreadable
+from mmoverlock.utils.errors import ImageError, why_unreadable
 
 
 class NamingLoader:
@@ -33,13 +33,15 @@ class NamingLoader:
     def __call__(self, results: dict) -> dict | None:
         try:
             return self.load(results)
+        except ImageError:  # not damaged: the config does not fit the data
+            raise
         except Exception as error:  # every decoder and storage has its own
             path = str(results['img_path'])
+            reason = why_unreadable(path, error)
             if self.unreadable is None:
-                reason = why_unreadable(path, error)
                 raise ValueError(f"image '{path}' cannot be read: {reason}") from error
             self.unreadable[results['sample_idx']] = 1  # needs no lock, and counts once
-            _check_share(self.unreadable, self.max_share, f", such as '{path}'")
+            _check_share(self.unreadable, self.max_share, f", such as '{path}' ({reason})")
             return None
 
 

@@ -10,6 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
+from mmoverlock.utils.config import type_name
 from mmoverlock.utils.datasets import leaf_configs
 from mmoverlock.utils.models import unwrap
 
@@ -64,7 +65,7 @@ def annotations_first(dataloader: ConfigDict) -> ConfigDict:
     """A copy of a data loader's config whose pipelines load annotations right after the image."""
 
     def loads(step: dict[str, Any], what: str) -> bool:
-        return f'Load{what}' in str(step['type'])
+        return f'Load{what}' in type_name(step)
 
     dataloader = deepcopy(dataloader)
     for dataset, _ in leaf_configs(dataloader.dataset):

@@ -15,6 +15,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from mmoverlock.ops.dispatch import best_layout
+from mmoverlock.utils.config import PRETRAINED, type_name
 
 from ..conventions import (
     check_frozen_stages,
@@ -349,7 +350,7 @@ class OverLoCK(BaseModule):
     def init_weights(self) -> None:
         """Load `init_cfg`'s weights, if it names some; the constructor did all the rest."""
         cfg = self.init_cfg
-        if isinstance(cfg, dict) and cfg.get('type') == 'Pretrained' and 'prefix' not in cfg:
+        if isinstance(cfg, dict) and type_name(cfg) in PRETRAINED and 'prefix' not in cfg:
             load_official(self, cfg['checkpoint'])
             self._is_init = True
         else:

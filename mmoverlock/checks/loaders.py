@@ -1,0 +1,111 @@
+"""Checks of data loaders, and how many steps and images they give a process."""
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from mmengine.registry import FUNCTIONS
+from mmengine.runner import Runner
+from torch.utils.data import DataLoader
+
+from mmoverlock.utils.config import type_name
+from mmoverlock.utils.errors import did_you_mean, one_line
+from mmoverlock.utils.registry import find_class, unknown_type
+
+# What MMEngine reads before it builds PyTorch's DataLoader of the rest.
+_MMENGINE_KEYS = ('num_batch_per_epoch', 'disable_subprocess_warning')
+
+
+@dataclass
+class Batches:
+    """What a loader gives one process.
+
+    Attributes:
+        steps: Batches until it ends; None if it never does.
+        size: Images of a batch.
+        last: Images of the last batch; `size` if there is no other.
+        images: Of an epoch; those of an endless loader's data set.
+        option: The key of the loader's `drop_last`, below the loader.
+    """
+
+    steps: int | None
+    size: int
+    last: int
+    images: int
+    option: str
+
+
+def check_loader(cfg: Mapping[str, Any], dataset: Any, key: str, processes: int) -> Batches:
+    """Build the loader that `cfg` describes around a data set that is built.
+
+    Args:
+        cfg: Of the loader.
+        dataset: Built of ``cfg['dataset']``.
+        key: Of `cfg` in the config.
+        processes: How many share the data set.
+
+    Raises:
+        ValueError: an argument is unknown or wrong, or there is no batch.
+    """
+    _check_keys(cfg, key)
+    dataset.__deepcopy__ = lambda memo: dataset  # MMEngine copies the config with what is in it
+    try:
+        loader = Runner.build_dataloader({**cfg, 'dataset': dataset}, seed=0)
+    except Exception as error:  # built from the user's words: the cause is in the message
+        message = one_line(error)
+        kind = '' if isinstance(error, (ValueError, AssertionError)) else type(error).__name__
+        raise ValueError(f'{key}: {kind and f"{kind}: "}{message}') from error
+    finally:
+        del dataset.__deepcopy__
+    batches = _batches(loader, cfg, processes)
+    if batches.steps == 0:
+        raise ValueError(
+            f'{key}: batch_size={batches.size} leaves no batch of the {batches.images} images of '
+            f'a process, since {batches.option}=True drops an incomplete one'
+        )
+    return batches
+
+
+def _check_keys(cfg: Mapping[str, Any], key: str) -> None:
+    if 'sampler' not in cfg:
+        raise ValueError(f'{key} has no sampler')
+    known = {*inspect.signature(DataLoader).parameters, *_MMENGINE_KEYS}
+    for name in cfg:
+        if name not in known:
+            hint = did_you_mean(name, known)
+            raise ValueError(f"{key}: a data loader has no argument '{name}'{hint}")
+    for name in ('collate_fn', 'worker_init_fn'):
+        if cfg.get(name) is not None and find_class(FUNCTIONS, cfg[name]) is None:
+            raise ValueError(unknown_type(FUNCTIONS, type_name(cfg[name]), f'{key}.{name}'))
+    size = cfg.get('batch_size', 1)
+    if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+        raise ValueError(f'{key}.batch_size={size!r}: a positive number is needed')
+
+
+def _batches(loader: DataLoader, cfg: Mapping[str, Any], processes: int) -> Batches:
+    own = cfg.get('batch_sampler')
+    source = loader.batch_sampler if own else loader
+    size = getattr(source, 'batch_size', None) or cfg.get('batch_size', 1)
+    sampler = getattr(source, 'sampler', loader.sampler)
+    number = len(sampler)
+    endless = next(islice(sampler, number, None), None) is not None
+    images = -(-number // processes)
+    if cfg.get('num_batch_per_epoch'):
+        images = cfg['num_batch_per_epoch'] * size
+    drop = bool(getattr(source, 'drop_last', False))
+    steps = images // size if drop else -(-images // size)
+    last = size if drop or endless else images % size or size
+    option = 'batch_sampler.drop_last' if own else 'drop_last'
+    return Batches(None if endless else steps, size, last, images, option)
+
+
+def check_ends(cfg: Mapping[str, Any], batches: Batches, key: str, by_epoch: bool) -> None:
+    """Raise ValueError if an epoch, or an evaluation, would never end."""
+    if not by_epoch or batches.steps is not None:
+        return
+    remedy = f'set {key}.sampler.type=DefaultSampler'
+    if key == 'train_dataloader':
+        remedy += ", or train by iterations with train_cfg.type='IterBasedTrainLoop'"
+    raise ValueError(f'{key}.sampler: {type_name(cfg["sampler"])} never ends: {remedy}')

@@ -1,0 +1,341 @@
+"""Annotations, image files and classes of a config's own data sets are checked before a run."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+from mmengine.registry import METRICS, DefaultScope
+from PIL import Image
+from torch import nn
+
+from mmoverlock.checks.classes import check_data_classes, check_tested_classes, classes_of
+from mmoverlock.checks.datasets import check_dataset
+from mmoverlock.checks.objects import check_evaluator
+from mmoverlock.utils.registry import build
+
+from ..fake_data import picture
+
+KEY = 'train_dataloader.dataset'
+
+
+@pytest.fixture
+def said(monkeypatch) -> list[str]:
+    """The warnings that are logged."""
+    lines: list[str] = []
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(record.getMessage())
+
+    handler = Handler(logging.WARNING)
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(handler)
+    yield lines
+    logger.removeHandler(handler)
+
+
+def checked(scope: str, cfg: dict, key: str = KEY, max_share: float = 0):
+    """The data set and its classes."""
+    with DefaultScope.overwrite_default_scope(scope):
+        return check_dataset(Config(dict(a=cfg)).a, key, nn.Module(), max_share)
+
+
+def coco(folder: Path, number: int = 4, **changes) -> dict:
+    """Write `number` pictures with an object each, return the config of the data set."""
+    images, annotations = [], []
+    for i in range(1, number + 1):
+        picture(folder / f'{i}.png', (40, 32))
+        images.append(dict(id=i, file_name=f'{i}.png', width=40, height=32))
+        one = dict(bbox=[4, 4, 16, 16], area=256, iscrowd=0)
+        annotations.append(dict(id=i, image_id=i, category_id=1 + i % 2, **one))
+    categories = [dict(id=i, name=name) for i, name in enumerate(('cat', 'dog'), 1)]
+    data = dict(images=images, annotations=annotations, categories=categories)
+    (folder / 'a.json').write_text(json.dumps(data | changes))
+    steps = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations', with_bbox=True)]
+    return dict(
+        type='CocoDataset', data_root=str(folder), ann_file='a.json', data_prefix=dict(img=''),
+        metainfo=dict(classes=('cat', 'dog')), pipeline=[*steps, dict(type='PackDetInputs')],
+    )  # fmt: skip
+
+
+def edit(folder: Path, change) -> None:
+    data = json.loads((folder / 'a.json').read_text())
+    change(data)
+    (folder / 'a.json').write_text(json.dumps(data))
+
+
+def test_missing_images(tmp_path, said):
+    cfg = coco(tmp_path)
+    (tmp_path / '2.png').unlink()
+    with pytest.raises(
+        ValueError, match="2.png', listed in .*a.json', does not exist: 1 of 4 images"
+    ):
+        checked('mmdet', cfg)
+    checked('mmdet', cfg, max_share=0.25)
+    assert '1 of 4 images, which training skips' in said[0]
+
+
+@pytest.mark.parametrize('wrapper', ['RepeatDataset', 'ConcatDataset'])
+def test_wrapped_data_sets_are_looked_at(tmp_path, wrapper):
+    cfg = coco(tmp_path)
+    (tmp_path / '2.png').unlink()
+    inner = dict(dataset=cfg, times=2) if wrapper == 'RepeatDataset' else dict(datasets=[cfg])
+    with pytest.raises(ValueError, match='does not exist: 1 of 4 images'):
+        checked('mmdet', dict(type=wrapper, **inner))
+
+
+def test_another_size(tmp_path):
+    cfg = coco(tmp_path)
+    picture(tmp_path / '3.png', (32, 40))
+    with pytest.raises(
+        ValueError,
+        match='1 of 4 images looked at are of another size .*3.png. is stated as 40x32 and loaded as 32x40',
+    ):
+        checked('mmdet', cfg)
+
+
+def test_exif_turns_an_image(tmp_path):
+    cfg = coco(tmp_path)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new('RGB', (40, 32)).save(tmp_path / '3.jpg', exif=exif)
+    edit(tmp_path, lambda data: data['images'][2].update(file_name='3.jpg'))
+    with pytest.raises(
+        ValueError, match="color_type='color_ignore_orientation' in LoadImageFromFile"
+    ):
+        checked('mmdet', cfg)
+    cfg['pipeline'][0]['color_type'] = 'color_ignore_orientation'
+    checked('mmdet', cfg)
+    edit(tmp_path, lambda data: data['images'][2].update(width=32, height=40))
+    with pytest.raises(ValueError, match="color_type='color' in"):
+        checked('mmdet', cfg)
+
+
+def test_no_masks_where_masks_are_loaded(tmp_path):
+    cfg = coco(tmp_path)
+    cfg['pipeline'][1]['with_mask'] = True
+    with pytest.raises(ValueError, match='its pipeline loads masks, but 4 of 4 objects have none'):
+        checked('mmdet', cfg)
+
+
+def test_no_objects(tmp_path):
+    cfg = coco(tmp_path, annotations=[])
+    with pytest.raises(ValueError, match='no object of the classes in 4 images'):
+        checked('mmdet', cfg)
+    checked('mmdet', cfg, key='val_dataloader.dataset')
+
+
+def test_images_left_out_are_counted(tmp_path, said):
+    cfg = dict(coco(tmp_path), filter_cfg=dict(filter_empty_gt=True, min_size=32))
+    picture(tmp_path / '1.png', (40, 20))
+
+    def change(data):
+        data['images'][0]['height'] = 20
+        del data['annotations'][1]
+
+    edit(tmp_path, change)
+    dataset, _ = checked('mmdet', cfg)
+    assert len(dataset) == 2
+    assert said == [
+        f"{KEY}: 2 of 4 images are left out: 1 with a side of fewer than 32 pixels "
+        f"(filter_cfg.min_size), the first '{tmp_path}/1.png'; 1 without an object of the classes "
+        f"(filter_cfg.filter_empty_gt), the first '{tmp_path}/2.png'"
+    ]  # fmt: skip
+    cfg['filter_cfg']['min_size'] = 99
+    with pytest.raises(
+        ValueError, match='no image is left .* 4 of 4 images are left out: 4 with a side'
+    ):
+        checked('mmdet', cfg)
+
+
+def test_objects_of_other_categories_are_counted(tmp_path, said):
+    cfg = dict(coco(tmp_path), metainfo=dict(classes=('cat',)))
+    checked('mmdet', cfg)
+    assert said == [
+        f"{KEY}: 2 objects are not used, as their categories are not among its classes: 'dog'"
+    ]
+
+
+@pytest.mark.parametrize(
+    ('metainfo', 'message'),
+    [
+        (dict(classes=('cat', 'dog', 'cat ')), "metainfo.classes: 'cat' is there twice"),
+        (dict(classes=('cat', 'dog'), palette=[(1, 2, 3)]), 'palette has 1 colours for 2 classes'),
+        (dict(classes=('cat', 'Dog')), "1 of its 2 classes are no categories of .*, such as 'Dog'"),
+    ],
+)
+def test_names(tmp_path, metainfo, message):
+    with pytest.raises(ValueError, match=message):
+        checked('mmdet', dict(coco(tmp_path), metainfo=metainfo))
+
+
+def test_boxes_of_pascal_voc(tmp_path):
+    for part in ('JPEGImages', 'Annotations'):
+        (tmp_path / part).mkdir()
+    picture(tmp_path / 'JPEGImages/a.jpg', (40, 32))
+    box = '<xmin>9</xmin><ymin>4</ymin><xmax>3</xmax><ymax>8</ymax>'
+    (tmp_path / 'Annotations/a.xml').write_text(
+        '<a><size><width>40</width><height>32</height></size>'
+        f'<object><name>cat</name><bndbox>{box}</bndbox></object></a>'
+    )
+    (tmp_path / 'list.txt').write_text('a\n')
+    cfg = dict(
+        type='XMLDataset', data_root=str(tmp_path), ann_file='list.txt',
+        data_prefix=dict(sub_data_root=''), metainfo=dict(classes=('cat',)), pipeline=[],
+    )  # fmt: skip
+    with pytest.raises(
+        ValueError,
+        match='boxes of 1 of 1 objects have no width or height, the first is .8, 3, 2, 7. .*a.jpg',
+    ):
+        checked('mmdet', cfg)
+
+
+def metric(folder: Path, **cfg):
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        return build(METRICS, dict(type='CocoMetric', ann_file=str(folder / 'a.json'), **cfg), 'e')
+
+
+def test_evaluator(tmp_path, said):
+    dataset, classes = checked('mmdet', coco(tmp_path / 'data'))
+    coco(tmp_path / 'more', 5)
+    check_evaluator(metric(tmp_path / 'more'), 'e', dataset, classes)
+    assert said == [
+        'e.ann_file: 1 of its 5 images are not in the data set; their objects count as not found'
+    ]
+    coco(tmp_path / 'less', 3)
+    cases = [
+        (metric(tmp_path / 'less'), classes, '1 of the 4 images that are evaluated are not listed'),
+        (metric(tmp_path / 'data'), ('cat', 'cow'), "no categories of it, such as 'cow'; it has"),
+        (
+            metric(tmp_path / 'data', metric='segm'),
+            classes,
+            "'segm', but no object of its ann_file",
+        ),
+    ]
+    for one, names, message in cases:
+        with pytest.raises(ValueError, match=message):
+            check_evaluator(one, 'e', dataset, names)
+
+
+# Segmentation
+
+
+def segmentation(folder: Path, **changes) -> dict:
+    for name in 'ab':
+        picture(folder / f'img/{name}.png', (8, 8))
+        (folder / 'map').mkdir(exist_ok=True)
+        Image.fromarray(np.array([[0, 1], [2, 255]], np.uint8)).save(folder / f'map/{name}.png')
+    steps = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')]
+    whole = dict(
+        type='BaseSegDataset', data_root=str(folder), img_suffix='.png', seg_map_suffix='.png',
+        data_prefix=dict(img_path='img', seg_map_path='map'), metainfo=dict(classes=tuple('xyz')),
+        pipeline=[*steps, dict(type='PackSegInputs')],
+    )  # fmt: skip
+    return whole | changes
+
+
+def test_label_images(tmp_path, said):
+    checked('mmseg', segmentation(tmp_path))
+    assert said == []
+    shutil.copy(tmp_path / 'map/a.png', tmp_path / 'map/z.png')
+    shutil.copy(tmp_path / 'img/a.png', tmp_path / 'img/z.webp')
+    checked('mmseg', segmentation(tmp_path))
+    assert f"{KEY}.img_suffix: 1 of 3 images are left out, as it does not have '.webp'" in said[0]
+    assert '1 of 3 label images belong to no image, the first is' in said[1]
+    two = segmentation(tmp_path, metainfo=dict(classes=tuple('xy')))
+    with pytest.raises(ValueError, match='label 2 in .*a.png. is no class: 0 to 1 and 255'):
+        checked('mmseg', two)
+    checked('mmseg', dict(two, reduce_zero_label=True))
+    cfg = segmentation(tmp_path)
+    Image.new('RGB', (2, 2)).save(tmp_path / 'map/b.png')
+    with pytest.raises(ValueError, match='b.png. has 3 channels'):
+        checked('mmseg', cfg)
+    (tmp_path / 'map/b.png').unlink()
+    with pytest.raises(ValueError, match='map/b.png. does not exist: 1 of 2 label images'):
+        checked('mmseg', cfg)
+
+
+def test_label_coding_differs(tmp_path):
+    train, classes = checked('mmseg', segmentation(tmp_path))
+    val, _ = checked('mmseg', segmentation(tmp_path, reduce_zero_label=True))
+    with pytest.raises(ValueError, match='v.reduce_zero_label is True, but that of t is False'):
+        check_data_classes(dict(t=train, v=val), dict(t=classes, v=classes))
+
+
+# Classification
+
+
+def folders(root: Path, *names: str) -> dict:
+    for name in names:
+        picture(root / name / 'a.png', (8, 8))
+    return dict(type='CustomDataset', data_prefix=str(root), pipeline=[])
+
+
+def test_files_that_class_folders_skip(tmp_path, said):
+    cfg = folders(tmp_path, 'cat', 'dog')
+    shutil.copy(tmp_path / 'cat/a.png', tmp_path / 'cat/b.webp')
+    (tmp_path / 'cat/notes.txt').touch()
+    checked('mmpretrain', cfg)
+    assert said == [
+        f"{KEY}.extensions: 1 of 3 images are left out, as it does not have '.webp'; the first is "
+        f"'{tmp_path}/cat/b.webp'"
+    ]
+    assert len(checked('mmpretrain', dict(cfg, extensions=('.png', '.webp')))[0]) == 3
+    assert len(said) == 1
+
+
+def test_class_folder_reads_webp(tmp_path, said):
+    folders(tmp_path / 'train', 'cat', 'dog')
+    folders(tmp_path / 'val', 'cat', 'dog')
+    Image.new('RGB', (8, 8)).save(tmp_path / 'train/cat/b.webp')
+    dataset, _ = checked('mmpretrain', dict(type='ClassFolder', data_root=str(tmp_path)))
+    assert len(dataset) == 3 and said == []
+
+
+def test_folders_of_classes(tmp_path):
+    names = dict(metainfo=dict(classes=('Katze', 'Hund')))
+    train, classes = checked('mmpretrain', folders(tmp_path / 'train', 'cat', 'dog') | names)
+    val, _ = checked('mmpretrain', folders(tmp_path / 'val', 'cow', 'dog') | names)
+    check_data_classes(dict(t=train), dict(t=classes))
+    with pytest.raises(ValueError, match="different class folders, .* 'cat', 'cow' only in one"):
+        check_data_classes(dict(t=train, v=val), dict(t=classes, v=classes))
+    other = folders(tmp_path / 'train') | dict(metainfo=dict(classes=('dog', 'cat')))
+    turned, classes = checked('mmpretrain', other)
+    with pytest.raises(ValueError, match="t.metainfo.classes are in another order .* 'cat', 'dog'"):
+        check_data_classes(dict(t=turned), dict(t=classes))
+
+
+# Checkpoints
+
+
+def test_classes_of_a_tested_checkpoint(said):
+    check_tested_classes(['a', 'b'], ('a', 'b'), 'x.pth')
+    check_tested_classes(None, ('a', 'b'), 'x.pth')
+    assert said == []
+    check_tested_classes(['a', 'b'], ('a', 'c'), 'x.pth')
+    assert "'x.pth' is of classes with other names ('a', 'b') than the data ('a', 'c')" in said[0]
+    with pytest.raises(ValueError, match="'b' is label 1 there and 0 in the data"):
+        check_tested_classes(['a', 'b'], ('b', 'a'), 'x.pth')
+
+
+@pytest.mark.parametrize('meta', [None, 5, {}, dict(dataset_meta=3), dict(CLASSES='a')])
+def test_checkpoints_that_do_not_tell(meta):
+    assert classes_of(dict(meta=meta)) is None
+
+
+def test_test_refuses_classes_in_another_order(bad, at_home, tool, tmp_path, capsys):
+    weights = torch.load('det.pth', weights_only=True)['state_dict']
+    meta = dict(dataset_meta=dict(classes=list('1023456789')))
+    torch.save(dict(state_dict=weights, meta=meta), tmp_path / 'turned.pth')
+    with pytest.raises(SystemExit) as stop:
+        tool('test')(['det.py', str(tmp_path / 'turned.pth'), '--work-dir', str(tmp_path / 'w')])
+    assert stop.value.code == 2
+    assert "'0' is label 1 there and 0 in the data" in capsys.readouterr().err
