@@ -211,7 +211,7 @@ class Fuzz:
             bug = 'code was run from the file'
             (self.home / MARKER).rmdir()
         if bug:
-            self.bugs.append(f'seed {seed}: {arguments}: {bug}')
+            self.bugs.append(f'seed {seed}: {arguments[-1]}: {bug}'[:1500])
         self.ends['done' if message is None else 'refused'] += 1
         if 'FUZZ_SHOW' in os.environ:
             with open(os.environ['FUZZ_SHOW'], 'a') as file:

@@ -140,7 +140,7 @@ def mutant(originals: dict[str, dict], rng: random.Random) -> bytes:
 
 @pytest.mark.parametrize('group', range(GROUPS))
 def test_mutants(group, originals, model, fuzz, tool, tmp_path):
-    names = ['official', 'official', 'init', 'load_from', 'resume', 'test', 'infer', 'infer']
+    names = [*['official'] * 6, 'init', 'load_from', 'resume', 'resume', 'test', 'infer', 'infer']
     for seed in range(group, CASES * SCALE, GROUPS):
         rng = random.Random(seed)
         path = tmp_path / 'mutant.pth'
