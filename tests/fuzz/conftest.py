@@ -4,7 +4,10 @@ import contextlib
 import shutil
 from pathlib import Path
 
+
+import mmengine.runner.runner as mmengine_runner
 import pytest
+import yapf.yapflib.yapf_api as yapf_api
 from mmengine.config import Config
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 
@@ -49,6 +52,9 @@ def fuzz(user, tmp_path, monkeypatch, capsys):
     """
     monkeypatch.chdir(user)
     monkeypatch.setenv('MMOVERLOCK_BACKEND', 'reference')
+    # Slow, and the same in every run: the layout of dumped configs, a description of the machine.
+    monkeypatch.setattr(yapf_api, 'FormatCode', lambda text, **_: (text, True))
+    monkeypatch.setattr(mmengine_runner, 'collect_env', dict)
     for loop in (EpochBasedTrainLoop, IterBasedTrainLoop):
         monkeypatch.setattr(loop, 'run', lambda self: self.runner.model)
     with contextlib.ExitStack() as stack:
