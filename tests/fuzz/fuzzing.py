@@ -215,7 +215,8 @@ class Fuzz:
         self.ends['done' if message is None else 'refused'] += 1
         if 'FUZZ_SHOW' in os.environ:
             with open(os.environ['FUZZ_SHOW'], 'a') as file:
-                print(seed, getattr(call, '__name__', call), bug or message or 'done', file=file)
+                end = f'BUG {bug!r}' if bug else message or 'done'
+                print(seed, f'{time.monotonic() - start:.1f} s', end, file=file)
         return message
 
     def check(self, least_done: int = 1, least_refused: int = 1) -> None:

@@ -1,7 +1,6 @@
 """Mutated configs: values of dumped ones, as .py, .json and .yaml, and damaged bytes of these."""
 
 import json
-import pprint
 import random
 
 import pytest
@@ -32,7 +31,7 @@ def as_text(tree, suffix: str) -> str:
     if suffix == '.yaml':
         return yaml.safe_dump(tree, allow_unicode=True)
     items = tree.items() if isinstance(tree, dict) else [('value', tree)]
-    lines = [f'{key} = {pprint.pformat(value)}' for key, value in items if str(key).isidentifier()]
+    lines = [f'{key} = {value!r}' for key, value in items if str(key).isidentifier()]
     return '\n'.join(["nan, inf = float('nan'), float('inf')", *lines, 'del nan, inf'])
 
 
@@ -66,10 +65,11 @@ DIGITS = 'data/digits_scenes/val/000000.png'
 def test_mutants(group, trees, fuzz, tool, tmp_path):
     for seed in range(group, CASES * SCALE, GROUPS):
         rng = random.Random(seed)
-        name, suffix = rng.choice(('cls', 'cls', 'det', 'seg')), rng.choice(('.py', '.json', '.yaml'))
+        name, way = rng.choice(('cls', 'cls', 'det', 'seg')), rng.choice(WAYS)
+        suffix = '.py' if way == 'draw_run' else rng.choice(('.py', '.json', '.yaml'))
         work = tmp_path / f'{seed}'
         work.mkdir()
-        path, way = work / f'mutant{suffix}', rng.choice(WAYS)
+        path = work / f'mutant{suffix}'
         path.write_bytes(mutant(trees[name], suffix, rng))
         out, unique = ['--work-dir', str(work)], ['--cfg-options', f'experiment_name={work}']
         if way == 'train':
