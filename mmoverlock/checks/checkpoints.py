@@ -13,6 +13,7 @@ from mmoverlock.utils.config import PRETRAINED, as_list, type_name, walk
 from mmoverlock.utils.errors import shown
 
 from .paths import check_path
+from .resume_state import check_state
 
 
 def check_checkpoints(cfg: Config, model: nn.Module, training: bool) -> dict[str, Any] | None:
@@ -36,6 +37,7 @@ def check_checkpoints(cfg: Config, model: nn.Module, training: bool) -> dict[str
             )
         fit_state_dict(model, checkpoint, resume or not training, path)
         if resume:
+            check_state(checkpoint, path)
             _check_state(checkpoint, path)
         if resume or not training:
             loaded = checkpoint

@@ -17,6 +17,7 @@ from .batch_norm import check_single_images
 from .loaders import Batches, check_ends, check_loader
 from .loops import run_length
 from .resume import resume_notes
+from .resume_state import try_step
 from .schedule import check_optimizer, check_schedulers, schedule_notes
 
 
@@ -70,4 +71,7 @@ def _training_notes(
         notes = resume_notes(
             resumed, wrapper, schedulers, ratio, length, batches.steps, cfg.load_from
         )
-    return notes + schedule_notes(schedulers, length)
+    notes += schedule_notes(schedulers, length)
+    if resumed:
+        try_step(wrapper, schedulers, resumed['optimizer'], cfg.load_from)
+    return notes

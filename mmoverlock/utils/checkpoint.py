@@ -20,6 +20,8 @@ import torch
 from mmengine.logging.history_buffer import HistoryBuffer
 from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
 
+from .errors import one_line
+
 _ZIP = b'PK\x03\x04'
 _LEGACY = b'\x80\x02\x8a\x0a'  # torch.save before 1.6: a pickled magic number comes first
 _METHODS = {
@@ -105,9 +107,13 @@ def _check_kind(path: Path) -> bool:
         return False
     if head.startswith(_ZIP):
         try:
-            names = zipfile.ZipFile(path).namelist()
+            records = zipfile.ZipFile(path).infolist()
         except (zipfile.BadZipFile, OSError):
             raise ValueError(f"checkpoint '{path}' is damaged: the file is cut short") from None
+        except Exception as error:  # zipfile trusts what a damaged directory says
+            raise ValueError(f"checkpoint '{path}' is damaged: {error}") from error
+        _check_sizes(path, records)
+        names = [record.filename for record in records]
         if any(name.endswith('/constants.pkl') for name in names):
             raise ValueError(f"checkpoint '{path}' is a TorchScript program, not a state dict")
         if any(name.endswith('/data.pkl') for name in names):
@@ -115,6 +121,19 @@ def _check_kind(path: Path) -> bool:
     is_text = all(9 <= byte <= 13 or 32 <= byte <= 126 for byte in head)
     kind = 'a text file' if is_text else 'a file of another kind'
     raise ValueError(f"checkpoint '{path}' is {kind}, not one written by torch.save")
+
+
+def _check_sizes(path: Path, records: list[zipfile.ZipInfo]) -> None:
+    """Raise ValueError if the records would take more memory than the file has bytes.
+
+    torch.save compresses nothing; a small file that unpacks to terabytes was not made by it.
+    """
+    size, whole = sum(record.file_size for record in records), path.stat().st_size
+    if size > whole:
+        raise ValueError(
+            f"checkpoint '{path}' refused: its records claim {size} bytes, the file has {whole}; "
+            'torch.save does not compress'
+        )
 
 
 def load_safely(
@@ -133,17 +152,33 @@ def load_safely(
             'only tensors and plain data are read'
         ) from error
     except Exception as error:  # a damaged file may fail anywhere in the reader
-        reason = str(error).partition('\n')[0] or type(error).__name__
+        reason = one_line(error).partition(' Exception raised from')[0][:200]
         raise ValueError(f"checkpoint '{name}' cannot be read, is it damaged? {reason}") from error
     if not isinstance(checkpoint, dict):
         kind = type(checkpoint).__name__
         raise ValueError(f"checkpoint '{name}' holds a {kind}, not a dict of tensors")
     if not any(isinstance(value, torch.Tensor) for value in state_dict_of(checkpoint).values()):
         raise ValueError(f"checkpoint '{name}' holds no tensors")
-    if isinstance(checkpoint.get('meta'), dict):
+    meta = checkpoint.get('meta')
+    known = meta.get('dataset_meta') if isinstance(meta, dict) else None
+    for key, part in (('meta', meta), ('meta.dataset_meta', known)):
+        if not isinstance(part, (dict, torch.Tensor, type(None))):  # a model may call a tensor so
+            raise ValueError(f"checkpoint '{name}' is damaged: {key} is a {type(part).__name__}")
+    if isinstance(meta, dict):
         # The config's text in files of MMCV's time: MMEngine's resume would run it as Python.
-        checkpoint['meta'].pop('config', None)
+        meta.pop('config', None)
     return checkpoint
+
+
+def why_unusable(tensor: torch.Tensor) -> str | None:
+    """Why a tensor cannot be a parameter's value, as a noun with its article; else None."""
+    if tensor.is_nested or tensor.layout is not torch.strided:
+        return 'a sparse or nested tensor'
+    if tensor.is_meta:
+        return 'a tensor without values'
+    if tensor.is_quantized or tensor.is_complex():
+        return f'a tensor of {tensor.dtype}'
+    return None
 
 
 def state_dict_of(checkpoint: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -16,7 +16,7 @@ from mmengine.logging import print_log
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
 
-from mmoverlock.utils.checkpoint import state_dict_of
+from mmoverlock.utils.checkpoint import state_dict_of, why_unusable
 from mmoverlock.utils.models import unwrap
 
 from .reparam import DilatedReparam, merge_state_dict
@@ -121,10 +121,16 @@ def match_state_dict(model: nn.Module, state_dict: Mapping) -> tuple[dict[str, T
             also, if anything but the number of classes is.
     """
     model = unwrap(model)
+    for name, value in state_dict.items():
+        if not isinstance(name, str):
+            raise ValueError(f'checkpoint has the entry {name!r}, which is no name')
+        if not isinstance(value, Tensor):
+            raise ValueError(
+                f"checkpoint entry '{name}' is a {type(value).__name__}, not a tensor"
+            )
+        if reason := why_unusable(value):
+            raise ValueError(f"checkpoint entry '{name}' is {reason}")
     state = {name.removeprefix('module.'): value for name, value in state_dict.items()}
-    bad = next((name for name, value in state.items() if not isinstance(value, Tensor)), None)
-    if bad is not None:
-        raise ValueError(f"checkpoint entry '{bad}' is a {type(state[bad]).__name__}, not a tensor")
 
     # An OverLoCK, whose class is in a module that imports this one.
     found = (pair for pair in model.named_modules() if hasattr(pair[1], 'focus_net'))
@@ -139,6 +145,9 @@ def match_state_dict(model: nn.Module, state_dict: Mapping) -> tuple[dict[str, T
 
     own = model.state_dict()
     fits = {n: value for n, value in state.items() if n in own and own[n].shape == value.shape}
+    for name, value in fits.items():
+        if own[name].is_floating_point() and not value.is_floating_point():
+            raise ValueError(f"checkpoint entry '{name}' is a tensor of {value.dtype}")
     misfits = [name for name in state if name in own and name not in fits]
     report = LoadReport(
         loaded=list(fits),
