@@ -27,7 +27,9 @@ def check_state(checkpoint: Mapping[str, Any], path: str) -> None:
         if kind is int and value < 0:
             raise ValueError(f"resume: checkpoint '{path}' is damaged: {key} is {value}")
         if kind is HistoryBuffer and not _is_whole(value):
-            raise ValueError(f"resume: checkpoint '{path}' is damaged: {key} is no series of values")
+            raise ValueError(
+                f"resume: checkpoint '{path}' is damaged: {key} is no series of values"
+            )
     for part in ('optimizer', 'ema_state_dict'):
         for key, inner in walk(checkpoint.get(part), part):
             for name, value in inner.items():
@@ -90,7 +92,9 @@ def try_step(
         ValueError: the step fails.
     """
     several = isinstance(wrapper, OptimWrapperDict)
-    pairs = [(one, states[name]) for name, one in wrapper.items()] if several else [(wrapper, states)]
+    pairs = (
+        [(one, states[name]) for name, one in wrapper.items()] if several else [(wrapper, states)]
+    )
     try:
         for one, state in pairs:
             one.load_state_dict(dict(state))

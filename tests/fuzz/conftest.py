@@ -4,7 +4,6 @@ import contextlib
 import shutil
 from pathlib import Path
 
-
 import mmengine.runner.runner as mmengine_runner
 import pytest
 import yapf.yapflib.yapf_api as yapf_api

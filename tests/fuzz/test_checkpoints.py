@@ -86,7 +86,11 @@ def mutate_content(content: dict, rng: random.Random) -> dict:
         part[key] = odd_tensor(part[key], rng)
     inner = [content[key] for key in content if key != 'state_dict' and places(content[key])]
     part = rng.choice([content, *(one for one in inner if isinstance(one, (dict, list)) and one)])
-    return mutate_tree(part, rng, depth=DEEP_PICKLE) if part is content else mutate_tree(part, rng, depth=DEEP_PICKLE) and content
+    return (
+        mutate_tree(part, rng, depth=DEEP_PICKLE)
+        if part is content
+        else mutate_tree(part, rng, depth=DEEP_PICKLE) and content
+    )
 
 
 def with_code(content: dict, rng: random.Random) -> dict:

@@ -125,9 +125,7 @@ def match_state_dict(model: nn.Module, state_dict: Mapping) -> tuple[dict[str, T
         if not isinstance(name, str):
             raise ValueError(f'checkpoint has the entry {name!r}, which is no name')
         if not isinstance(value, Tensor):
-            raise ValueError(
-                f"checkpoint entry '{name}' is a {type(value).__name__}, not a tensor"
-            )
+            raise ValueError(f"checkpoint entry '{name}' is a {type(value).__name__}, not a tensor")
         if reason := why_unusable(value):
             raise ValueError(f"checkpoint entry '{name}' is {reason}")
     state = {name.removeprefix('module.'): value for name, value in state_dict.items()}
