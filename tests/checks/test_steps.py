@@ -1,11 +1,11 @@
 """Options that go wrong in the Runner are told before it is built; what is odd is logged."""
 
-import logging
 import shutil
 
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.optim import OptimWrapper
 
 from mmoverlock.checks.loops import Length
@@ -117,9 +117,9 @@ def train(here, tool, monkeypatch):
 
     def run(*options: str, resume: bool = False):
         lines = []
-        record = logging.Logger.handle
+        record = MMLogger.callHandlers
         monkeypatch.setattr(
-            logging.Logger, 'handle',
+            MMLogger, 'callHandlers',
             lambda self, entry: (lines.append(entry.getMessage()), record(self, entry)),
         )  # fmt: skip
         arguments = ['cls.py', '--work-dir', 'work', *(['--resume'] if resume else [])]
