@@ -133,7 +133,9 @@ def mutate_tree(tree: Any, rng: random.Random, most: int = 3, depth: int = DEEP)
             part[key] = {str(i): one for i, one in enumerate(part[key])}
         elif what == 2:  # what belongs to another place
             other, name = rng.choice(found)
-            part[key] = other.get(name) if isinstance(other, dict) else None
+            value = other.get(name) if isinstance(other, dict) else None
+            around = value is part or any(inner is part for inner, _ in places(value))
+            part[key] = None if around else value
         elif what == 3 and isinstance(part, dict):
             part[f'{key}{rng.choice("x_ ü")}'] = part.pop(key)
         elif what == 4 and isinstance(part[key], (int, float)):
