@@ -8,7 +8,7 @@ from mmengine.registry import DATASETS, DefaultScope
 
 from mmoverlock.apis.images import read_image
 from mmoverlock.datasets.image_bits import KEY
-from mmoverlock.utils.config import read_config
+from mmoverlock.utils.config import read_config, require
 from mmoverlock.utils.datasets import leaf_dataset
 from mmoverlock.utils.registry import find_class
 from mmoverlock.visualization.curves import draw_curves
@@ -33,10 +33,13 @@ def main(args: argparse.Namespace) -> None:
         if len(configs) != 1:
             raise ValueError(f"'{work_dir}' holds {len(configs)} configs, one is needed")
         cfg = read_config(configs[0])
+        require(cfg, 'test_dataloader')
         dataset = leaf_dataset(cfg.test_dataloader.dataset)
         with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
             known = getattr(find_class(DATASETS, dataset), 'METAINFO', {})
         meta = {**known, **dataset.get('metainfo', {})}
+        if not meta.get('classes'):
+            raise ValueError(f"config '{configs[0]}': test_dataloader.dataset names no classes")
         picture = work_dir / 'predictions.png'
         read = partial(read_image, bits=cfg.get(KEY) or 16)  # what was tested can be drawn
         draw_predictions(args.predictions, meta['classes'], picture, meta.get('palette'), read)

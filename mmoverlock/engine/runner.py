@@ -7,6 +7,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from mmoverlock.utils.config import as_list, type_name
+from mmoverlock.utils.errors import one_line
 
 from .scale_lr import scale_lr
 
@@ -25,6 +26,7 @@ def build_runner(cfg: Config, strict: bool) -> Runner:
 
     Raises:
         OSError: the work_dir cannot be written.
+        ValueError: the config is wrong where the checks before a run do not look.
     """
     guards = [dict(type='CheckpointGuard', strict=strict)]
     guards += [dict(type=name) for name in ('OutputGuard', 'ResumePosition', 'Preemption')]
@@ -45,6 +47,9 @@ def build_runner(cfg: Config, strict: bool) -> Runner:
         if error.errno is None or error.filename is not None:
             raise
         raise OSError(f"work_dir '{cfg.work_dir}' cannot be written: {error.strerror}") from error
+    except (AssertionError, AttributeError, LookupError, TypeError) as error:
+        reason = f'{type(error).__name__}: {one_line(error)}'
+        raise ValueError(f'the Runner cannot be built from the config: {reason}') from error
     if getattr(type(runner), 'scale_lr', None) is Runner.scale_lr:
         runner.scale_lr = functools.partial(scale_lr, runner)
     return runner

@@ -12,6 +12,8 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.config.lazy import LazyAttr, LazyObject
 
+from .config_shape import check_shape, sizes_as_tuples
+
 SCOPE = 'mmoverlock'  # of what a config inherits by ``mmoverlock::``
 SUFFIXES = ('.py', '.json', '.yaml', '.yml')
 PRETRAINED = ('Pretrained', 'PretrainedInit')  # MMEngine's name of it, and the class's
@@ -41,7 +43,13 @@ def read_config(path: str | os.PathLike) -> Config:
     except Exception as error:  # a config is a program: anything may fail in it or in its bases
         reason = str(error).strip("'").partition('\n')[0]
         raise ValueError(f"config '{path}': {type(error).__name__}: {reason}") from error
-    for _, part in walk(cfg._cfg_dict):  # MMEngine would pass our scope on to collate functions
+    try:
+        check_shape(cfg)
+    except ValueError as error:
+        raise ValueError(f"config '{path}': {error}") from error
+    for _, part in walk(cfg._cfg_dict):
+        part.update(sizes_as_tuples(part))
+        # MMEngine would pass our scope on to collate functions.
         if part.get('_scope_') == SCOPE:
             del part['_scope_']
         kind = part.get('type')
