@@ -14,6 +14,7 @@ from mmengine.dist import get_world_size, is_main_process
 
 from mmoverlock.engine.distributed import under_torchrun
 from mmoverlock.engine.hooks.preemption import SIGNALS, Stopped
+from mmoverlock.engine.workers import end_forks_by_sigterm
 
 
 class Ended(BaseException):
@@ -30,13 +31,11 @@ def signals_end() -> Iterator[None]:
     So what a command has begun is undone. Signals that are handled or ignored already are left so.
     """
     before = {}
-    owner = os.getpid()
 
     def end(number: int, frame: FrameType | None) -> None:
-        if os.getpid() == owner:
-            raise Ended(number)
-        os._exit(128 + number)  # a worker process
+        raise Ended(number)
 
+    end_forks_by_sigterm()
     if threading.current_thread() is threading.main_thread():
         before = {number: signal.getsignal(number) for number in SIGNALS}
         for number in SIGNALS:

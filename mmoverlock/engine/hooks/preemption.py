@@ -1,6 +1,5 @@
 """A hook that saves a run which is told to end."""
 
-import os
 import signal
 import threading
 from pathlib import Path
@@ -14,7 +13,7 @@ from mmengine.registry import HOOKS
 from mmengine.runner import IterBasedTrainLoop, Runner
 
 from mmoverlock.engine.distributed import under_torchrun
-from mmoverlock.engine.workers import shield_workers
+from mmoverlock.engine.workers import end_forks_by_sigterm, shield_workers
 from mmoverlock.utils.files import write_whole
 
 from .atomic_checkpoint import AtomicCheckpointHook
@@ -60,7 +59,7 @@ class Preemption(Hook):
     def __init__(self) -> None:
         self.received = 0
         self.handlers: dict[int, Any] = {}  # those that ours replace
-        self.process = 0
+        self.holding = False
 
     def before_train(self, runner: Runner) -> None:
         """Shield the data loader's workers, which have not started yet."""
@@ -74,16 +73,15 @@ class Preemption(Hook):
 
     def before_train_iter(self, runner: Runner, *args, **kwargs) -> None:
         """Hold the signals back from the first step on."""
-        if self.process or threading.current_thread() is not threading.main_thread():
+        if self.holding or threading.current_thread() is not threading.main_thread():
             return
-        self.process, self.received = os.getpid(), 0
+        self.holding, self.received = True, 0
+        end_forks_by_sigterm()
         for number in SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:  # as by nohup
                 self.handlers[number] = signal.signal(number, self._receive)
 
     def _receive(self, number: int, frame: Any) -> None:
-        if os.getpid() != self.process:  # a worker that has just been forked
-            return
         self.received = self.received or number
         if number in AT_ONCE and not under_torchrun():
             for again in AT_ONCE:
@@ -100,7 +98,7 @@ class Preemption(Hook):
 
     def before_val_epoch(self, runner: Runner) -> None:
         self.validated = 0
-        if self.process:
+        if self.holding:
             batches = torch.tensor(len(runner.val_dataloader))
             all_reduce(batches, 'min')
             self.val_batches = int(batches)
@@ -109,7 +107,7 @@ class Preemption(Hook):
         """Stop, in the validation of a training, if any process got a signal."""
         self.validated += 1
         # What comes after that many batches is a hook's second round, or has no partner.
-        if not self.process or self.validated > self.val_batches:
+        if not self.holding or self.validated > self.val_batches:
             return
         number = self._agreed()
         if number:
@@ -122,7 +120,7 @@ class Preemption(Hook):
         """Give the signals back."""
         for number, handler in self.handlers.items():
             signal.signal(number, handler)
-        self.handlers, self.process = {}, 0
+        self.handlers, self.holding = {}, False
 
     def _agreed(self) -> int:
         """The signal that any of the processes got, or 0."""

@@ -354,3 +354,26 @@ def test_handlers_are_given_back(tmp_path):
     assert before == [
         signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
     ]
+
+
+@HOOKS.register_module()
+class Pooling(Hook):
+    """Ends a process that was forked in the training by SIGTERM, as multiprocessing's pools do."""
+
+    codes: list[int | None] = []
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        if batch_idx == 0:
+            worker = multiprocessing.get_context('fork').Process(target=signal.pause)
+            worker.start()
+            worker.terminate()
+            worker.join(10)
+            self.codes.append(worker.exitcode)
+            worker.kill()
+
+
+def test_a_pool_in_a_training_can_end(tmp_path):
+    cfg = config(tmp_path / 'work')
+    cfg.custom_hooks.append(dict(type='Pooling'))
+    train(cfg)
+    assert Pooling.codes and {*Pooling.codes} == {-signal.SIGTERM}
