@@ -121,6 +121,8 @@ def _check_leaf(
 def check_topk(metric: Any, key: str, classes: Mapping[str, Sequence[str] | None]) -> None:
     """Raise ValueError if an accuracy counts more classes than there are."""
     topk = getattr(metric, 'topk', None) or (0,)
+    if not all(isinstance(number, int) for number in topk):
+        raise ValueError(f'{key}.topk is {topk}: whole numbers are needed')
     number = min((len(names) for names in classes.values() if names), default=max(topk))
     if max(topk) > number:
         raise ValueError(f'{key}.topk is {max(topk)}, but there are {number} classes')

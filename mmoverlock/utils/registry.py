@@ -56,8 +56,8 @@ def check_type(registry: Registry, cfg: Any, key: str) -> None:
     if kind is None:
         return
     found = find_class(registry, cfg)
-    if found is None:
-        raise ValueError(unknown_type(registry, kind, key))
+    if not callable(found):
+        raise ValueError(unknown_type(registry, str(kind), key))
     parameters, free = _parameters(found)
     for name in cfg:
         if name in {*parameters, *_OWN_KEYS}:

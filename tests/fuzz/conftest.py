@@ -44,7 +44,7 @@ def user(home, tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def fuzz(user, tmp_path, monkeypatch, capsys):
+def fuzz(user, monkeypatch, capsys):
     """A :class:`Fuzz` in the user's folder, in which nothing may change.
 
     Training does everything but its steps.
@@ -58,4 +58,4 @@ def fuzz(user, tmp_path, monkeypatch, capsys):
         monkeypatch.setattr(loop, 'run', lambda self: self.runner.model)
     with contextlib.ExitStack() as stack:
         stack.enter_context(unchanged(user))
-        yield Fuzz(user, tmp_path)
+        yield Fuzz(user)

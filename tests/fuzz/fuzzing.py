@@ -177,11 +177,13 @@ class Fuzz:
 
     Args:
         home: The user's folder, where the process is; nothing in it may change.
-        out: A folder for what commands write.
+
+    Attributes:
+        codes: Exit codes that are allowed besides 0; with each goes one line.
     """
 
-    def __init__(self, home: Path, out: Path) -> None:
-        self.home, self.out = home, out
+    def __init__(self, home: Path) -> None:
+        self.home, self.codes = home, (2,)
         self.bugs: list[str] = []
         self.ends = dict(done=0, refused=0)
 
@@ -197,7 +199,7 @@ class Fuzz:
                 message = errors.getvalue().rstrip('\n')
                 lines = [line for line in message.splitlines() if line.startswith('error: ')]
                 message = message.splitlines()[-1] if message else ''
-                if end.code != 2 or lines != [message]:
+                if end.code not in self.codes or lines != [message]:
                     bug = f'exit code {end.code}, {errors.getvalue()[-2000:]}'
             except (ValueError, OSError) as error:
                 message = str(error)
