@@ -143,6 +143,8 @@ def set_pictures(cfg: Config, folder: str) -> None:
     scope = cfg.get('default_scope')
     if scope not in drawing:
         raise ValueError(f"--show-dir: default_scope '{scope}' is none of {shown(drawing)}")
+    if scope == 'mmpretrain' and 'module' in cfg.model:  # its hook takes one view of an image
+        raise ValueError('--show-dir: mmpretrain cannot draw with --tta: leave out one of the two')
     if scope == 'mmpretrain':
         cfg.visualizer = cfg.get('visualizer') or dict(type='UniversalVisualizer')
     elif scope == 'mmseg':

@@ -57,8 +57,10 @@ def change(kind: Any) -> None:
     ignored like a crowd where masks are.
     """
     make, find, load, encode = kind.__init__, kind.getCatIds, kind.loadAnns, kind.annToRLE
+    load_images = kind.loadImgs
 
     def __init__(self: Any, annotation_file: str | None = None) -> None:
+        self.path = annotation_file
         make(self, None if _readers else annotation_file)
         if _readers and annotation_file is not None:
             self.dataset = _readers[0](annotation_file)
@@ -77,6 +79,14 @@ def change(kind: Any) -> None:
         orders = {one: names.get(str(self.cats[one]['name']).strip()) for one in found}
         return sorted((one for one in found if orders[one] is not None), key=orders.get)
 
+    def loadImgs(self: Any, ids: Any = ()) -> Any:
+        found = load_images(self, ids)
+        for one in found or ():  # data sets need the names, an evaluation does not
+            name = one.get('file_name')
+            if not (isinstance(name, str) and name.strip()):
+                raise ValueError(f"'{self.path}': image {one['id']!r} has no file_name")
+        return found
+
     def loadAnns(self: Any, ids: Any = ()) -> Any:
         found = load(self, ids)
         for one in found or ():
@@ -93,7 +103,8 @@ def change(kind: Any) -> None:
         return encode(self, dict(ann, segmentation=dict(size=size, counts=[size[0] * size[1]])))
 
     kind.__init__ = __init__
-    kind.getCatIds, kind.loadAnns, kind.annToRLE = getCatIds, loadAnns, annToRLE
+    kind.getCatIds, kind.loadImgs = getCatIds, loadImgs
+    kind.loadAnns, kind.annToRLE = loadAnns, annToRLE
 
 
 def install() -> None:

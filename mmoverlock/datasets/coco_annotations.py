@@ -143,22 +143,19 @@ def _mend_images(content: Any, path: str, notes: Notes) -> dict[int | str, Mappi
     """Make ids and sizes numbers, drop what is listed twice; return the images by id."""
     found: dict[int | str, Mapping[str, Any]] = {}
     names: set[str] = set()
-    unnamed = not any(one.get('file_name') for one in content['images'])  # for an evaluation alone
     for one in content['images']:
         key = one['id'] = as_id(one.get('id'), f"'{path}': the id of an image")
         where = f'image {key!r}'
         name = one.get('file_name')
-        named = isinstance(name, str) and name.strip()
-        if not (named or unnamed or 'coco_url' in one):
-            raise ValueError(f"'{path}': {where} has no file_name")
         if key in found:
             if found[key].get('file_name') != name:
                 raise ValueError(f"'{path}': two images have the id {key!r}")
             notes.add('images listed twice, used once', where)
             continue
-        if named and name in names:
-            notes.add('images with the file name of another, used like different images', where)
-        names.add(name)
+        if isinstance(name, str):
+            if name in names:
+                notes.add('images with the file name of another, used like different images', where)
+            names.add(name)
         for side in ('width', 'height'):
             if type(one.get(side)) is not int or not 0 < one[side] <= _FAR:
                 one[side] = _side(one.get(side), f"'{path}', {where}: {side}")

@@ -54,6 +54,10 @@ TEST_CASES = [
         "cannot evaluate 'accuracy'; allowed: 'mIoU', 'mDice', 'mFscore'",
     ),
     (['det.py', 'det.pth', '--tta'], '--tta: mmdet merges boxes, not masks: choose --eval bbox'),
+    (
+        ['cls.py', 'cls.pth', '--tta', '--show-dir', 'new'],
+        '--show-dir: mmpretrain cannot draw with --tta: leave out one of the two',
+    ),
     (['no_masks.py', 'no_mask_head.pth', '--eval', 'segm'], 'the model has no mask head'),
     (['det.py', 'det.pth', '--out', 'old.pkl'], "--out: 'old.pkl' exists"),
     (['det.py', 'det.pth', '--out', 'new.txt'], "--out: 'new.txt' does not end in .pkl or .pickle"),

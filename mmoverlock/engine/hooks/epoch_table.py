@@ -44,6 +44,7 @@ class EpochTable(Hook):
 
     def __init__(self) -> None:
         self.rows: dict[int, dict[str, Any]] = {}
+        self.sums: dict[str, torch.Tensor] | None = None  # within an epoch
         self.broken: dict[str, Any] = {}  # what a checkpoint holds of the epoch it was saved in
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
@@ -51,13 +52,13 @@ class EpochTable(Hook):
             self.broken = checkpoint.get('epoch_table', {})
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        if hasattr(self, 'sums'):
+        if self.sums is not None:
             seconds = time.perf_counter() - self.start
             checkpoint['epoch_table'] = dict(epoch=runner.epoch, sums=self.sums, seconds=seconds)
 
     def before_stop(self, runner: Runner, validate: bool) -> None:
         """Take the mean over the processes: the first one saves it."""
-        for column in TRAINED:
+        for column in TRAINED if self.sums is not None else ():
             self.sums[column] = self._sum(column)
             all_reduce(self.sums[column], 'mean')
 
@@ -82,7 +83,7 @@ class EpochTable(Hook):
 
     def before_train_epoch(self, runner: Runner) -> None:
         self.start = time.perf_counter()
-        self.sums: dict[str, torch.Tensor] = {}
+        self.sums = {}
         if self.broken.get('epoch') == runner.epoch:
             self.start -= self.broken['seconds']
             self.sums = self.broken['sums']
@@ -105,6 +106,7 @@ class EpochTable(Hook):
             if both[1]:
                 row[column] = (both[0] / both[1]).item()
         row['epoch_time'] = time.perf_counter() - self.start
+        self.sums = None
         self.rows[row['epoch']] = row
         self._write()
 

@@ -121,12 +121,13 @@ def match_state_dict(model: nn.Module, state_dict: Mapping) -> tuple[dict[str, T
             also, if anything but the number of classes is.
     """
     model = unwrap(model)
+    by_shape = any(value.is_meta for value in model.state_dict().values())  # names and shapes alone
     for name, value in state_dict.items():
         if not isinstance(name, str):
             raise ValueError(f'checkpoint has the entry {name!r}, which is no name')
         if not isinstance(value, Tensor):
             raise ValueError(f"checkpoint entry '{name}' is a {type(value).__name__}, not a tensor")
-        if reason := why_unusable(value):
+        if not by_shape and (reason := why_unusable(value)):
             raise ValueError(f"checkpoint entry '{name}' is {reason}")
     state = {name.removeprefix('module.'): value for name, value in state_dict.items()}
 
