@@ -1,11 +1,13 @@
 """A folder in which a user works: tiny data sets, configs and a checkpoint that fits."""
 
+import contextlib
 import functools
 import gc
 import hashlib
 import importlib.util
 import json
 import os
+import resource
 import zipfile
 from pathlib import Path
 
@@ -232,6 +234,17 @@ def bad(home):
     partial = {name: value for name, value in weights.items() if 'mask_head' not in name}
     torch.save(partial, home / 'no_mask_head.pth')
     return home
+
+
+@contextlib.contextmanager
+def file_limit(size: int):
+    """Files cannot grow beyond so many bytes, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def snapshot(folder: Path) -> dict[str, str]:

@@ -26,8 +26,8 @@ slurm() {
 slurm_again() {
     local code stopped='' state
     srun_command --signal=USR1@120
-    trap 'stopped=1' INT TERM # the user's own, to this script: not again
-    trap : USR1
+    trap 'stopped=1' HUP INT TERM # the user's own, to this script: not again
+    trap : USR1 USR2
     while :; do
         code=0
         "${SRUN[@]}" "$PYTHON" -u "$@" --auto-resume || code=$?

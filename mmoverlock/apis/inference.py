@@ -20,6 +20,7 @@ from mmoverlock.utils.config import read_config, require
 from mmoverlock.utils.datasets import leaf_dataset
 from mmoverlock.utils.device import pick_device
 from mmoverlock.utils.errors import one_line
+from mmoverlock.utils.files import removed_on_error
 from mmoverlock.utils.json import dumps
 from mmoverlock.utils.models import build_model, library_of
 
@@ -159,8 +160,9 @@ class Inferencer:
                 yield result
         finally:
             if out_dir is not None and done:
-                text = dumps(done, indent=1) + '\n'
-                new_file(out_dir, 'predictions.json').write_text(text, encoding='utf-8')
+                text, file = dumps(done, indent=1) + '\n', new_file(out_dir, 'predictions.json')
+                with removed_on_error(file):
+                    file.write_text(text, encoding='utf-8')
 
     def _one(self, path: Path, out_dir: Path | None) -> dict[str, Any]:
         try:
@@ -173,11 +175,11 @@ class Inferencer:
         suffix = '.jpg' if path.suffix.lower() in ('.jpg', '.jpeg') else '.png'
         drawn = self._task.draw(picture[..., ::-1], result)[..., ::-1]  # drawn in RGB
         result['picture'] = str(new_file(out_dir, path.stem + suffix))
-        mmcv.imwrite(drawn, result['picture'])
+        _write(drawn, result['picture'])
         if 'labels' in result:
             labels = result['labels'].astype(np.uint8 if len(self.classes) <= 256 else np.uint16)
             result['label_map'] = str(new_file(out_dir, f'{path.stem}_labels.png'))
-            mmcv.imwrite(labels, result['label_map'])
+            _write(labels, result['label_map'])
         return result
 
     def _video(self, path: Path, out_dir: Path | None) -> dict[str, Any]:
@@ -210,6 +212,11 @@ class Inferencer:
         return dict(
             video=str(path), frames=frames, announced=video.announced, classes=shares, **names
         )
+
+
+def _write(picture: np.ndarray, path: str) -> None:
+    with removed_on_error(path):
+        mmcv.imwrite(picture, path)
 
 
 def _without_arrays(result: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from mmoverlock.utils.config import type_name
 from mmoverlock.utils.errors import did_you_mean, one_line
-from mmoverlock.utils.registry import find_class, unknown_type
+from mmoverlock.utils.registry import unknown_type
 
 # What MMEngine reads before it builds PyTorch's DataLoader of the rest.
 _MMENGINE_KEYS = ('num_batch_per_epoch', 'disable_subprocess_warning')
@@ -77,11 +77,17 @@ def _check_keys(cfg: Mapping[str, Any], key: str) -> None:
             hint = did_you_mean(name, known)
             raise ValueError(f"{key}: a data loader has no argument '{name}'{hint}")
     for name in ('collate_fn', 'worker_init_fn'):
-        if cfg.get(name) is not None and find_class(FUNCTIONS, cfg[name]) is None:
+        if cfg.get(name) is not None and _function(cfg[name]) is None:
             raise ValueError(unknown_type(FUNCTIONS, type_name(cfg[name]), f'{key}.{name}'))
     size = cfg.get('batch_size', 1)
     if not isinstance(size, int) or isinstance(size, bool) or size < 1:
         raise ValueError(f'{key}.batch_size={size!r}: a positive number is needed')
+
+
+def _function(cfg: Any) -> Any:
+    """The function that `cfg` names, looked up as MMEngine does: in no library's scope."""
+    kind = cfg.get('type') if isinstance(cfg, Mapping) else None
+    return FUNCTIONS.get(kind) if isinstance(kind, str) else kind
 
 
 def _batches(loader: DataLoader, cfg: Mapping[str, Any], processes: int) -> Batches:

@@ -8,6 +8,7 @@ failure goes to the run's log file; ``--debug`` shows it at once, and what
 """
 
 import argparse
+import contextlib
 import functools
 import json
 import os
@@ -88,29 +89,31 @@ def in_flags(message: str, given: dict[str, object]) -> str:
 def _fail(message: str, code: int) -> NoReturn:
     """Print the message; under torchrun hand it to the launcher, which prints one of all ranks'."""
     file = os.environ.get(ERROR_FILE)
-    if file:
-        report = dict(message=message, timestamp=int(time.time()))
-        Path(file).write_text(json.dumps(report), encoding='utf-8')
-    else:
-        sys.stdout.flush()
-        sys.stderr.write(f'error: {message}\n')
+    with contextlib.suppress(OSError):  # a full disk, a terminal that is closed
+        if file:
+            report = dict(message=message, timestamp=int(time.time()))
+            Path(file).write_text(json.dumps(report), encoding='utf-8')
+        else:
+            sys.stderr.write(f'error: {message}\n')
     _end(code)
 
 
 def _end(code: int) -> NoReturn:
     """Exit; under torchrun at once, because a process group in use may hang or abort the exit."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):
+            stream.flush()
     if ERROR_FILE not in os.environ:
         sys.exit(code)
-    sys.stdout.flush()
-    sys.stderr.flush()
     os._exit(code)
 
 
 def _keep_traceback() -> str:
     """Add the current traceback to the run's log file, if it has one; say where to find it."""
     log_file = MMLogger.get_current_instance().log_file
-    if not log_file or not Path(log_file).is_file():
-        return 'run again with --debug for the traceback'
-    with open(log_file, 'a', encoding='utf-8') as file:
-        traceback.print_exc(file=file)
-    return f'traceback in {log_file}'
+    if log_file and Path(log_file).is_file():
+        with contextlib.suppress(OSError):  # the disk may be what has failed
+            with open(log_file, 'a', encoding='utf-8') as file:
+                file.write(traceback.format_exc())
+            return f'traceback in {log_file}'
+    return 'run again with --debug for the traceback'

@@ -23,6 +23,7 @@ from mmoverlock.datasets.inspect import (
     inspect_labels,
     inspect_objects,
 )
+from mmoverlock.utils.files import removed_on_error
 
 from .config import load_config
 from .finetune import use_data_root
@@ -73,7 +74,8 @@ def inspect_folder(
     folder.mkdir(parents=True, exist_ok=True)
     path = new_file(folder, SHEET)
     picture = np.ascontiguousarray(sheet.picture[..., ::-1])
-    mmcv.imwrite(picture, str(path), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+    with removed_on_error(path):
+        mmcv.imwrite(picture, str(path), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     print(f'{path}: {sheet.drawn} training samples as {name} delivers them')
 
 

@@ -4,7 +4,7 @@ It is torchrun plus what dist_train.sh promises: NNODES, NODE_RANK, MASTER_ADDR 
 environment, a free port when PORT is not set, and one line instead of a report when a process
 fails: the reason that the first one to fail has left, with its exit code.
 
-SIGTERM, SIGUSR1 and Ctrl-C are passed on to the processes, which get the time they need to save;
+Signals that end a run are passed on to the processes, which get the time they need to save;
 torchrun would kill them after 30 seconds, or know nothing of the signal. A second SIGTERM or Ctrl-C
 kills them.
 """
@@ -25,7 +25,8 @@ from torch.distributed import run
 from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
-from mmoverlock.engine.hooks.preemption import AT_ONCE, SAVED, SIGNALS
+from mmoverlock.engine.hooks.preemption import AT_ONCE, SAVED
+from mmoverlock.engine.workers import SIGNALS
 
 from .command import command
 from .options import ArgumentParser
@@ -135,7 +136,7 @@ def main(args: argparse.Namespace) -> None:
     if (
         'signals-to-handle' in run.get_args_parser().format_help()
     ):  # an older torchrun takes them all
-        flags += ['--signals-to-handle=SIGHUP,SIGQUIT']
+        flags += ['--signals-to-handle=SIGQUIT']
     flags += [f'--master-addr={address or "127.0.0.1"}', f'--master-port={port}']
     pass_on = _PassOn()
     heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]

@@ -9,16 +9,18 @@ from typing import Any
 import numpy as np
 from mmengine.config import Config
 from mmengine.dist import master_only
+from mmengine.evaluator import DumpResults
 from mmengine.logging import print_log
 
 from mmoverlock.apis.images import read_image
 from mmoverlock.datasets.image_bits import KEY
 from mmoverlock.engine.class_metrics import ClasswiseMetric, Rows, class_table
-from mmoverlock.engine.predictions import CocoPredictions, LabelMaps
+from mmoverlock.engine.predictions import CocoPredictions, LabelMaps, dump_whole
 from mmoverlock.engine.runner import build_runner
 from mmoverlock.utils.config import as_list
 from mmoverlock.utils.datasets import leaf_configs, leaf_datasets
 from mmoverlock.utils.errors import shown
+from mmoverlock.utils.files import write_whole
 from mmoverlock.utils.json import dumps
 from mmoverlock.visualization.library_drawing import adapt, folders_of
 
@@ -45,6 +47,9 @@ def run_test(
     """
     runner = build_runner(cfg, strict=True)
     metrics, dataset = runner.test_loop.evaluator.metrics, runner.test_loop.dataloader.dataset
+    for metric in metrics:
+        if isinstance(metric, DumpResults):
+            dump_whole(metric)
     if classwise or any(one.get('classwise') for one in as_list(cfg.get('test_evaluator'))):
         metrics[:] = map(ClasswiseMetric, metrics)
     if pseudo_labels and cfg.default_scope == 'mmseg':
@@ -175,7 +180,7 @@ def write_metrics(cfg: Config, metrics: Mapping[str, Any], classes: Rows, folder
     result = dict(config=cfg.filename, checkpoint=cfg.load_from, metrics=found)
     if classes:
         result['classes'] = classes
-    path.write_text(dumps(result, indent=2) + '\n', encoding='utf-8')
+    write_whole(path, (dumps(result, indent=2) + '\n').encode())
     table = '\n'.join(f'  {name:<28} {value:.4f}' for name, value in numbers.items())
     if classes:
         table += '\n' + _aligned(classes)

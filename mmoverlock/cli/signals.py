@@ -13,12 +13,12 @@ from typing import NoReturn
 from mmengine.dist import get_world_size, is_main_process
 
 from mmoverlock.engine.distributed import under_torchrun
-from mmoverlock.engine.hooks.preemption import SIGNALS, Stopped
-from mmoverlock.engine.workers import end_forks_by_sigterm
+from mmoverlock.engine.hooks.preemption import Stopped
+from mmoverlock.engine.workers import SIGNALS, end_forks_by_sigterm
 
 
 class Ended(BaseException):
-    """SIGTERM or SIGUSR1 came when there was nothing to save; `code` is 128 and its number."""
+    """A signal came when there was nothing to save; `code` is 128 and its number."""
 
     def __init__(self, number: int) -> None:
         self.code = 128 + number
@@ -26,7 +26,7 @@ class Ended(BaseException):
 
 @contextlib.contextmanager
 def signals_end() -> Iterator[None]:
-    """Have SIGTERM and SIGUSR1 raise :class:`Ended`, and Ctrl-C KeyboardInterrupt.
+    """Have the signals that end a run raise :class:`Ended`, and Ctrl-C KeyboardInterrupt.
 
     So what a command has begun is undone. Signals that are handled or ignored already are left so.
     """
@@ -56,13 +56,14 @@ def says_where_it_stopped() -> Iterator[None]:
     try:
         yield
     except Stopped as stop:
-        sys.stdout.flush()
         if is_main_process():
-            sys.stderr.write(
-                f"stopped by {stop.signal.name} after step {stop.step}, saved '{stop.path}': "
-                f'go on with --resume (exit code {stop.code})\n'
-            )
-            sys.stderr.flush()
+            with contextlib.suppress(OSError):  # the terminal is closed
+                sys.stdout.flush()
+                sys.stderr.write(
+                    f"stopped by {stop.signal.name} after step {stop.step}, saved '{stop.path}': "
+                    f'go on with --resume (exit code {stop.code})\n'
+                )
+                sys.stderr.flush()
         if get_world_size() > 1 and not under_torchrun():
             _leave_srun(stop.code)
         raise
@@ -75,5 +76,4 @@ def _leave_srun(code: int) -> NoReturn:
     """
     if is_main_process():
         time.sleep(1)
-    sys.stderr.flush()
     os._exit(code if is_main_process() else 0)

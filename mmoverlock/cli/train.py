@@ -22,7 +22,7 @@ from .finetune import use_data_root
 from .finetune.common import data_folder
 from .options import ArgumentParser, add_run_options
 from .signals import says_where_it_stopped
-from .work_dir import data_kept_on_error, earlier_checkpoints, remove, undone_on_error
+from .work_dir import claimed, data_kept_on_error, earlier_checkpoints, remove, undone_on_error
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -80,21 +80,24 @@ def main(args: argparse.Namespace) -> None:
     for name in ('resume', 'auto_resume'):
         if getattr(args, name) and args.overwrite:
             raise ValueError(f'--{name.replace("_", "-")} and --overwrite contradict each other')
-    if args.auto_resume and holds_checkpoints(cfg):
-        args.resume = 'auto'
-    if args.resume:
-        set_resume(cfg, args.resume)
-    old = earlier_checkpoints(cfg, args.overwrite)
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(undone_on_error(Path(cfg.work_dir)))
-        if args.data_root is not None:
-            stack.enter_context(data_kept_on_error(data_folder(cfg)))
-            use_data_root(cfg, args.data_root, args.data_format, args.num_classes, args.cfg_options)
-        preflight(cfg, training=True)
-    remove(old, cfg.work_dir)
-    with says_where_it_stopped(), process_group(cfg):
-        agree_on_checkpoint(cfg)
-        build_runner(cfg, strict=False).train()
+    with claimed(cfg.work_dir) as new:
+        if args.auto_resume and holds_checkpoints(cfg):
+            args.resume = 'auto'
+        if args.resume:
+            set_resume(cfg, args.resume)
+        old = earlier_checkpoints(cfg, args.overwrite)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(undone_on_error(new))
+            if args.data_root is not None:
+                stack.enter_context(data_kept_on_error(data_folder(cfg)))
+                use_data_root(
+                    cfg, args.data_root, args.data_format, args.num_classes, args.cfg_options
+                )
+            preflight(cfg, training=True)
+        remove(old, cfg.work_dir)
+        with says_where_it_stopped(), process_group(cfg):
+            agree_on_checkpoint(cfg)
+            build_runner(cfg, strict=False).train()
 
 
 def use_amp(cfg: Config) -> None:

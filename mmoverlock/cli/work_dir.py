@@ -1,8 +1,10 @@
-"""``mmoverlock train``: an earlier run in the work_dir is neither lost nor overwritten."""
+"""``mmoverlock train``: another run in the work_dir is neither lost nor overwritten."""
 
 import contextlib
+import errno
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +16,78 @@ from mmoverlock.datasets.formats.data import SPLITS
 from mmoverlock.engine.distributed import env_rank
 from mmoverlock.engine.run_files import checkpoint_folders, is_checkpoint_name, template_of
 from mmoverlock.utils.files import remove_temporaries
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+LOCK = '.mmoverlock.lock'  # in the work_dir of a run, while it lasts
+
+
+@contextlib.contextmanager
+def claimed(work_dir: str) -> Iterator[list[Path]]:
+    """Keep other runs out of a work_dir, which is made for that; the first process does it for all.
+
+    The kernel takes the lock back from a process that dies, and no child inherits it: the file that
+    a killed run leaves keeps nobody out. Nor does anything where there are no locks.
+
+    Yields:
+        The folders that did not exist, the innermost first; those still empty go in the end.
+
+    Raises:
+        ValueError: another run has the work_dir.
+    """
+    folder = Path(work_dir)
+    new = [path for path in (folder, *folder.parents) if not path.exists()]
+    if env_rank() or fcntl is None:
+        yield new
+        return
+    lock = _lock(folder)
+    try:
+        yield new
+    finally:
+        if lock is not None:
+            (folder / LOCK).unlink(missing_ok=True)
+            os.close(lock)
+        with contextlib.suppress(OSError):
+            for path in new:
+                path.rmdir()
+
+
+def _lock(folder: Path) -> int | None:
+    """Lock a file in the folder; its descriptor, or None where that is not possible."""
+    path = folder / LOCK
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError:
+        return None
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        owner = os.read(file, 1000).decode(errors='replace')
+        os.close(file)
+        if error.errno not in (errno.EACCES, errno.EAGAIN):  # a file system without locks
+            return None
+        raise ValueError(
+            f"work_dir '{folder}' is in use by another run ({owner or 'which has just begun'}): "
+            'wait for its end, or choose another --work-dir'
+        ) from error
+    if not _is_at(file, path):  # its owner has just ended
+        os.close(file)
+        return _lock(folder)
+    with contextlib.suppress(OSError):  # a full disk
+        os.ftruncate(file, 0)
+        os.write(file, f'process {os.getpid()} on {socket.gethostname()}'.encode())
+    return file
+
+
+def _is_at(file: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def earlier_checkpoints(cfg: Config, overwrite: bool) -> list[Path]:
@@ -84,9 +158,8 @@ def link_or_copy(source: Path, target: Path) -> None:
 
 
 @contextlib.contextmanager
-def undone_on_error(folder: Path) -> Iterator[None]:
-    """Remove `folder` after an error, if it is new; its new parents, too."""
-    new = [path for path in (folder, *folder.parents) if not path.exists()]
+def undone_on_error(new: list[Path]) -> Iterator[None]:
+    """Remove these folders after an error, each of which is in the next one."""
     try:
         yield
     except BaseException:

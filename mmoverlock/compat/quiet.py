@@ -6,6 +6,7 @@ inherit; anyone may set it.
 """
 
 import functools
+import logging
 import re
 import warnings
 from collections.abc import Callable
@@ -54,8 +55,12 @@ PRINTED = re.compile(
 
 
 def leave_out_known_messages(quiet: bool) -> None:
-    """Leave these messages out from now on, or no longer."""
+    """Leave these messages out from now on, or no longer.
+
+    So are the tracebacks of log lines that cannot be written, to a full disk or a closed terminal.
+    """
     environment.set_quiet(quiet)
+    logging.raiseExceptions = not quiet
     if quiet:
         install()
     else:

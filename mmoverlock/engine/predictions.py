@@ -14,6 +14,7 @@ from mmengine.logging import print_log
 from mmengine.registry import METRICS
 from PIL import Image
 
+from mmoverlock.utils.files import removed_on_error
 from mmoverlock.utils.json import dumps
 
 LARGEST_LABEL = 254  # 255 is what mmseg ignores
@@ -123,8 +124,11 @@ def with_area(detection: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write_new(path: str | os.PathLike, data: Any) -> None:
-    with open(path, 'x', encoding='utf-8') as file:
-        file.write(dumps(data))
+    """Write a JSON file that does not exist yet; OSError naming it if that fails."""
+    text = dumps(data)
+    file = open(path, 'x', encoding='utf-8')
+    with removed_on_error(path), file:
+        file.write(text)
 
 
 class LabelMaps(BaseMetric):
@@ -182,12 +186,24 @@ class LabelMaps(BaseMetric):
                 name = os.path.relpath(sample['img_path'], self.root)
             path = self.folder / (name + getattr(self.dataset, 'seg_map_suffix', '.png'))
             path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(self.table[labels].astype(np.uint8)).save(path)
+            with removed_on_error(path):
+                Image.fromarray(self.table[labels].astype(np.uint8)).save(path)
             self.results.append(None)
 
     def compute_metrics(self, results: list) -> dict:
         print_log(f'{len(results)} label maps: {self.folder}', logger='current')
         return {}
+
+
+def dump_whole(metric: DumpResults) -> None:
+    """Have a metric that writes a pickle leave no half of it, and name it if that fails."""
+    write = metric.compute_metrics
+
+    def compute_metrics(results: list) -> dict:
+        with removed_on_error(metric.out_file_path):
+            return write(results)
+
+    metric.compute_metrics = compute_metrics
 
 
 @METRICS.register_module()

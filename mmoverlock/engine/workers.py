@@ -8,17 +8,21 @@ from collections.abc import Callable
 
 from torch.utils.data import DataLoader
 
+# What schedulers, a terminal that is closed, and limits of CPU time send to end a run.
+NAMES = ('SIGTERM', 'SIGUSR1', 'SIGUSR2', 'SIGHUP', 'SIGXCPU', 'SIGINT')
+SIGNALS = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]  # few on Windows
+
 
 @functools.cache
 def end_forks_by_sigterm() -> None:
-    """Give processes that are forked from now on Python's own handler of SIGTERM and SIGUSR1.
+    """Give processes that are forked from now on Python's own handlers of SIGTERM and its like.
 
     multiprocessing's pools, such as that of mmdet's VOCMetric, end their workers by SIGTERM and
     wait for them: with a handler that only takes notice, they would wait for ever.
     """
     if not hasattr(os, 'register_at_fork'):  # Windows forks nothing
         return
-    ours = {signal.SIGTERM, signal.SIGUSR1}
+    ours = {*SIGNALS} - {signal.SIGINT}
     blocked_before = []
 
     def block() -> None:  # a signal that arrives while the child still has our handler waits
@@ -53,9 +57,8 @@ class _Shield:
         self.then = then
 
     def __call__(self, worker: int) -> None:
-        for name in ('SIGINT', 'SIGUSR1'):
-            if hasattr(signal, name):  # Windows has no SIGUSR1
-                signal.signal(getattr(signal, name), signal.SIG_IGN)
+        for number in {*SIGNALS} - {signal.SIGTERM}:
+            signal.signal(number, signal.SIG_IGN)
         if hasattr(signal, 'sigwaitinfo'):  # Linux; only here the sender of a signal is known
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
             threading.Thread(target=_obey, args=(os.getppid(),), daemon=True).start()

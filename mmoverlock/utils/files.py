@@ -5,6 +5,7 @@ import errno
 import os
 import re
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 
 # Of nobody else's: what carries such a name may be removed.
@@ -43,6 +44,25 @@ def write_whole(path: str | os.PathLike, content: bytes | memoryview) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+@contextlib.contextmanager
+def removed_on_error(path: str | os.PathLike) -> Iterator[None]:
+    """Remove a new file that somebody else writes, if that fails.
+
+    Raises:
+        OSError: it cannot be written; the message names it.
+    """
+    try:
+        yield
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+        if not isinstance(error, OSError) or error.errno is None:  # it says what cannot be written
+            raise
+        if error.filename not in (None, os.fspath(path)):
+            raise
+        raise type(error)(f"'{path}' cannot be written: {error.strerror}") from error
 
 
 def remove_temporaries(folder: str | os.PathLike) -> int:

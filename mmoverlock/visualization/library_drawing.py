@@ -17,6 +17,8 @@ from matplotlib.colors import to_rgb
 from mmengine.visualization import Visualizer
 from PIL import Image, ImageDraw
 
+from mmoverlock.utils.files import removed_on_error
+
 from .fonts import Font, is_plain
 
 _DRAWING = ('add_datasample', 'visualize_cls')  # mmdet's and mmseg's; mmpretrain's
@@ -73,15 +75,18 @@ def _draw(
     if read and path and len(arguments) == 2:  # name and picture
         arguments = arguments[0], read(Path(path))[..., ::-1]
     folder = folders.get(path, '')
-    if folder and options.get('out_file'):
+    if options.get('out_file'):
         place, name = os.path.split(options['out_file'])
         options['out_file'] = os.path.join(place, folder, name)
-    elif folder and arguments:
+    elif arguments:  # mmseg's; its backend would not notice a full disk
         for backend in visualizer._vis_backends.values():
             if hasattr(backend, '_img_save_dir'):
-                os.makedirs(os.path.join(backend._img_save_dir, folder), exist_ok=True)
-        arguments = f'{folder}/{arguments[0]}', *arguments[1:]
-    return draw(*arguments, **options)
+                name = f'{arguments[0]}_{options.get("step", 0)}.png'
+                options['out_file'] = os.path.join(backend._img_save_dir, folder, name)
+    if not options.get('out_file'):
+        return draw(*arguments, **options)
+    with removed_on_error(options['out_file']):
+        return draw(*arguments, **options)
 
 
 def _get_image(visualizer: Visualizer, get_image: Callable[[], np.ndarray]) -> np.ndarray:

@@ -7,7 +7,10 @@ import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.optim import OptimWrapper
+from mmengine.registry import DefaultScope
+from torch.utils.data import TensorDataset
 
+from mmoverlock.checks.loaders import check_loader
 from mmoverlock.checks.loops import Length
 from mmoverlock.checks.schedule import check_schedulers, schedule_notes
 from mmoverlock.cli.config import load_config
@@ -205,3 +208,13 @@ def test_a_schedule_that_does_not_fit_is_told(schedulers, length, note):
     notes = schedule_notes(check_schedulers(cfg, wrapper, length, 10), length)
     assert len(notes) == (note is not None)
     assert note is None or note in notes[0]
+
+
+def test_functions_are_found_in_silence(monkeypatch, capsys):
+    """MMEngine has them in no library's scope."""
+    monkeypatch.setattr(MMLogger, '_instance_dict', {})
+    cfg = dict(batch_size=1, num_workers=0, collate_fn=dict(type='default_collate'))
+    cfg['sampler'] = dict(type='DefaultSampler', shuffle=False)
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        check_loader(cfg, TensorDataset(torch.zeros(2)), TRAIN, 1)
+    assert 'Failed to search' not in ''.join(capsys.readouterr())

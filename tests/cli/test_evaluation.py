@@ -8,6 +8,8 @@ from mmengine.config import Config
 
 from mmoverlock.cli import evaluation, outputs
 
+from ..user import file_limit
+
 
 def strict_json(path):
     """What any reader of JSON makes of the file: Python's own also takes NaN."""
@@ -138,6 +140,14 @@ def test_metrics_are_json(tmp_path):
 
     written = strict_json(tmp_path / 'metrics.json')['metrics']
     assert written == {'coco/bbox_mAP': 0.5, 'coco/cat_precision': None, 'aAcc': 0.25}
+
+
+def test_metrics_that_do_not_fit_leave_the_old_ones(tmp_path):
+    (tmp_path / 'metrics.json').write_text('old')
+    cfg = Config(dict(load_from='a.pth'))
+    with file_limit(50), pytest.raises(OSError, match="metrics.json' cannot be written"):
+        outputs.write_metrics(cfg, dict(acc=1.0), [], str(tmp_path))
+    assert (tmp_path / 'metrics.json').read_text() == 'old'
 
 
 def test_where_there_is_nothing_to_find_metrics_are_null(tmp_path):

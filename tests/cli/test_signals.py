@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from mmoverlock.engine.hooks.epoch_table import read_epochs
+from mmoverlock.engine.workers import SIGNALS
 
 from ..user import ROOT, snapshot
 from .test_tools import run_script
@@ -18,6 +19,7 @@ SEND = """
 import os, signal
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
+from mmoverlock.engine.workers import SIGNALS
 
 @HOOKS.register_module()
 class Send(Hook):
@@ -31,7 +33,7 @@ class Send(Hook):
             os.kill(os.getppid(), signal.SIGUSR1)
             for name in os.listdir('/proc'):  # its data loader's workers
                 if name.isdecimal() and f'PPid:\\t{os.getpid()}\\n' in open(f'/proc/{name}/status').read():
-                    for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGTERM):
+                    for number in SIGNALS:
                         os.kill(int(name), number)
 """
 CONFIG = f"""
@@ -77,7 +79,16 @@ def test_dist_train_saves_and_goes_on(tmp_path, tool, monkeypatch):
     assert not saved.exists()
 
 
-@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
+@pytest.fixture(params=SIGNALS)
+def number(request):
+    """A signal that is not ignored, as SIGHUP is under nohup."""
+    before = signal.getsignal(request.param)
+    if before is signal.SIG_IGN:
+        signal.signal(request.param, signal.SIG_DFL)
+    yield request.param
+    signal.signal(request.param, before)
+
+
 @pytest.mark.parametrize(
     ('name', 'function', 'arguments'),
     [

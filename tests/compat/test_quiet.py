@@ -12,6 +12,8 @@ from mmengine.logging import MMLogger
 
 from mmoverlock.compat import quiet
 
+from ..user import file_limit
+
 ONEDL = 'Could not import OneDL. Skipping OneDL datasets.'
 
 
@@ -36,6 +38,16 @@ def test_known_messages(on, capsys):
     pycocotools.coco.print('loading nothing')
     pycocotools.coco.print('Done')
     assert len(capsys.readouterr().out.splitlines()) == 4
+
+
+@pytest.mark.parametrize('on', [True, False])
+def test_log_lines_that_cannot_be_written(on, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(logging, 'raiseExceptions', True)
+    logger = MMLogger.get_instance(f'unwritten_{on}', log_file=str(tmp_path / 'run.log'))
+    quiet.leave_out_known_messages(on)
+    with file_limit(1):
+        logger.warning('a line')
+    assert ('Traceback' in capsys.readouterr().err) != on
 
 
 @pytest.mark.parametrize(('module', 'message'), quiet.WARNED)

@@ -6,15 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from mmengine.evaluator import Evaluator
+from mmengine.evaluator import DumpResults, Evaluator
 from mmengine.registry import DATASETS, DefaultScope
 from PIL import Image
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from mmoverlock.engine.predictions import CocoPredictions, LabelMaps
+from mmoverlock.engine.predictions import CocoPredictions, LabelMaps, dump_whole
 
 from ..fake_data import picture
+from ..user import file_limit
 
 # Ids that are no labels and no indices, and a file that names the classes in another order.
 CATEGORIES = [dict(id=7, name='dog'), dict(id=3, name='cat'), dict(id=5, name='left out')]
@@ -168,6 +169,27 @@ def test_nothing_is_overwritten(coco, tmp_path):
     with pytest.raises(FileExistsError):
         evaluate(CocoPredictions(dataset, tmp_path / 'out.json'), samples_of(dataset))
     assert (tmp_path / 'out.json').read_text() == 'mine'
+
+
+@pytest.mark.parametrize('option', ['results', 'annotations'])
+def test_what_does_not_fit_on_the_disk_is_named_and_removed(coco, tmp_path, capsys, option):
+    dataset, file = build('mmdet', **coco, test_mode=True), tmp_path / 'new.json'
+    metric = CocoPredictions(dataset, **{option: file})
+    with file_limit(1), pytest.raises(OSError, match=f"^'{file}' cannot be written: File too"):
+        evaluate(metric, samples_of(dataset))
+    assert not file.exists()
+
+
+def test_a_pickle_that_does_not_fit_is_named_and_removed(tmp_path, capsys):
+    metric = DumpResults(str(tmp_path / 'new.pkl'))
+    dump_whole(metric)
+    metric.process({}, [dict(a=1)])
+    with file_limit(1), pytest.raises(OSError, match="new.pkl' cannot be written: File too large"):
+        metric.evaluate(1)
+    assert not (tmp_path / 'new.pkl').exists()
+    metric.process({}, [dict(a=1)])
+    metric.evaluate(1)
+    assert (tmp_path / 'new.pkl').exists()
 
 
 @pytest.mark.parametrize('reduce_zero_label', [False, True])

@@ -13,14 +13,12 @@ from mmengine.registry import HOOKS
 from mmengine.runner import IterBasedTrainLoop, Runner
 
 from mmoverlock.engine.distributed import under_torchrun
-from mmoverlock.engine.workers import end_forks_by_sigterm, shield_workers
+from mmoverlock.engine.workers import SIGNALS, end_forks_by_sigterm, shield_workers
 from mmoverlock.utils.files import write_whole
 
 from .atomic_checkpoint import AtomicCheckpointHook
 
 SAVED = 75  # EX_TEMPFAIL of sysexits.h: saved, start again to go on
-NAMES = ('SIGTERM', 'SIGUSR1', 'SIGINT')
-SIGNALS = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]  # all but on Windows
 AT_ONCE = (signal.SIGTERM, signal.SIGINT)  # when they come a second time
 
 
@@ -42,7 +40,7 @@ class Stopped(SystemExit):
 
 @HOOKS.register_module()
 class Preemption(Hook):
-    """Saves a run on SIGTERM, SIGUSR1 and Ctrl-C, and ends it by raising :class:`Stopped`.
+    """Saves a run that gets one of :data:`SIGNALS`, and ends it by raising :class:`Stopped`.
 
     It is saved after the step in which the signal arrives, with gradient accumulation after the
     next update of the weights, and in a validation after the current batch; the resumed run then

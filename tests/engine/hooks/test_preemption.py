@@ -258,6 +258,19 @@ def test_stopped_twice(tmp_path):
     torch.testing.assert_close(state(runner), state(whole), rtol=0, atol=0)
 
 
+@pytest.mark.parametrize('name', ['SIGHUP', 'SIGUSR2', 'SIGXCPU'])
+def test_other_signals_save(tmp_path, name):
+    before = signal.signal(getattr(signal, name), signal.SIG_DFL)  # the tests may run under nohup
+    try:
+        stop, _ = stopped(config(tmp_path / 'work', step=2, name=name))
+        assert (stop.code, stop.signal.name, stop.step) == (SAVED, name, 2)
+        assert Path(stop.path).is_file()
+        signal.signal(getattr(signal, name), signal.SIG_IGN)
+        train(config(tmp_path / 'ignored', step=2, name=name))  # goes on to its end
+    finally:
+        signal.signal(getattr(signal, name), before)
+
+
 def test_without_a_checkpoint_hook(tmp_path):
     cfg = config(tmp_path / 'work', step=4)
     cfg.default_hooks.checkpoint = None
