@@ -310,7 +310,7 @@ def test_palettes_that_opencv_makes_colours_of(tmp_path):
     labels.save(tmp_path / 'map/a.png')
     checked('mmseg', cfg)
     cfg['pipeline'][1]['imdecode_backend'] = 'cv2'
-    with pytest.raises(ValueError, match="a.png. has 3 channels, .* 'cv2' makes .* use 'pillow'"):
+    with pytest.raises(ValueError, match="a.png. has 3 channels, .*'cv2' makes .* use 'pillow'"):
         checked('mmseg', cfg)
 
 

@@ -66,7 +66,7 @@ def _check(data_batch: Mapping[str, Any] | None, number: int, ignored: set[int])
     for sample in _flat(samples):
         if 'gt_sem_seg' not in sample:
             continue
-        labels = sample.gt_sem_seg.data
+        labels = sample.gt_sem_seg.data.cpu().numpy()  # half the time of PyTorch
         wrong = (labels < 0) | (labels >= number)
         for label in ignored:
             wrong &= labels != label
@@ -74,7 +74,7 @@ def _check(data_batch: Mapping[str, Any] | None, number: int, ignored: set[int])
             path = sample.get('seg_map_path') or sample.get('img_path')
             names = ' and '.join(str(label) for label in sorted(ignored))
             raise ValueError(
-                f"label {int(labels[wrong].max())} in '{path}' is no class: 0 to {number - 1} and "
+                f"label {labels[wrong].max()} in '{path}' is no class: 0 to {number - 1} and "
                 f'{names}, which is ignored, are allowed'
             )
 
