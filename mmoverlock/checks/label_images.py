@@ -124,8 +124,8 @@ def _check_masks(dataset: Any, backend: str, key: str) -> None:
     first = int(dataset.reduce_zero_label)
     raise ValueError(
         f'{key}: its label images hold 0 and 255 alone, and 255 is ignored: no pixel is of the '
-        f'second class. Write {first} and {first + 1}; --data-root reads masks of 0 and 255 as '
-        'they are'
+        f"second class. Write {first} and {first + 1}, or use the tools' option data-root, which "
+        'reads masks of 0 and 255'
     )
 
 
