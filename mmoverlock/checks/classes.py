@@ -1,13 +1,18 @@
 """Classes: the same names with the same labels in data, folders and checkpoints."""
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmengine.logging import print_log
+from torch import nn
 
 from mmoverlock.utils.datasets import leaf_datasets
 from mmoverlock.utils.errors import shown
+
+_HEAD = re.compile(r'(^|\.)(decode|auxiliary)_head(\.\d+)?$')
+_IGNORED = 255  # by default
 
 
 def check_same_classes(classes: Mapping[str, Sequence[str] | None]) -> None:
@@ -94,6 +99,38 @@ def check_label_coding(datasets: Mapping[str, Any]) -> None:
                 raise ValueError(
                     f'{key}.{name} is {value!r}, but that of {first} is {found[first]!r}'
                 )
+
+
+def check_ignored_label(
+    model: nn.Module, metrics: Mapping[str, Any], datasets: Mapping[str, Any]
+) -> None:
+    """Check that the heads, metrics and data sets of a segmentor ignore the same label.
+
+    mmseg does not use the data sets' own value: its default lets others pass.
+
+    Args:
+        model: Built.
+        metrics: Built, by their keys.
+        datasets: Built, by their keys.
+
+    Raises:
+        ValueError: they do not.
+    """
+    leaves = {key: next(leaf_datasets(one)) for key, one in datasets.items()}
+    leaves = {key: one for key, one in leaves.items() if hasattr(one, 'reduce_zero_label')}
+    if not leaves:
+        return
+    heads = {f'model.{name}': one for name, one in model.named_modules() if _HEAD.search(name)}
+    found = {key: getattr(one, 'ignore_index', None) for key, one in (heads | metrics).items()}
+    found |= {key: one.ignore_index for key, one in leaves.items() if one.ignore_index != _IGNORED}
+    found = {key: value for key, value in found.items() if value is not None}
+    first = next(iter(found), None)
+    for key, value in found.items():
+        if value != found[first]:
+            raise ValueError(
+                f'{key}.ignore_index is {value!r}, but that of {first} is {found[first]!r}: they '
+                'must be the same'
+            )
 
 
 def classes_of(checkpoint: Mapping[str, Any]) -> Sequence[str] | None:

@@ -26,7 +26,8 @@ from mmoverlock.utils.errors import shown
 from mmoverlock.utils.registry import build, find_class
 
 from .classes import check_names
-from .image_files import check_files_exist, check_label_images, check_sizes
+from .image_files import check_files_exist, check_sizes
+from .label_images import check_label_images
 from .left_out import counting, left_out
 from .objects import check_any_object, check_objects, unused_categories
 from .paths import check_path
@@ -111,7 +112,7 @@ def _check_leaf(
     notes = check_files_exist(dataset, cfg, key, max_share)
     check_objects(dataset, cfg, key)
     check_sizes(dataset, cfg, key)
-    check_label_images(dataset, cfg, key, number)
+    notes += check_label_images(dataset, cfg, key, number)
     if hasattr(dataset, 'cat_img_map'):
         names = {as_id(one['id'], 'id'): one['name'] for one in _categories(dataset.ann_file)}
         notes += unused_categories(dataset, names, key)

@@ -3,15 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from mmengine.config import Config
-from PIL import Image
 
 from mmoverlock.datasets.formats.files import image_sizes, missing_files
 from mmoverlock.utils.config import as_list, type_name, walk
 
 _SIZES = 200  # images of which the size is looked at
-_LABELS = 20  # label images that are decoded
 
 
 def allowed_share(cfg: Config) -> float:
@@ -70,7 +67,7 @@ def check_sizes(dataset: Any, cfg: Mapping[str, Any], key: str) -> None:
     as_stored = any('ignore_orientation' in str(step.get('color_type'))
                     for _, step in walk(cfg.get('pipeline')))  # fmt: skip
     looked, wrong = 0, []
-    for sample in _spread(samples, _SIZES):
+    for sample in spread(samples, _SIZES):
         try:
             ((width, height, turned),) = image_sizes([sample['img_path']])
         except ValueError:  # an unreadable image, which training skips and tells
@@ -92,43 +89,10 @@ def check_sizes(dataset: Any, cfg: Mapping[str, Any], key: str) -> None:
         )
 
 
-def check_label_images(dataset: Any, cfg: Mapping[str, Any], key: str, number: int | None) -> None:
-    """Decode some of the label images of a data set of mmseg.
-
-    Raises:
-        ValueError: one has colours, or labels that are no classes.
-    """
-    steps = [str(type_name(step)).rpartition('.')[2] for _, step in walk(cfg.get('pipeline'))]
-    if not number or 'LoadAnnotations' not in steps or not hasattr(dataset, 'reduce_zero_label'):
-        return
-    for sample in _spread(dataset.data_list, _LABELS):
-        path = sample.get('seg_map_path')
-        try:
-            with Image.open(path) as image:
-                labels = np.asarray(image)
-        except Exception:  # every decoder has its own; whether a file can be read is told elsewhere
-            continue
-        if labels.ndim != 2:
-            raise ValueError(
-                f"{key}: label image '{path}' has {labels.shape[-1]} channels, not one of labels"
-            )
-        found = {int(label) for label in np.unique(labels)}
-        if dataset.reduce_zero_label:
-            found = {dataset.ignore_index if label in (0, 255) else label - 1 for label in found}
-        changed = getattr(dataset, 'label_map', None) or {}
-        found = {changed.get(label, label) for label in found} - {dataset.ignore_index}
-        wrong = sorted(label for label in found if not 0 <= label < number)
-        if wrong:
-            raise ValueError(
-                f"{key}: label {wrong[-1]} in '{path}' is no class: 0 to {number - 1} and "
-                f'{dataset.ignore_index}, which is ignored, are allowed'
-            )
-
-
 def _loads(cfg: Mapping[str, Any], name: str) -> bool:
     return any(name in str(step.get('type')) for _, step in walk(cfg.get('pipeline')))
 
 
-def _spread(samples: Sequence[Any], number: int) -> Sequence[Any]:
+def spread(samples: Sequence[Any], number: int) -> Sequence[Any]:
     """At most `number` of the samples, at equal distances."""
     return samples[:: max(1, -(-len(samples) // number))]

@@ -17,7 +17,7 @@ from mmoverlock.utils.models import build_model, unwrap
 from mmoverlock.utils.registry import build
 
 from .checkpoints import check_checkpoints, check_resumed_classes
-from .classes import check_data_classes, check_tested_classes, classes_of
+from .classes import check_data_classes, check_ignored_label, check_tested_classes, classes_of
 from .datasets import check_dataset, check_topk
 from .image_files import allowed_share
 from .loops import check_loop
@@ -65,13 +65,15 @@ def preflight(cfg: Config, training: bool) -> None:
         if loaded:
             check = check_resumed_classes if training else check_tested_classes
             check(classes_of(loaded), classes[f'{parts[0]}_dataloader.dataset'], cfg.load_from)
+        metrics = {}
         for part in parts:
             for key, metric in each(cfg.get(f'{part}_evaluator'), f'{part}_evaluator'):
                 check_path(metric.get('ann_file') or '', f'{key}.ann_file')
-                metric = build(registry.METRICS, metric, key)
+                metrics[key] = metric = build(registry.METRICS, metric, key)
                 check_topk(metric, key, classes)
                 if f'{part}_dataloader' in keys:
                     check_evaluator(metric, key, *built[keys[f'{part}_dataloader']])
+        check_ignored_label(model, metrics, {at: dataset for at, (dataset, _) in built.items()})
         datasets = {key: built[at][0] for key, at in keys.items()}
         check_steps(cfg, model, datasets, resumed)
         if not training:

@@ -2,10 +2,11 @@
 
 import copy
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
 
@@ -90,10 +91,10 @@ def check_labels(dataset: Any, key: str, number: int | None) -> None:
     """
     if not hasattr(dataset, 'get_gt_labels'):
         return
-    samples = dataset.data_list
-    labels = {label for s in samples if isinstance(label := s.get('gt_label'), int)}
+    samples = [(sample, _labels_of(dataset, sample)) for sample in dataset.data_list]
+    labels = {label for _, found in samples for label in found}
     if not labels:
-        return  # several labels an image, or none
+        return
     folders = getattr(dataset, 'folder_to_idx', {}) if dataset._indices is None else {}
     empty = [name for name, label in folders.items() if label not in labels]
     if empty:
@@ -103,7 +104,16 @@ def check_labels(dataset: Any, key: str, number: int | None) -> None:
         )
     wrong = sorted(label for label in labels if label < 0 or (number and label >= number))
     if wrong:
-        sample = next(s for s in samples if s['gt_label'] == wrong[-1])
+        sample = next(sample for sample, found in samples if wrong[-1] in found)
         name = f" of '{sample['img_path']}'" if 'img_path' in sample else ''
         allowed = f'0 to {number - 1}' if number else 'at least 0'
         raise ValueError(f'{key}: label {wrong[-1]}{name} is out of range: {allowed} is allowed')
+
+
+def _labels_of(dataset: Any, sample: Mapping[str, Any]) -> Sequence[int]:
+    """The labels of an image: one, several of a MultiLabelDataset, or none."""
+    label = sample.get('gt_label')
+    if isinstance(label, int):
+        return [label]
+    several = any(kind.__name__ == 'MultiLabelDataset' for kind in type(dataset).__mro__)
+    return np.ravel(label).tolist() if several and label is not None else []

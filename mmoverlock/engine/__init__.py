@@ -8,6 +8,7 @@ from .hooks.epoch_table import EpochTable
 from .hooks.evaluation_guard import EvaluationGuard
 from .hooks.finite_loss_guard import FiniteLossGuard
 from .hooks.image_guard import ImageGuard
+from .hooks.label_guard import LabelGuard
 from .hooks.output_guard import OutputGuard
 from .hooks.preemption import Preemption
 from .hooks.resume_position import ResumePosition
@@ -24,6 +25,7 @@ __all__ = [
     'FiniteLossGuard',
     'GroupedOptimWrapperConstructor',
     'ImageGuard',
+    'LabelGuard',
     'LayerDecayOptimWrapperConstructor',
     'NamingDataParallel',
     'OutputGuard',

@@ -1,4 +1,4 @@
-"""A hook that makes COCO's evaluation right where there are no detections."""
+"""A hook for evaluations without detections, and without pixels of a class."""
 
 import contextlib
 import io
@@ -18,10 +18,11 @@ from mmengine.runner import Runner
 
 @HOOKS.register_module()
 class EvaluationGuard(Hook):
-    """Gives a detector that finds nothing its AP of 0.
+    """Gives a detector that finds nothing its AP of 0; tells which mean IoU is not of all classes.
 
     Of no detections at all, mmdet's CocoMetric makes no metrics. With this hook it evaluates them:
-    0, or -1 where there is no ground truth.
+    0, or -1 where there is no ground truth. Of mmseg's IoUMetric, which leaves classes without a
+    pixel out of its mean, it says how many they are.
     """
 
     priority = 'VERY_HIGH'
@@ -41,6 +42,8 @@ def _guard(metrics: Sequence[BaseMetric]) -> None:
         kinds = {kind.__name__ for kind in type(metric).__mro__}
         if 'CocoMetric' in kinds and not hasattr(metric, '_lvis_api'):
             metric.compute_metrics = partial(_compute, type(metric).compute_metrics, metric)
+        elif 'IoUMetric' in kinds and not metric.format_only and metric.nan_to_num is None:
+            metric.compute_metrics = partial(_compute_iou, type(metric).compute_metrics, metric)
 
 
 def _compute(compute: Any, metric: Any, results: list) -> dict[str, float]:
@@ -67,6 +70,20 @@ def _compute(compute: Any, metric: Any, results: list) -> dict[str, float]:
         return compute(metric, results)
     finally:
         vars(api).pop('loadRes', None)
+
+
+def _compute_iou(compute: Any, metric: Any, results: list) -> dict[str, float]:
+    """`compute` the metrics, and name the number of classes of which the IoU is not defined."""
+    union = sum(areas[1] for areas in results)
+    absent = int((union == 0).sum())
+    if absent:
+        print_log(
+            f'mIoU is the mean of {len(union) - absent} of {len(union)} classes: the others have '
+            'no pixel, neither labelled nor predicted',
+            logger='current',
+            level=logging.WARNING,
+        )
+    return compute(metric, results)
 
 
 def _no_results(api: Any, results: Sequence[dict]) -> Any:

@@ -1,4 +1,4 @@
-"""COCO's evaluation of a model that finds nothing, and of unusual annotation ids."""
+"""COCO's evaluation of a model that finds nothing, and of unusual annotation ids; mean IoU."""
 
 import json
 import logging
@@ -8,6 +8,7 @@ import pytest
 import torch
 from mmdet.evaluation import CocoMetric
 from mmengine.evaluator import Evaluator
+from mmseg.evaluation import IoUMetric
 
 from mmoverlock.engine import EvaluationGuard
 from mmoverlock.engine.class_metrics import ClasswiseMetric
@@ -118,3 +119,27 @@ def test_annotations_that_come_with_the_images(lines, boxes):
     instances = [dict(bbox=[x, y, x + w, y + h], bbox_label=0) for x, y, w, h in BOXES]
     found = evaluate(CocoMetric(), sample(boxes, instances))
     assert found['coco/bbox_mAP'] == bool(boxes)
+
+
+@pytest.mark.parametrize(
+    ('options', 'expected'),
+    [
+        (
+            {},
+            ['mIoU is the mean of 2 of 3 classes: the others have no pixel, neither labelled nor'],
+        ),
+        (dict(nan_to_num=0), []),
+    ],
+)
+def test_classes_without_a_pixel_are_counted(lines, options, expected):
+    metric = IoUMetric(**options)
+    metric.dataset_meta = dict(classes=tuple('abc'))
+    loop = SimpleNamespace(evaluator=SimpleNamespace(metrics=[ClasswiseMetric(metric)]))
+    labels = torch.tensor([[0, 1], [1, 255]])
+    samples = [dict(pred_sem_seg=dict(data=labels % 255), gt_sem_seg=dict(data=labels))]
+    guard = EvaluationGuard()
+    for _ in range(2):
+        guard.before_val(SimpleNamespace(val_loop=loop))
+    metric.process({}, samples)
+    assert metric.evaluate(1)['mIoU'] == (100 if not options else 66.67)
+    assert [line[: len(expected[0])] for line in lines] == expected
