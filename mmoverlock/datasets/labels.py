@@ -2,7 +2,7 @@
 
 import copy
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -107,3 +107,27 @@ def check_labels(dataset: Any, key: str, number: int | None) -> None:
         name = f" of '{sample['img_path']}'" if 'img_path' in sample else ''
         allowed = f'0 to {number - 1}' if number else 'at least 0'
         raise ValueError(f'{key}: label {wrong[-1]}{name} is out of range: {allowed} is allowed')
+
+
+def repeated_images(dataset: Any, key: str) -> Iterator[str]:
+    """Lines on images that a classification data set in memory has more than once."""
+    if not hasattr(dataset, 'get_gt_labels'):
+        return
+    labels: dict[str, int] = {}
+    again, apart = [], []
+    for sample in dataset.data_list:
+        path, label = sample.get('img_path'), sample.get('gt_label')
+        if not isinstance(path, str) or not isinstance(label, int):
+            return  # images in memory; several labels an image, or none
+        if path not in labels:
+            labels[path] = label
+        else:
+            (again if labels[path] == label else apart).append((path, label))
+    if again:
+        yield f"{key}: {len(again)} images are listed before, the first '{again[0][0]}'"
+    if apart:
+        path, label = apart[0]
+        yield (
+            f'{key}: {len(apart)} images are listed before under another label, the first '
+            f"'{path}' as {labels[path]} and {label}"
+        )
