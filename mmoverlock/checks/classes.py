@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from mmengine.logging import print_log
@@ -42,6 +42,31 @@ def check_data_classes(
     }
     check_folders(leaves)
     check_label_coding(leaves)
+
+
+def untrained_classes(
+    samples: Iterable[Mapping[str, Any]], number: int, classes: Sequence[str] | None, key: str
+) -> Iterator[str]:
+    """A line if training has no image, or no object, of some of the `number` classes.
+
+    Samples without labels of their own, as those of segmentation, are let pass.
+    """
+    labels = (label for sample in samples for label in _labels(sample))
+    found = {label for label in labels if isinstance(label, int)}
+    absent = [label for label in range(number) if label not in found]
+    if found and absent:
+        name = f"'{classes[absent[0]]}'" if classes else absent[0]
+        yield f'{key}: nothing to train on for {len(absent)} of {number} classes, the first: {name}'
+
+
+def _labels(sample: Mapping[str, Any]) -> Iterator[Any]:
+    """The labels of a sample's objects, or else of the image; several, if they are a list."""
+    if 'instances' in sample:
+        objects = (one for one in sample['instances'] if not one.get('ignore_flag'))
+        yield from (one.get('bbox_label') for one in objects)
+    else:
+        labels = sample.get('gt_label')
+        yield from labels if isinstance(labels, list) else [labels]
 
 
 def check_names(classes: Sequence[str] | None, palette: Any, key: str) -> None:

@@ -20,12 +20,12 @@ from torch import nn
 
 from mmoverlock.datasets.formats.coco import as_id
 from mmoverlock.datasets.image_bits import check_image_bits
-from mmoverlock.datasets.labels import check_files, check_labels, unserialized
+from mmoverlock.datasets.labels import check_files, check_labels, repeated_images, unserialized
 from mmoverlock.utils.datasets import leaf_configs, leaf_datasets
 from mmoverlock.utils.errors import shown
 from mmoverlock.utils.registry import build, find_class
 
-from .classes import check_names
+from .classes import check_names, untrained_classes
 from .image_files import check_files_exist, check_sizes
 from .label_images import check_label_images
 from .left_out import counting, left_out
@@ -81,10 +81,16 @@ def check_dataset(
             raise ValueError(f'model.{name}.num_classes is {other}, but {key} has {number} classes')
     for one, (leaf, leaf_key) in built:
         check_labels(one, leaf_key, number)
+        notes += repeated_images(one, leaf_key)
         notes += _check_leaf(one, leaf, leaf_key, number, max_share)
         check_image_bits(one, leaf_key)
     if key.startswith('train'):
-        check_any_object([one for one, _ in built if getattr(one, 'data_list', None)], key)
+        filled = [one for one, _ in built if getattr(one, 'data_list', None)]
+        check_any_object(filled, key)
+        samples = [sample for one in filled for sample in one.data_list]
+        known = all(hasattr(one, 'data_list') for one, _ in built)
+        if number and known and all(isinstance(sample, Mapping) for sample in samples):
+            notes += untrained_classes(samples, number, classes, key)
     for note in notes:
         print_log(note, logger='current', level=logging.WARNING)
     return dataset, classes

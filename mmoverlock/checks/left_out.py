@@ -1,4 +1,4 @@
-"""Images that a data set leaves out without a word: how many, and why."""
+"""Images and objects that a data set leaves out without a word: how many, and why."""
 
 import os
 from collections import Counter
@@ -14,7 +14,11 @@ _PICTURES = (*IMAGES, '.jfif', '.jpe', '.gif', '.avif', '.heic', '.heif', '.jp2'
 
 @cache
 def counting(kind: type) -> type:
-    """A data set's class whose objects keep, as ``filtered``, what their filter leaves out."""
+    """A data set's class that keeps what it leaves out.
+
+    Its objects have ``filtered``, the samples that the filter leaves out, and ``other_names``, how
+    often an XML file (mmdet's XMLDataset) has an object of a name that is no class.
+    """
 
     def filter_data(self: Any) -> list[dict]:
         before = list(self.data_list)
@@ -23,14 +27,29 @@ def counting(kind: type) -> type:
         self.filtered = [sample for sample in before if id(sample) not in kept]
         return after
 
+    def parse_instances(self: Any, tree: Any, *args: Any, **kwargs: Any) -> list[dict]:
+        names = Counter(one.findtext('name') for one in tree.findall('object'))
+        for name in self._metainfo['classes']:
+            names.pop(name, None)
+        self.other_names = self.other_names + names
+        return kind._parse_instance_info(self, tree, *args, **kwargs)
+
     members = dict(filter_data=filter_data, filtered=(), __module__=kind.__module__)
+    if hasattr(kind, '_parse_instance_info'):
+        members.update(_parse_instance_info=parse_instances, other_names=Counter())
     return type(kind.__name__, (kind,), members)
 
 
 def left_out(dataset: Any, key: str) -> Iterator[str]:
-    """Lines on the images that a data set of a :func:`counting` class, built, does not use."""
+    """Lines on what a data set of a :func:`counting` class, built, does not use."""
     if getattr(dataset, 'filtered', ()):
         yield f'{key}: {_filtered(dataset)}'
+    others = getattr(dataset, 'other_names', {})
+    if others:
+        yield (
+            f'{key}: {sum(others.values())} objects are not used, as their names are not among its '
+            f'classes: {shown(map(str, others))}'
+        )
     if hasattr(dataset, 'extensions') and not dataset.ann_file:  # mmpretrain's CustomDataset
         skipped = [name for name in _files(dataset.img_prefix)
                    if not name.lower().endswith(tuple(dataset.extensions))]  # fmt: skip

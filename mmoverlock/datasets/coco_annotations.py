@@ -16,7 +16,15 @@ from mmengine.logging import print_log
 
 from mmoverlock.compat.coco_api import MASKLESS
 
-from .formats.coco import as_id, category_names, check_lists, check_names, drop_supercategories
+from .coco_oddities import note_oddities
+from .formats.coco import (
+    annotation_name,
+    as_id,
+    category_names,
+    check_lists,
+    check_names,
+    drop_supercategories,
+)
 from .formats.files import read_json
 from .formats.notes import Notes
 from .formats.shapes import (
@@ -97,16 +105,17 @@ def mend(content: Any, path: str, notes: Notes) -> None:
                 kept.append(one)
                 with_masks = with_masks or bool(one.get('segmentation'))
         except ValueError as error:
-            faults.append(f'{_name(one, number)}: {error}')
+            faults.append(f'{annotation_name(one, number)}: {error}')
     if faults:
         raise ValueError(
             f"{len(faults)} of {len(content['annotations'])} annotations of '{path}' cannot be "
             f'used, the first: {faults[0]}'
         )
     _check_places(len(content['annotations']), notes, path)
+    note_oddities(kept, images, path, notes)
     for number, one in enumerate(kept, 1):
         if with_masks and not one.get('segmentation'):
-            notes.add(_MASKLESS, _name(one, number))
+            notes.add(_MASKLESS, annotation_name(one, number))
             one[MASKLESS] = one['iscrowd']
             one['segmentation'] = _NO_MASK
         elif not with_masks:
@@ -175,10 +184,6 @@ def _side(value: Any, where: str) -> int:
     return int(number)
 
 
-def _name(one: Mapping[str, Any], number: int) -> str:
-    return f'annotation {one["id"]!r}' if one.get('id') is not None else f'annotation no. {number}'
-
-
 def _mend_object(
     one: dict[str, Any],
     number: int,
@@ -197,7 +202,7 @@ def _mend_object(
     image = images.get(one['image_id'])
     if image is None or one['category_id'] not in categories:
         kind = _UNKNOWN_IMAGE if image is None else _UNKNOWN_CATEGORY
-        notes.add(kind, _name(one, number))
+        notes.add(kind, annotation_name(one, number))
         return False
     size = image['width'], image['height']
     if one.get('segmentation') is not None:
@@ -210,10 +215,10 @@ def _mend_object(
     elif crowd not in (0, 1):
         one['iscrowd'] = int(str(crowd).strip() == '1')
         if one['iscrowd'] == 0 and str(crowd).strip() != '0':
-            notes.add(_CROWD, _name(one, number))
+            notes.add(_CROWD, annotation_name(one, number))
     area = one.get('area')
     if type(area) not in (int, float) or not 0 < area < math.inf:
-        notes.add(_AREA, _name(one, number))
+        notes.add(_AREA, annotation_name(one, number))
         area = _mask_box(one.get('segmentation'), size)[1]
         if not area:
             one['segmentation'] = None
@@ -239,9 +244,9 @@ def _mend_mask(mask: Any, size: Size, one: Any, number: int, notes: Notes) -> An
     whole = [p for p in mask if len(p) % 2 == 0] if _are_lists(mask) else mask
     whole = [p.ravel().tolist() for p in check_polygons(whole) if len(p) >= 3]
     if any(mask) and len(whole) < len(mask):
-        notes.add(_POLYGON, _name(one, number))
+        notes.add(_POLYGON, annotation_name(one, number))
     if any(max(map(abs, p)) >= _FAR for p in whole):
-        notes.add(_CLIPPED, _name(one, number))
+        notes.add(_CLIPPED, annotation_name(one, number))
         whole = fit_polygons(whole, size)[0]
     return whole or None
 
@@ -276,25 +281,25 @@ def _mend_box(one: dict[str, Any], size: Size, number: int, notes: Notes) -> boo
     box, why = one.get('bbox'), _FLAT
     if _is_numbers(box):
         if any(isinstance(value, str) for value in box):
-            notes.add(_TEXT, _name(one, number))
+            notes.add(_TEXT, annotation_name(one, number))
         box = one['bbox'] = [float(value) for value in box]
         if _is_box(box, size):
             return True
         if max(map(abs, box)) >= _FAR and min(clip_box(box, size)[2:]) > 0:
-            notes.add(_CLIPPED, _name(one, number))
+            notes.add(_CLIPPED, annotation_name(one, number))
             one['bbox'] = list(clip_box(box, size))
             return True
         why = _OUTSIDE if min(box[2:]) > 0 else _FLAT
     mask_box = _mask_box(one.get('segmentation'), size)[0]
     if mask_box is not None and min(mask_box[2:]) > 0:
-        notes.add(_BOX_OF_MASK, _name(one, number))
+        notes.add(_BOX_OF_MASK, annotation_name(one, number))
         one['bbox'] = list(mask_box)
         return True
     if not box:
         raise ValueError('it has neither a box nor a mask')
     if not _is_numbers(box):
         check_box([box] if isinstance(box, str) else box)
-    notes.add(why, _name(one, number))
+    notes.add(why, annotation_name(one, number))
     return False
 
 
@@ -338,7 +343,7 @@ def _number(annotations: Sequence[dict[str, Any]], notes: Notes) -> None:
     for number, one in enumerate(annotations, 1):
         key = one.get('id')
         if not _is_number(key) or key in seen:
-            notes.add(_IDS, _name(one, number))
+            notes.add(_IDS, annotation_name(one, number))
         else:
             seen.add(key)
     for number, one in enumerate(annotations, 1):

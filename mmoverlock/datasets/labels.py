@@ -2,7 +2,7 @@
 
 import copy
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -117,3 +117,27 @@ def _labels_of(dataset: Any, sample: Mapping[str, Any]) -> Sequence[int]:
         return [label]
     several = any(kind.__name__ == 'MultiLabelDataset' for kind in type(dataset).__mro__)
     return np.ravel(label).tolist() if several and label is not None else []
+
+
+def repeated_images(dataset: Any, key: str) -> Iterator[str]:
+    """Lines on images that a classification data set in memory has more than once."""
+    if not hasattr(dataset, 'get_gt_labels'):
+        return
+    labels: dict[str, int] = {}
+    again, apart = [], []
+    for sample in dataset.data_list:
+        path, label = sample.get('img_path'), sample.get('gt_label')
+        if not isinstance(path, str) or not isinstance(label, int):
+            return  # images in memory; several labels an image, or none
+        if path not in labels:
+            labels[path] = label
+        else:
+            (again if labels[path] == label else apart).append((path, label))
+    if again:
+        yield f"{key}: {len(again)} images are listed before, the first '{again[0][0]}'"
+    if apart:
+        path, label = apart[0]
+        yield (
+            f'{key}: {len(apart)} images are listed before under another label, the first '
+            f"'{path}' as {labels[path]} and {label}"
+        )

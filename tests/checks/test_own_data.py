@@ -183,25 +183,50 @@ def test_names(tmp_path, metainfo, message):
         checked('mmdet', dict(coco(tmp_path), metainfo=metainfo))
 
 
-def test_boxes_of_pascal_voc(tmp_path):
+def voc(folder: Path, box: tuple[int, int, int, int], *names: str) -> dict:
+    """Write a picture with an object of each name in a box; return the config of the data set."""
     for part in ('JPEGImages', 'Annotations'):
-        (tmp_path / part).mkdir()
-    picture(tmp_path / 'JPEGImages/a.jpg', (40, 32))
-    box = '<xmin>9</xmin><ymin>4</ymin><xmax>3</xmax><ymax>8</ymax>'
-    (tmp_path / 'Annotations/a.xml').write_text(
-        '<a><size><width>40</width><height>32</height></size>'
-        f'<object><name>cat</name><bndbox>{box}</bndbox></object></a>'
+        (folder / part).mkdir()
+    picture(folder / 'JPEGImages/a.jpg', (40, 32))
+    sides = ''.join(
+        f'<{side}>{value}</{side}>'
+        for side, value in zip(('xmin', 'ymin', 'xmax', 'ymax'), box, strict=True)
     )
-    (tmp_path / 'list.txt').write_text('a\n')
-    cfg = dict(
-        type='XMLDataset', data_root=str(tmp_path), ann_file='list.txt',
+    (folder / 'Annotations/a.xml').write_text(
+        '<a><size><width>40</width><height>32</height></size>'
+        + ''.join(f'<object><name>{n}</name><bndbox>{sides}</bndbox></object>' for n in names)
+        + '</a>'
+    )
+    (folder / 'list.txt').write_text('a\n')
+    return dict(
+        type='XMLDataset', data_root=str(folder), ann_file='list.txt',
         data_prefix=dict(sub_data_root=''), metainfo=dict(classes=('cat',)), pipeline=[],
     )  # fmt: skip
+
+
+def test_boxes_of_pascal_voc(tmp_path):
     with pytest.raises(
         ValueError,
         match='boxes of 1 of 1 objects have no width or height, the first is .8, 3, 2, 7. .*a.jpg',
     ):
+        checked('mmdet', voc(tmp_path, (9, 4, 3, 8), 'cat'))
+
+
+def test_names_of_pascal_voc(tmp_path, said):
+    cfg = voc(tmp_path, (3, 4, 9, 8), 'cat', 'Cat', 'dog', 'Cat')
+    for _ in range(2):
         checked('mmdet', cfg)
+    line = f"{KEY}: 3 objects are not used, as their names are not among its classes: 'Cat', 'dog'"
+    assert said == [line] * 2
+
+
+def test_classes_without_an_object(tmp_path, said):
+    cfg = coco(tmp_path)
+    edit(tmp_path, lambda data: data['annotations'].__delitem__(slice(None, None, 2)))
+    checked('mmdet', cfg, key='val_dataloader.dataset')
+    assert said == []
+    checked('mmdet', cfg)
+    assert said == [f"{KEY}: nothing to train on for 1 of 2 classes, the first: 'dog'"]
 
 
 def metric(folder: Path, **cfg):
@@ -465,6 +490,26 @@ def test_several_labels_of_an_image(tmp_path, label, message):
     else:
         with pytest.raises(ValueError, match=message):
             checked('mmpretrain', cfg)
+
+
+@pytest.mark.parametrize(
+    ('lines', 'line'),
+    [
+        ('cat/a.png 0\ndog/a.png 1\n', ''),
+        ('cat/a.png 0\n', "nothing to train on for 1 of 2 classes, the first: 'dog'"),
+        ('cat/a.png 0\ndog/a.png 1\n' * 2, "2 images are listed before, the first '{}/cat/a.png'"),
+        (
+            'cat/a.png 0\ndog/a.png 1\ncat/a.png 1\n',
+            "1 images are listed before under another label, the first '{}/cat/a.png' as 0 and 1",
+        ),
+    ],
+)
+def test_lists_of_images(tmp_path, said, lines, line):
+    cfg = folders(tmp_path, 'cat', 'dog')
+    (tmp_path / 'list.txt').write_text(lines)
+    names = dict(classes=('cat', 'dog'))
+    checked('mmpretrain', dict(cfg, ann_file=str(tmp_path / 'list.txt'), metainfo=names))
+    assert said == ([f'{KEY}: {line}'.format(tmp_path)] if line else [])
 
 
 # Checkpoints

@@ -193,13 +193,51 @@ def test_no_coco_file(tmp_path, text):
         read_annotations(str(tmp_path / 'a.json'))
 
 
+def copies(number: int) -> list[dict]:
+    """Objects of which no two are alike."""
+    return [one(id=100 + i, bbox=[4, 4, 16, 1 + i / 100]) for i in range(number)]
+
+
+ODD = {
+    'tiny': ([one(bbox=[4, 4, 0.5, 9])], 'objects narrower than a pixel, which are evaluated but train nothing: 1 (first: annotation 7)'),
+    'ignore': ([one(ignore=1), one(id=8, image_id=2, iscrowd=1, ignore=1), one(id=9, bbox=[1, 1, 3, 3], ignore=0)], 'objects with "ignore" but no "iscrowd", which are evaluated but train nothing: 1 (first: annotation 7)'),
+    'twice': ([one(), one(id=8), one(id=9, segmentation=[SQUARE[2:]]), one(id=10), one(id=11, image_id=2), one(id=12, category_id=2)], 'objects listed before, with the same image, category, box and mask, used again: 2 (first: annotation 8)'),
+    'corners': ([one(id=i, bbox=[20, 15, 20 + 2 * i, 20]) for i in range(1, 11)], 'boxes that end beyond their image (are they x, y, right, bottom instead of x, y, width, height?): 10 (first: annotation 1)'),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(('annotations', 'line'), ODD.values(), ids=ODD)
+def test_what_is_odd_is_told_and_left_alone(annotations, line):
+    data, notes = content(*annotations), Notes()
+    before = copy.deepcopy(data)
+    mend(data, 'a.json', notes)
+    assert data == before and notes.lines() == [line]
+
+
+def test_a_few_odd_boxes_of_many_are_let_pass():
+    """As in published data."""
+    beyond = [one(id=i, bbox=[20, 15, 16 + i, 16]) for i in range(1, 10)]
+    data, notes = content(*beyond, one(id=20, bbox=[3, 5, 0.4, 0.4]), *copies(1000)), Notes()
+    data['annotations'].append(dict(data['annotations'][-1], id=21))
+    mend(data, 'a.json', notes)
+    assert notes.lines() == []
+
+
+def test_relative_boxes_are_refused(build):
+    relative = [one(id=i, bbox=[0.1, 0.2, 0.3, i / 9], area=...) for i in range(1, 4)]
+    message = '3 of 5 boxes of .*a.json. have only values from 0 to 1, .* annotation 1: .* relative'
+    with pytest.raises(ValueError, match=message):
+        build(content(*relative, *copies(2)))
+    build(content(*relative[:2], *copies(3)))
+
+
 def test_sound_content_stays_as_it_is():
     """Published data give the published figures: no box is clipped, no small object dropped."""
     partly = one(id=8, bbox=[-3, 5, 0.5, 4], area=2, segmentation=[[-3, 5, 9, 5, 9, 9]])
     partly['bbox'] = [-3, 5, 12.5, 4]
     small = one(id=9, bbox=[3, 5, 0.4, 0.4], area=0.1)
     crowd = one(id=10, iscrowd=1, segmentation=CROWD)
-    data, notes = content(one(), partly, small, crowd), Notes()
+    data, notes = content(one(), partly, small, crowd, *copies(1000)), Notes()
     before = copy.deepcopy(data)
     mend(data, 'a.json', notes)
     assert data == before and notes.lines() == []

@@ -131,6 +131,11 @@ def as_id(value: Any, where: str) -> int | str:
     raise ValueError(f'{where} is {value!r}: a number or a text is needed')
 
 
+def annotation_name(one: Mapping[str, Any], number: int) -> str:
+    """What a message calls an annotation, the `number`-th: by its id, if it has one."""
+    return f'annotation {one["id"]!r}' if one.get('id') is not None else f'annotation no. {number}'
+
+
 def _order(item: tuple[int | str, str]) -> tuple[bool, int | str]:
     """Sorts numbers before texts."""
     return isinstance(item[0], str), item[0]
@@ -275,8 +280,7 @@ def _add_objects(
     """Put the annotations into their images."""
     seen = set()
     for number, one in enumerate(content['annotations'], 1):
-        key = one.get('id')
-        name = f'annotation {key!r}' if key is not None else f'annotation number {number}'
+        key, name = one.get('id'), annotation_name(one, number)
         where = f"'{path}', {name}"
         image = images.get(as_id(one.get('image_id'), f'{where}: image_id'))
         if image is None:
