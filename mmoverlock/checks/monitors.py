@@ -49,14 +49,14 @@ def check_monitors(cfg: Config, names: Sequence[str] | None) -> None:
 def _monitors(cfg: Config) -> Iterator[tuple[str, str]]:
     """The names of metrics in the config, with their keys."""
     for key, hook in hook_configs(cfg):
-        best = hook.get('save_best') or ()
-        for name in [best] if isinstance(best, str) else best:
-            yield f'{key}.save_best', name
+        best = hook.get('save_best') or []
+        for name in best if isinstance(best, (list, tuple)) else [best]:
+            yield f'{key}.save_best', str(name)
         if type_name(hook) == 'EarlyStoppingHook' and 'monitor' in hook:
-            yield f'{key}.monitor', hook['monitor']
+            yield f'{key}.monitor', str(hook['monitor'])
     for key, part in walk(cfg.get('param_scheduler'), 'param_scheduler'):
         if type_name(part).startswith('ReduceOnPlateau'):
-            yield f'{key}.monitor', part.get('monitor', 'loss')
+            yield f'{key}.monitor', str(part.get('monitor', 'loss'))
 
 
 def _may_add(hook: dict) -> bool:

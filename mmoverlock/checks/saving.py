@@ -23,6 +23,8 @@ def saving_notes(cfg: Config) -> Iterator[str]:
     length = cfg.train_cfg.get('max_epochs')
     for key, hook in hooks:
         interval, last = hook.get('interval', -1), hook.get('save_last', True)
+        if not isinstance(interval, (int, float)):  # another mistake
+            continue
         if hook.get('by_epoch', True) and length is None and interval > 0:
             when = 'before the end' if last or interval == 1 else 'at all'
             yield (
