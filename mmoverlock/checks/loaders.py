@@ -1,11 +1,13 @@
 """Checks of data loaders, and how many steps and images they give a process."""
 
 import inspect
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from mmengine.logging import print_log
 from mmengine.registry import FUNCTIONS
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
@@ -40,6 +42,8 @@ class Batches:
 def check_loader(cfg: Mapping[str, Any], dataset: Any, key: str, processes: int) -> Batches:
     """Build the loader that `cfg` describes around a data set that is built.
 
+    What an evaluation or an epoch leaves out because of ``num_batch_per_epoch`` is logged.
+
     Args:
         cfg: Of the loader.
         dataset: Built of ``cfg['dataset']``.
@@ -47,25 +51,53 @@ def check_loader(cfg: Mapping[str, Any], dataset: Any, key: str, processes: int)
         processes: How many share the data set.
 
     Raises:
-        ValueError: an argument is unknown or wrong, or there is no batch.
+        ValueError: an argument is unknown or wrong, there is no batch, or an evaluation would drop
+            images.
     """
     _check_keys(cfg, key)
+    batches = _batches(build_loader(cfg, dataset, key), cfg, processes)
+    if batches.steps == 0:
+        raise ValueError(
+            f'{key}: batch_size={batches.size} leaves no batch of the {batches.images} images of '
+            f'a process, since {batches.option}=True drops an incomplete one'
+        )
+    training = key == 'train_dataloader'
+    left = batches.images - (batches.steps or 0) * batches.size
+    if not training and batches.steps and left > 0:
+        raise ValueError(
+            f'{key}.{batches.option}=True: {left} of the {batches.images} images of a process '
+            'would not be evaluated; set it to False'
+        )
+    if cfg.get('num_batch_per_epoch'):
+        _check_part(cfg['num_batch_per_epoch'] * batches.size * processes, len(dataset), key)
+    return batches
+
+
+def build_loader(cfg: Mapping[str, Any], dataset: Any, key: str) -> DataLoader:
+    """Build the loader `cfg`, found under `key`, around a data set; ValueError if that fails."""
     dataset.__deepcopy__ = lambda memo: dataset  # MMEngine copies the config with what is in it
     try:
-        loader = Runner.build_dataloader({**cfg, 'dataset': dataset}, seed=0)
+        return Runner.build_dataloader({**cfg, 'dataset': dataset}, seed=0)
     except Exception as error:  # built from the user's words: the cause is in the message
         message = one_line(error)
         kind = '' if isinstance(error, (ValueError, AssertionError)) else type(error).__name__
         raise ValueError(f'{key}: {kind and f"{kind}: "}{message}') from error
     finally:
         del dataset.__deepcopy__
-    batches = _batches(loader, cfg, processes)
-    if batches.steps == 0:
-        raise ValueError(
-            f'{key}: batch_size={batches.size} leaves no batch of the {batches.images} images of '
-            f'a process, since {batches.option}=True drops an incomplete one'
+
+
+def _check_part(used: int, images: int, key: str) -> None:
+    """Log that `used` of the `images` are read; ValueError if there are fewer."""
+    option = f'{key}.num_batch_per_epoch'
+    if used > images:
+        raise ValueError(f'{option} asks for {used} images, but the data set has {images}')
+    if used < images:
+        whole = 'an epoch is' if key == 'train_dataloader' else 'an evaluation is of'
+        print_log(
+            f'{option}: {whole} the first {used} of {images} images, the others are never used',
+            logger='current',
+            level=logging.WARNING,
         )
-    return batches
 
 
 def _check_keys(cfg: Mapping[str, Any], key: str) -> None:

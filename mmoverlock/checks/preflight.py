@@ -5,9 +5,12 @@ will load, and throw all of it away. That costs seconds; a mistake is then told 
 names the config's key, instead of by a traceback, or by a run that goes wrong hours later.
 """
 
+import logging
+
 import torch
 from mmengine import registry
 from mmengine.config import Config
+from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
 from torch import nn
 
@@ -22,10 +25,13 @@ from .datasets import check_dataset, check_topk
 from .image_files import allowed_share
 from .loops import check_loop
 from .model import check_channels, check_masks, check_pair
+from .monitors import check_monitors
 from .objects import check_evaluator
 from .paths import check_path
+from .saving import saving_notes
 from .settings import check_settings
 from .steps import check_steps
+from .validation import try_validation
 
 
 def preflight(cfg: Config, training: bool) -> None:
@@ -69,7 +75,7 @@ def preflight(cfg: Config, training: bool) -> None:
         for part in parts:
             for key, metric in each(cfg.get(f'{part}_evaluator'), f'{part}_evaluator'):
                 check_path(metric.get('ann_file') or '', f'{key}.ann_file')
-                metrics[key] = metric = build(registry.METRICS, metric, key)
+                metric = metrics[key] = build(registry.METRICS, metric, key)
                 check_topk(metric, key, classes)
                 if f'{part}_dataloader' in keys:
                     check_evaluator(metric, key, *built[keys[f'{part}_dataloader']])
@@ -78,3 +84,10 @@ def preflight(cfg: Config, training: bool) -> None:
         check_steps(cfg, model, datasets, resumed)
         if not training:
             check_masks(cfg, model)
+            return
+        for note in saving_notes(cfg):
+            print_log(note, logger='current', level=logging.WARNING)
+        names = None
+        if 'val_dataloader' in datasets:
+            names = try_validation(cfg, model, datasets['val_dataloader'], metrics)
+        check_monitors(cfg, names)

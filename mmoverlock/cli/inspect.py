@@ -1,17 +1,11 @@
 """Look at a folder of one's own data before training: a report, and a contact sheet."""
 
-import contextlib
-import io
-import logging
 import tempfile
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import mmcv
 import numpy as np
-from mmengine.logging import MMLogger
 
 import mmoverlock
 from mmoverlock.apis.images import new_file
@@ -24,6 +18,7 @@ from mmoverlock.datasets.inspect import (
     inspect_objects,
 )
 from mmoverlock.utils.files import removed_on_error
+from mmoverlock.utils.silence import silence
 
 from .config import load_config
 from .finetune import use_data_root
@@ -66,7 +61,7 @@ def inspect_folder(
             raise ValueError(f'{found.problems[0]}{more}')
         cfg = cfg or load_config(_default_config(kind))
         cfg.work_dir = scratch
-        with _quiet():
+        with silence():
             use_data_root(cfg, root, None if kind == 'classification' else data_format)
             sheet = training_sheet(cfg)
     name = Path(cfg.filename).name
@@ -100,17 +95,3 @@ def _default_config(kind: str) -> str:
         if (place / _CONFIGS[kind]).is_file():
             return str(place / _CONFIGS[kind])
     raise ValueError(f'{_CONFIGS[kind]} is not in {places[0]}: name a config with --config')
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Without what building a data set logs, prints and warns of: the report has said it."""
-    logger = MMLogger.get_current_instance()
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-            warnings.simplefilter('ignore')
-            yield
-    finally:
-        logger.setLevel(level)

@@ -7,6 +7,7 @@ from .hooks.draw_curves import DrawCurves
 from .hooks.epoch_table import EpochTable
 from .hooks.evaluation_guard import EvaluationGuard
 from .hooks.finite_loss_guard import FiniteLossGuard
+from .hooks.finite_scores_guard import FiniteScoresGuard
 from .hooks.image_guard import ImageGuard
 from .hooks.label_guard import LabelGuard
 from .hooks.output_guard import OutputGuard
@@ -23,6 +24,7 @@ __all__ = [
     'EpochTable',
     'EvaluationGuard',
     'FiniteLossGuard',
+    'FiniteScoresGuard',
     'GroupedOptimWrapperConstructor',
     'ImageGuard',
     'LabelGuard',

@@ -17,9 +17,9 @@ def build_runner(cfg: Config, strict: bool) -> Runner:
 
     The config's hooks get a :class:`CheckpointGuard`, an :class:`OutputGuard`,
     :class:`ResumePosition`, :class:`Preemption` and, if there is none, a :class:`FiniteLossGuard`,
-    an :class:`ImageGuard`, a :class:`LabelGuard` and an :class:`EvaluationGuard`; MMEngine's
-    CheckpointHook becomes an :class:`AtomicCheckpointHook`. The learning rate is scaled by
-    :func:`scale_lr`.
+    an :class:`ImageGuard`, a :class:`LabelGuard`, an :class:`EvaluationGuard` and a
+    :class:`FiniteScoresGuard`; MMEngine's CheckpointHook becomes an :class:`AtomicCheckpointHook`.
+    The learning rate is scaled by :func:`scale_lr`.
 
     Args:
         cfg: Of a run; changed in place.
@@ -33,7 +33,8 @@ def build_runner(cfg: Config, strict: bool) -> Runner:
     guards += [dict(type=name) for name in ('OutputGuard', 'ResumePosition', 'Preemption')]
     names = [guard['type'] for guard in guards]
     hooks = [hook for hook in as_list(cfg.get('custom_hooks')) if type_name(hook) not in names]
-    for kind in ('FiniteLossGuard', 'ImageGuard', 'LabelGuard', 'EvaluationGuard'):
+    kinds = ('FiniteLossGuard', 'ImageGuard', 'LabelGuard', 'EvaluationGuard', 'FiniteScoresGuard')
+    for kind in kinds:
         if not any(type_name(hook) == kind for hook in hooks):
             hooks.append(dict(type=kind))
     cfg.custom_hooks = [*hooks, *guards]

@@ -119,3 +119,12 @@ def each(value: Any, key: str) -> list[tuple[str, Any]]:
     """The dicts of :func:`as_list` with their dotted keys, where `value` stands under `key`."""
     one = isinstance(value, Mapping)
     return [(key if one else f'{key}.{i}', part) for i, part in enumerate(as_list(value))]
+
+
+def hook_configs(cfg: Config) -> list[tuple[str, Any]]:
+    """The dicts of a config's default and custom hooks with their dotted keys."""
+    default = [
+        (f'default_hooks.{key}', one) for key, one in (cfg.get('default_hooks') or {}).items()
+    ]
+    hooks = [*default, *each(cfg.get('custom_hooks'), 'custom_hooks')]
+    return [(key, hook) for key, hook in hooks if isinstance(hook, Mapping)]

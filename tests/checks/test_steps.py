@@ -75,6 +75,14 @@ CLASSIFIER_CASES = [
     ([f'{TRAIN}.dataset.indices=9'], 'set train_dataloader.drop_last=True, or another batch_size'),
     ([f'{TRAIN}.batch_size=1'], 'which needs two images or more: set train_dataloader.batch_size=2'),
     ([f'{TRAIN}.batch_size=9', f'{TRAIN}.drop_last=True'], 'leaves no batch of the 8 images of a p'),
+    (
+        [f'{VAL}.batch_size=3', f'{VAL}.drop_last=True'],
+        'val_dataloader.drop_last=True: 2 of the 8 images of a process would not be evaluated',
+    ),
+    (
+        [f'{VAL}.batch_size=3', f'{VAL}.num_batch_per_epoch=3'],
+        'val_dataloader.num_batch_per_epoch asks for 9 images, but the data set has 8',
+    ),
     ([f'{TRAIN}.sampler.type=InfiniteSampler'], "by iterations with train_cfg.type='IterBasedTrain"),
 ]  # fmt: skip
 

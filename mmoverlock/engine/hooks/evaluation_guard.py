@@ -28,13 +28,14 @@ class EvaluationGuard(Hook):
     priority = 'VERY_HIGH'
 
     def before_val(self, runner: Runner) -> None:
-        _guard(runner.val_loop.evaluator.metrics)
+        guard_metrics(runner.val_loop.evaluator.metrics)
 
     def before_test(self, runner: Runner) -> None:
-        _guard(runner.test_loop.evaluator.metrics)
+        guard_metrics(runner.test_loop.evaluator.metrics)
 
 
-def _guard(metrics: Sequence[BaseMetric]) -> None:
+def guard_metrics(metrics: Sequence[BaseMetric]) -> None:
+    """Have every CocoMetric among `metrics` evaluate no detections, too."""
     for metric in metrics:
         metric = getattr(metric, 'metric', metric)  # of a ClasswiseMetric
         if not isinstance(metric, BaseMetric):  # VOCMetric's has the name of what it computes
