@@ -8,7 +8,7 @@ import mmcv
 import numpy as np
 from PIL import Image
 
-from mmoverlock.datasets.formats.label_scan import orientation_of
+from mmoverlock.datasets.exif import orientation_of
 from mmoverlock.utils.config import type_name, walk
 
 from .image_files import spread
@@ -169,4 +169,4 @@ def _stored(path: Any) -> tuple[tuple[int, int], int]:
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # of odd metadata, and of large images
         with Image.open(path) as image:
-            return image.size, orientation_of(image) if 'exif' in image.info else 1
+            return image.size, orientation_of(image, header_only=True)

@@ -2,18 +2,18 @@
 
 import logging
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.registry import HOOKS
 
-from mmoverlock.utils.config import hook_configs, type_name, walk
+from mmoverlock.utils.config import SCOPE, hook_configs, type_name, walk
 from mmoverlock.utils.errors import did_you_mean, shown
 from mmoverlock.utils.registry import find_class
 
-_KNOWN = ('mmengine', 'mmdet', 'mmseg', 'mmpretrain', 'mmoverlock')  # add no metrics but these:
-_ADDED = dict(ValLossHook='val/objective')
+_LIBRARIES = ('mmengine', 'mmdet', 'mmseg', 'mmpretrain')  # whose hooks add no metrics
 
 
 def check_monitors(cfg: Config, names: Sequence[str] | None) -> None:
@@ -35,10 +35,10 @@ def check_monitors(cfg: Config, names: Sequence[str] | None) -> None:
                 level=logging.WARNING,
             )
         return
-    hooks = [hook for _, hook in hook_configs(cfg)]
-    if names is None or any(map(_may_add, hooks)):
+    kinds = [find_class(HOOKS, hook) for _, hook in hook_configs(cfg)]
+    if names is None or any(map(_may_add, kinds)):
         return
-    names = [*names, *(_ADDED[kind] for kind in map(type_name, hooks) if kind in _ADDED)]
+    names = [*names, *(name for kind in kinds for name in getattr(kind, 'METRICS', ()))]
     for key, name in monitors:
         if name != 'auto' and name not in names:
             raise ValueError(
@@ -59,8 +59,7 @@ def _monitors(cfg: Config) -> Iterator[tuple[str, str]]:
             yield f'{key}.monitor', str(part.get('monitor', 'loss'))
 
 
-def _may_add(hook: dict) -> bool:
-    """Whether a hook is someone's own that may add metrics."""
-    kind = find_class(HOOKS, hook)
-    own = getattr(kind, '__module__', '').partition('.')[0] not in _KNOWN
+def _may_add(kind: Any) -> bool:
+    """Whether a class of hooks is someone's own that may add metrics."""
+    own = getattr(kind, '__module__', '').partition('.')[0] not in (*_LIBRARIES, SCOPE)
     return own and getattr(kind, 'after_val_epoch', None) is not Hook.after_val_epoch

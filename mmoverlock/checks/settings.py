@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmengine.runner import LogProcessor, Runner
 from mmengine.utils.dl_utils import set_multi_processing
 
-from mmoverlock.utils.config import each, type_name, walk
+from mmoverlock.utils.config import each, hook_configs, type_name, walk
 from mmoverlock.utils.errors import did_you_mean, shown
 from mmoverlock.utils.registry import check_type
 
@@ -68,14 +68,10 @@ def check_settings(cfg: Config) -> None:
 
 
 def _check_hooks(cfg: Config) -> None:
-    hooks = cfg.get('default_hooks') or {}
-    places = [(f'default_hooks.{name}', name, hook) for name, hook in hooks.items()]
-    places += [(key, '', hook) for key, hook in each(cfg.get('custom_hooks'), 'custom_hooks')]
-    for key, name, hook in places:
-        if not isinstance(hook, Mapping):
-            continue
+    for key, hook in hook_configs(cfg):
         if 'type' not in hook:
-            others = [one for one in hooks if one != name]
+            name = key.rpartition('.')[2]
+            others = [one for one in cfg.get('default_hooks') or () if one != name]
             raise ValueError(f'{key} has no type{did_you_mean(name, others)}')
         interval = hook.get('interval', 1)
         if isinstance(interval, (int, float)) and interval == 0:

@@ -5,7 +5,6 @@ import io
 import os
 import warnings
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,10 +14,9 @@ from PIL import Image
 
 from mmoverlock.utils.errors import why_unreadable
 
+from .exif import orientation_of
 from .parallel import in_parallel
 
-_ORIENTATION = 0x0112  # EXIF's tag; 1 is upright, from 5 on width and height change places
-_TURNED = ('JPEG', 'MPO', 'PNG')  # by OpenCV, if the tag says so; Pillow itself turns TIFF
 _MODES = {
     '1': 'grey', 'L': 'grey', 'LA': 'grey', 'I': '16-bit', 'F': '32-bit', 'CMYK': 'CMYK',
     'P': 'palette', 'PA': 'palette',
@@ -65,10 +63,7 @@ def look_at(path: str, ignore_orientation: bool = False) -> ImageFacts:
             warnings.simplefilter('ignore')  # of odd metadata
             with Image.open(io.BytesIO(data)) as image:
                 image.load()
-                turn = 1
-                if image.format in _TURNED:
-                    with suppress(Exception):  # EXIF data may be damaged in any way
-                        turn = image.getexif().get(_ORIENTATION, 1)
+                turn = orientation_of(image)
                 kinds = _kinds(image, data)
                 width, height = image.size
     except Exception as error:  # every decoder has its own
@@ -78,7 +73,7 @@ def look_at(path: str, ignore_orientation: bool = False) -> ImageFacts:
     if not _opencv_decodes(data, reduced=image.format == 'JPEG' and min(width, height) >= 64):
         kind = f'{image.format} of {", ".join(kinds)}' if kinds else image.format
         return ImageFacts(path, problem=f'OpenCV cannot decode it ({kind})')
-    if turn in range(2, 9):
+    if turn != 1:
         kinds = (*kinds, 'turned by EXIF')
         if turn >= 5 and not ignore_orientation:
             width, height = height, width

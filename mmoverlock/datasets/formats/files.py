@@ -15,12 +15,13 @@ from PIL import Image
 
 from mmoverlock.utils.errors import why_unreadable
 
+from ..exif import orientation_of
+
 IMAGES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm', '.pgm')
 _SPLITS = dict(
     train='train', training='train', val='val', valid='val', validation='val', test='test',
     testing='test',
 )  # fmt: skip
-_ORIENTATION = 0x0112  # of EXIF
 _THREADS, _CHUNK = 8, 64  # header reads that wait for a disk or the network at the same time
 
 
@@ -169,14 +170,9 @@ def _headers(paths: Sequence[Path]) -> list[tuple[int, int, bool] | str]:
 def _header(path: Path) -> tuple[int, int, bool] | str:
     try:
         with Image.open(path) as image:
-            turned = False
-            # OpenCV, which reads the images in training, turns these kinds alone; Pillow tells the
-            # size of a TIFF as turned. A PNG whose tag follows its pixels would have to be decoded.
-            if image.format in ('JPEG', 'MPO', 'PNG') and 'exif' in image.info:
-                turned = image.getexif().get(_ORIENTATION) in (5, 6, 7, 8)
             if image.format == 'TIFF' and image.mode in ('F', 'I'):
                 return 'it has 32 bits a pixel and channel, OpenCV reads at most 16'
-            return *image.size, turned
+            return *image.size, orientation_of(image, header_only=True) >= 5
     except Exception as error:  # every decoder has its own
         if isinstance(error, Image.DecompressionBombError):
             return 'it has too many pixels'

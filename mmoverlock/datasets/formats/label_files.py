@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
+from ..exif import ORIENTATION
 from ..parallel import in_parallel
 from .files import replace_text
-from .label_scan import ORIENTATION, label_values
+from .label_scan import label_values
 
 _VERSION = 1  # raise when the same input no longer gives the same files
 

@@ -14,10 +14,9 @@ from PIL import Image
 
 from mmoverlock.utils.errors import why_unreadable
 
+from ..exif import orientation_of
 from .class_table import Colour
 
-ORIENTATION = 0x0112  # of EXIF
-TAGGED = ('JPEG', 'MPO', 'PNG')  # OpenCV turns these by their tags, and no others
 _SURE = ('JPEG', 'MPO', 'PNG', 'BMP', 'PPM')  # OpenCV reads all of what Pillow reads
 _MAX_COLOURS = 4096  # in one label image
 
@@ -89,12 +88,6 @@ def _look_at_picture(path: Path, found: Scan) -> tuple[tuple[int, int], int]:
     if kind not in _SURE and cv2.imread(str(path), cv2.IMREAD_COLOR) is None:
         raise _Unfit(f'OpenCV cannot decode this kind of {kind}')
     return size, orientation
-
-
-def orientation_of(image: Image.Image) -> int:
-    """The EXIF orientation by which OpenCV turns an image, 1 to 8; 1: it does not."""
-    tag = image.getexif().get(ORIENTATION) if image.format in TAGGED else 1
-    return tag if tag in range(1, 9) else 1
 
 
 def _look_at_label(path: Path, found: Scan, stored: tuple[int, int], orientation: int) -> None:

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ..exif import orientation_of
 from .class_table import IGNORED
 from .data import ObjectData
 from .label_files import write_label, write_once
 from .label_images import Pair
-from .label_scan import orientation_of
 
 BACKGROUND = 'background'
 

@@ -28,6 +28,7 @@ class ValLossHook(Hook):
     evaluations.
     """
 
+    METRICS = ('val/objective',)  # that it adds
     priority = 'HIGHEST'  # before the metrics are logged, and EMAHook takes its weights away
 
     def __init__(self) -> None:
@@ -38,7 +39,7 @@ class ValLossHook(Hook):
             cfg = annotations_first(runner.cfg.val_dataloader)
             self.dataloader = runner.build_dataloader(cfg, seed=runner.seed)
         if metrics is not None:
-            metrics['val/objective'] = self._mean_loss(runner)
+            metrics[self.METRICS[0]] = self._mean_loss(runner)
 
     @torch.no_grad()
     def _mean_loss(self, runner: Runner) -> float:
