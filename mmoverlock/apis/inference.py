@@ -11,20 +11,18 @@ import mmcv
 import numpy as np
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
-from mmengine.runner.checkpoint import CheckpointLoader
 
 from mmoverlock.datasets.image_bits import KEY, use_image_bits
-from mmoverlock.engine.checkpoints import fit_state_dict
-from mmoverlock.models.overlock.reparam import DilatedReparam
 from mmoverlock.utils.config import read_config, require
 from mmoverlock.utils.datasets import leaf_dataset
 from mmoverlock.utils.device import pick_device
 from mmoverlock.utils.errors import one_line
 from mmoverlock.utils.files import removed_on_error
 from mmoverlock.utils.json import dumps
-from mmoverlock.utils.models import build_model, library_of
+from mmoverlock.utils.models import library_of
 
 from .images import VIDEO_SUFFIXES, as_picture, find_images, new_file, read_image
+from .loading import load_model
 from .names import class_names, colours
 from .slices import SlicedDetector
 from .tasks import TASKS, Detector
@@ -76,15 +74,9 @@ class Inferencer:
         if dataset.get('pipeline') is None:
             raise ValueError(f"config '{cfg.filename}': test_dataloader.dataset has no pipeline")
         place = pick_device(device)
-        loaded = CheckpointLoader.load_checkpoint(str(checkpoint), map_location='cpu')
         with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
-            model = build_model(cfg)
-            fits, _ = fit_state_dict(model, loaded, strict=True, path=str(checkpoint))
-            model.load_state_dict(fits, strict=False)
-            model.to(place).eval()
-            for module in model.modules():
-                if isinstance(module, DilatedReparam) and merge:
-                    module.reparameterize()
+            model, loaded = load_model(cfg, str(checkpoint), merge)
+            model.to(place)
             self.classes = class_names(dataset, loaded, model)
             palette = colours(dataset, loaded, len(self.classes))
             model.dataset_meta = dict(classes=self.classes, palette=palette)

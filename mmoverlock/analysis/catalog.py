@@ -1,0 +1,49 @@
+"""The analyses of each task: a row for each name, a column for each task.
+
+A new one is a class with :class:`~.analysis.Analysis`'s methods, and its place here.
+"""
+
+from collections.abc import Iterator
+from importlib import import_module
+from typing import Any
+
+from mmoverlock.utils.errors import did_you_mean
+
+from .analysis import Analysis
+from .subject import Subject
+
+# In the order of the report.
+NAMES = (
+    'eval', 'confusion', 'calibration', 'errors', 'predictions', 'gradcam', 'occlusion', 'erf',
+    'features', 'speed',
+)  # fmt: skip
+_CLASSES = {
+    'classification': {'eval': '.classification.evaluation.Evaluation'},
+    'detection': {},
+    'segmentation': {},
+}
+
+
+def names_of(task: str) -> list[str]:
+    """The analyses that a task has, in the order of the report."""
+    return [name for name in NAMES if name in _CLASSES[task]]
+
+
+def find_analysis(task: str, name: str) -> type[Analysis]:
+    """The class of an analysis.
+
+    Raises:
+        ValueError: the task has none of this name.
+    """
+    known = names_of(task)
+    if name not in known:
+        hint = did_you_mean(name, known)
+        allowed = ', '.join(['all', *known])
+        raise ValueError(f"analysis '{name}' is not for {task}{hint}; allowed: {allowed}")
+    module, _, cls = _CLASSES[task][name].rpartition('.')
+    return getattr(import_module(module, __package__), cls)
+
+
+def samples_of(subject: Subject) -> Iterator[Any]:
+    """Every picture's prediction as the task's ``Sample``."""
+    return import_module(f'.{subject.task}.sample', __package__).samples(subject)

@@ -1,0 +1,37 @@
+"""Pictures of the analyses: one look, written whole."""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+from PIL import Image
+
+from mmoverlock.utils.files import write_whole
+from mmoverlock.visualization.fonts import families
+
+DPI = 110
+
+
+@contextmanager
+def style(text: str = '') -> Iterator[None]:
+    """Matplotlib's settings of all figures, with fonts that have the characters of `text`."""
+    with rc_context({'font.family': families(text), 'axes.grid': True, 'grid.alpha': 0.3}):
+        yield
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG."""
+    data = io.BytesIO()
+    figure.savefig(data, format='png', dpi=DPI)
+    write_whole(path, data.getvalue())
+
+
+def save_picture(picture: np.ndarray, path: Path) -> None:
+    """Write a picture (H, W, 3) uint8 in RGB as PNG."""
+    data = io.BytesIO()
+    Image.fromarray(picture).save(data, format='png')
+    write_whole(path, data.getvalue())
