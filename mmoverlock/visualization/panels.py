@@ -24,8 +24,10 @@ WIDTH, HEIGHT = 5.5, 4.0  # of a panel, in inches
 STYLES = (
     '-', '--', ':', '-.', (0, (7, 1.5)), (0, (3, 1, 1, 1, 1, 1)), (0, (1, 4)), (0, (9, 2, 3, 2)),
 )  # fmt: skip
+DENSE = 500  # points of a line that is drawn thinner
 MARKERS = 'os^D'  # of the first keys, of as many again, and so on
-NAMED = 12  # lines that a legend names at most
+NAMED = dict(keys=12, runs=40)  # as many a legend has at most
+ROW = 0.19  # height of a legend's row, in inches
 CHARACTERS = 14  # of a legend's small type, in an inch
 
 
@@ -84,22 +86,27 @@ def draw_panels(
         rows = -(-len(panels) // columns)
         size = (WIDTH * columns, HEIGHT * rows)
         figure = Figure(figsize=size, layout='constrained')
+        legend_rows = []
         for index, panel in enumerate(panels, 1):
             first = figure.axes[0] if figure.axes else None
             axes = figure.add_subplot(rows, columns, index, sharex=first)
             axes.set_xlabel(xlabel)
-            _draw(axes, panel, runs)
+            legend_rows.append(_draw(axes, panel, runs))
+        taller = rows * max(legend_rows)
         if len(runs) > 1:
             handles = [Line2D([], [], color=color, linewidth=3) for color in _colors(len(runs))]
-            _legend(figure, handles, runs, size[0], loc='outside lower center')
+            place = dict(loc='outside lower center')
+            taller += _legend(figure, handles, runs, size[0], NAMED['runs'], place)
         elif runs[0]:
             figure.suptitle(_shown(runs[0]))
+        figure.set_figheight(size[1] + ROW * taller)
         picture = io.BytesIO()
         figure.savefig(picture, format=Path(path).suffix[1:], dpi=DPI)
     write_whole(path, picture.getvalue())
 
 
-def _draw(axes: Axes, panel: Panel, runs: Sequence[str]) -> None:
+def _draw(axes: Axes, panel: Panel, runs: Sequence[str]) -> int:
+    """Draw a panel; return the number of rows of its legend."""
     keys = _keys(panel)
     looks = {key: _look(index, len(keys), len(runs) > 1) for index, key in enumerate(keys)}
     colors = _colors(len(runs))
@@ -109,12 +116,15 @@ def _draw(axes: Axes, panel: Panel, runs: Sequence[str]) -> None:
             look['color'] = colors[line.run]
         if not line.marked and len(line.x) > 1:
             look['marker'] = ''
+        if len(line.x) > DENSE:
+            look['linewidth'] = 0.8
         if line.raw is not None:
-            axes.plot(line.x, line.raw, **{**look, 'linewidth': 1, 'alpha': 0.25})
+            axes.plot(line.x, line.raw, **{**look, 'linewidth': 0.8, 'alpha': 0.25})
         axes.plot(line.x, line.y, **look)
     if panel.log and any(np.greater(line.y, 0).any() for line in panel.lines):
         axes.set_yscale('log', nonpositive='mask')
     axes.set_ylabel(_shown(panel.label))
+    axes.locator_params('x', nbins=6)  # room for six digits
     axes.grid(alpha=0.3)
     marked = {line.key for line in panel.lines if line.marked}
     handles = [
@@ -122,7 +132,7 @@ def _draw(axes: Axes, panel: Panel, runs: Sequence[str]) -> None:
         for key, look in looks.items()
     ]
     place = dict(loc='lower left', bbox_to_anchor=(0, 1), borderaxespad=0.2)
-    _legend(axes, handles, keys, WIDTH - 0.8, **place)
+    return _legend(axes, handles, keys, WIDTH - 0.8, NAMED['keys'], place)
 
 
 def _look(index: int, number: int, several: bool) -> dict[str, Any]:
@@ -136,16 +146,22 @@ def _look(index: int, number: int, several: bool) -> dict[str, Any]:
 
 
 def _legend(
-    owner: Axes | Figure, handles: list[Artist], labels: Sequence[str], width: float, **place
-) -> None:
-    """Name the lines, in as many columns as `width` inches hold."""
+    owner: Axes | Figure,
+    handles: list[Artist],
+    labels: Sequence[str],
+    width: float,
+    limit: int,
+    place: dict[str, Any],
+) -> int:
+    """Name the lines, in as many columns as `width` inches hold; return the number of rows."""
     room = int(width * CHARACTERS) - 6  # without the piece of line
-    handles, names = handles[:NAMED], [_shown(_cut(label, room)) for label in labels[:NAMED]]
-    if len(labels) > NAMED:
+    handles, names = handles[:limit], [_shown(_cut(label, room)) for label in labels[:limit]]
+    if len(labels) > limit:
         handles.append(Line2D([], [], linestyle=''))
-        names.append(f'and {len(labels) - NAMED} more')
+        names.append(f'and {len(labels) - limit} more')
     columns = max(1, min(len(names), (room + 6) // (max(map(cell_len, names)) + 6)))
     owner.legend(handles, names, ncols=columns, fontsize='small', frameon=False, **place)
+    return -(-len(names) // columns)
 
 
 def _cut(label: str, room: int) -> str:
