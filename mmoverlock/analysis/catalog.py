@@ -29,6 +29,14 @@ def names_of(task: str) -> list[str]:
     return [name for name in NAMES if name in _CLASSES[task]]
 
 
+def check_name(name: str) -> str:
+    """`name`, if it is 'all' or that of an analysis of any task; else raise ValueError."""
+    if name not in ('all', *NAMES):
+        hint = did_you_mean(name, NAMES)
+        raise ValueError(f"analysis '{name}' does not exist{hint}: all, {', '.join(NAMES)}")
+    return name
+
+
 def find_analysis(task: str, name: str) -> type[Analysis]:
     """The class of an analysis.
 
