@@ -73,13 +73,14 @@ def analyze(
     report = record.folder / REPORT
     try:
         failed = _see_predictions(subject, analyses)
-        failed += _finish(subject, analyses, record, command)
+        failed |= _finish(subject, analyses, record, command)
     finally:
         if record.sections:
             write_report(record, report)
     if failed:
         rest = f'the others are in {report}' if record.sections else 'there is no report'
-        raise ValueError(f'no result of {", ".join(failed)}, see above; {rest}')
+        message = f'no result of {", ".join(failed)}, see above; {rest}'
+        raise ValueError(message) from next(iter(failed.values()))
     return report
 
 
@@ -88,10 +89,10 @@ def output_folder(cfg: Config, output_dir: str | os.PathLike | None) -> Path:
     return Path(output_dir or Path(cfg.work_dir, 'analysis'))
 
 
-def _see_predictions(subject: Subject, analyses: dict[str, Analysis]) -> list[str]:
-    """Show every prediction to those that need them; return which failed, and remove them."""
+def _see_predictions(subject: Subject, analyses: dict[str, Analysis]) -> dict[str, ValueError]:
+    """Show every prediction to those that need them; remove those that fail, and return why."""
     seeing = {name: one for name, one in analyses.items() if one.sees}
-    failed: list[str] = []
+    failed: dict[str, ValueError] = {}
     if not seeing:
         return failed
     start = time.perf_counter()
@@ -101,7 +102,7 @@ def _see_predictions(subject: Subject, analyses: dict[str, Analysis]) -> list[st
                 analysis.see(sample)
             except ValueError as error:
                 _tell_failure(name, error)
-                failed.append(name)
+                failed[name] = error
                 del seeing[name], analyses[name]
         if not seeing:
             return failed
@@ -111,16 +112,16 @@ def _see_predictions(subject: Subject, analyses: dict[str, Analysis]) -> list[st
 
 def _finish(
     subject: Subject, analyses: dict[str, Analysis], record: Record, command: str
-) -> list[str]:
-    """Finish the analyses, which are forgotten one after the other; return which failed."""
-    failed = []
+) -> dict[str, ValueError]:
+    """Finish the analyses, which are forgotten one after the other; return why some failed."""
+    failed: dict[str, ValueError] = {}
     for name in list(analyses):
         start = time.perf_counter()
         try:
             section = analyses.pop(name).finish()
         except ValueError as error:
             _tell_failure(name, error)
-            failed.append(name)
+            failed[name] = error
         else:
             record.add(name, section, subject, command)
             _tell(name, start)
@@ -132,4 +133,4 @@ def _tell(what: str, start: float) -> None:
 
 
 def _tell_failure(name: str, error: ValueError) -> None:
-    print_log(f'{name}: {one_line(error)}', logger='current', level=logging.ERROR)
+    print_log(f'{name}: {one_line(error)}', logger='current', level=logging.WARNING)
