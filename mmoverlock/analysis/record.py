@@ -108,7 +108,7 @@ def versions() -> Mapping[str, str]:
     """Of the packages that the figures depend on."""
     names = ('torch', 'onedl-mmengine', 'onedl-mmcv')
     packages = {name.removeprefix('onedl-'): version(name) for name in names}
-    return dict(mmoverlock=__version__, python=platform.python_version(), **packages)
+    return dict(mmoverlock=__version__, Python=platform.python_version(), **packages)
 
 
 def check_writable(folder: Path) -> None:

@@ -76,7 +76,8 @@ def processor(device: torch.device | str = 'cpu') -> str:
     name = names[0] if names else platform.processor() or platform.machine()
     if torch.device(device).type == 'cuda':
         name = torch.cuda.get_device_name(device)
-    return f'{name}, {torch.get_num_threads()} threads'
+    threads = torch.get_num_threads()
+    return f'{name}, {threads} thread{"s" if threads > 1 else ""}'
 
 
 def machine(device: torch.device | str = 'cpu') -> str:

@@ -68,10 +68,7 @@ def _tile(name: str, value: Cell) -> dict[str, Any]:
 def _table(table: Table) -> dict[str, Any]:
     columns = list(zip(*table.rows, strict=True)) or [()] * len(table.columns)
     texts = zip(*map(format_cells, columns), strict=True)
-    numeric = [
-        all(is_number(cell) or cell is None for cell in column) and any(map(is_number, column))
-        for column in columns
-    ]
+    numeric = [all(is_number(cell) or cell is None for cell in column) for column in columns]
     return dict(
         title=table.title,
         note=table.note,

@@ -16,8 +16,8 @@ def is_number(cell: Cell) -> bool:
 def format_cells(cells: Sequence[Cell]) -> list[str]:
     """What is shown of the cells of a column.
 
-    All its fractions have as many decimals as give the largest three significant digits. A value
-    other than 0 that would become 0 by that is written with a power of ten.
+    All its fractions have as many decimals as give the largest three significant digits. Of a value
+    that is 0 only in these digits is said what it lies below: '< 0.001'.
     """
     floats = [abs(cell) for cell in cells if isinstance(cell, float) and math.isfinite(cell)]
     decimals = _decimals(max(floats, default=0.0))
@@ -41,7 +41,8 @@ def _format(cell: Cell, decimals: int) -> str:
         return NONE if math.isnan(cell) else '∞' if cell > 0 else '−∞'
     text = f'{cell:,.{decimals if isinstance(cell, float) else 0}f}'
     if cell and not float(text.replace(',', '')):
-        text = f'{cell:.1e}'
+        least = f'{10**-decimals:.{decimals}f}'
+        return f'<{_GAP}{least}' if cell > 0 else f'>{_GAP}−{least}'
     if len(text.partition('.')[0].lstrip('-')) == len('9,999'):
         text = text.replace(',', '')  # four digits stay together
     return text.replace(',', _GAP).replace('-', '−', text.startswith('-'))
