@@ -92,7 +92,7 @@ setup(
     python_requires='>=3.10',
     packages=find_packages(include=['mmoverlock', 'mmoverlock.*']),
     py_modules=[HOOK],
-    package_data={'': ['*.md', '*.txt']},
+    package_data={'': ['*.md', '*.txt'], 'mmoverlock.analysis.report': ['template/*']},
     install_requires=read_requirements('runtime'),
     extras_require=extras,
     entry_points={'console_scripts': ['mmoverlock = mmoverlock.cli.main:main']},

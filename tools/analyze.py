@@ -1,4 +1,4 @@
-"""Analyse a trained model: python tools/analyze.py CONFIG CHECKPOINT"""
+"""Analyse a trained model: python tools/analyze.py CONFIG CHECKPOINT."""
 
 import signal
 import sys

@@ -26,7 +26,7 @@ class Analysis:
 
     Args:
         subject: The model and its test set.
-        folder: Where files go. It exists.
+        folder: Where :meth:`finish` writes files; there by then.
         options: What the user chose.
 
     Raises:
@@ -43,8 +43,16 @@ class Analysis:
         self.subject, self.folder, self.options = subject, folder, options
 
     def see(self, sample: Any) -> None:
-        """Take note of a prediction: the task's ``Sample``, in the order of the test set."""
+        """Take note of a prediction: the task's ``Sample``, in the order of the test set.
+
+        Raises:
+            ValueError: the data cannot be analysed so; the other analyses go on.
+        """
 
     def finish(self) -> Section:
-        """Write the files, and say what was found."""
+        """Write the files, and say what was found.
+
+        Raises:
+            ValueError: as :meth:`see`.
+        """
         raise NotImplementedError

@@ -3,7 +3,7 @@
 A new one is a class with :class:`~.analysis.Analysis`'s methods, and its place here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib import import_module
 from typing import Any
 
@@ -29,6 +29,14 @@ def names_of(task: str) -> list[str]:
     return [name for name in NAMES if name in _CLASSES[task]]
 
 
+def check_name(name: str) -> str:
+    """`name`, if it is 'all' or that of an analysis of any task; else raise ValueError."""
+    if name not in ('all', *NAMES):
+        hint = did_you_mean(name, NAMES)
+        raise ValueError(f"analysis '{name}' does not exist{hint} ({_allowed(NAMES)})")
+    return name
+
+
 def find_analysis(task: str, name: str) -> type[Analysis]:
     """The class of an analysis.
 
@@ -38,10 +46,13 @@ def find_analysis(task: str, name: str) -> type[Analysis]:
     known = names_of(task)
     if name not in known:
         hint = did_you_mean(name, known)
-        allowed = ', '.join(['all', *known])
-        raise ValueError(f"analysis '{name}' is not for {task}{hint}; allowed: {allowed}")
+        raise ValueError(f"analysis '{name}' is not for {task}{hint} ({_allowed(known)})")
     module, _, cls = _CLASSES[task][name].rpartition('.')
     return getattr(import_module(module, __package__), cls)
+
+
+def _allowed(names: Iterable[str]) -> str:
+    return f'allowed are {", ".join(["all", *names])}'
 
 
 def samples_of(subject: Subject) -> Iterator[Any]:

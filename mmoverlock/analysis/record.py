@@ -14,7 +14,7 @@ from mmoverlock import __version__
 from mmoverlock.utils.files import write_whole
 from mmoverlock.utils.json import dumps
 
-from .benchmark.profiling import machine
+from .benchmark.profiling import processor
 from .catalog import NAMES
 from .section import Section
 from .subject import Subject
@@ -43,13 +43,15 @@ class Record:
         self.folder, self.checkpoint, self.digest = folder, checkpoint, _digest(checkpoint)
         self.sections: dict[str, Section] = {}
         self.facts: dict[str, dict[str, Any]] = {}
+        self._date = time.strftime('%Y-%m-%d %H:%M')
+        check_writable(folder)
         file = folder / FILE
         if file.is_file():
             self._read(file)
-        elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise ValueError(f"output_dir: '{folder}' is no empty folder, and holds no {FILE}")
-        else:
-            check_writable(folder)
+        elif folder.exists() and any(folder.iterdir()):
+            raise ValueError(
+                f"output_dir: '{folder}' is not empty, and holds no {FILE}: choose another folder"
+            )
 
     def _read(self, file: Path) -> None:
         try:
@@ -58,6 +60,7 @@ class Record:
             found = {
                 name: (Section.from_dict(one['section']), one['facts'])
                 for name, one in data['analyses'].items()
+                if name in NAMES
             }
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise ValueError(f"output_dir: '{file}' is damaged: remove it") from error
@@ -68,10 +71,13 @@ class Record:
             )
         for name, (section, facts) in found.items():
             self.sections[name], self.facts[name] = section, facts
-        check_writable(self.folder)
+
+    def names(self) -> list[str]:
+        """Of the sections, in the order of the report."""
+        return sorted(self.sections, key=NAMES.index)
 
     def add(self, name: str, section: Section, subject: Subject, command: str) -> None:
-        """Take in what an analysis has found just now."""
+        """Take in what an analysis has found just now, and write it."""
         self.sections[name] = section
         self.facts[name] = dict(
             command=command,
@@ -82,17 +88,17 @@ class Record:
             images=len(subject.indices),
             images_in_the_set=len(subject.dataset),
             classes=len(subject.classes),
-            date=time.strftime('%Y-%m-%d %H:%M'),
-            machine=machine(subject.device),
+            date=self._date,
+            machine=processor(subject.device),
             versions=versions(),
         )
+        self.write()
 
     def write(self) -> None:
-        """Write ``analysis.json``."""
-        names = sorted(self.sections, key=NAMES.index)
+        """Write ``analysis.json``, into a new folder if need be."""
         analyses = {
             name: dict(section=self.sections[name].to_dict(), facts=self.facts[name])
-            for name in names
+            for name in self.names()
         }
         data = dict(checkpoint=self.checkpoint, sha256=self.digest, analyses=analyses)
         write_whole(self.folder / FILE, (dumps(data, indent=1) + '\n').encode())
@@ -102,13 +108,15 @@ def versions() -> Mapping[str, str]:
     """Of the packages that the figures depend on."""
     names = ('torch', 'onedl-mmengine', 'onedl-mmcv')
     packages = {name.removeprefix('onedl-'): version(name) for name in names}
-    return dict(mmoverlock=__version__, python=platform.python_version(), **packages)
+    return dict(mmoverlock=__version__, Python=platform.python_version(), **packages)
 
 
 def check_writable(folder: Path) -> None:
     """Raise OSError, naming the folder, unless files can be made in it, or it can be made."""
     place = next(one for one in (folder.absolute(), *folder.absolute().parents) if one.exists())
-    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+    if not place.is_dir():
+        raise OSError(f"output_dir: '{folder}' cannot be made: '{place}' is a file")
+    if not os.access(place, os.W_OK | os.X_OK):
         raise OSError(f"output_dir: '{folder}' cannot be written to")
 
 

@@ -1,5 +1,6 @@
 """Analyse a model: choose, compute, write, report."""
 
+import logging
 import os
 import time
 from collections.abc import Sequence
@@ -8,15 +9,17 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.logging import print_log
 
-from mmoverlock.utils.errors import did_you_mean
+from mmoverlock.utils.errors import one_line
 
-from .analysis import Options
-from .catalog import NAMES, find_analysis, names_of, samples_of
+from .analysis import Analysis, Options
+from .catalog import NAMES, check_name, find_analysis, names_of, samples_of
+from .extras import extra
 from .record import Record
 from .report import write_report
 from .subject import Subject
 
 REPORT = 'report.html'
+_TAKEN_BY = dict(layers='gradcam', compare='erf')  # options, and the analysis that takes them
 
 
 def analyze(
@@ -32,7 +35,8 @@ def analyze(
     """Analyse a trained model on the test set of its config.
 
     Sections that earlier calls left in the folder, of the same checkpoint, stay in the report;
-    those of the same name are replaced.
+    those of the same name are replaced. What an analysis has found is written at once: it is there
+    if a later one fails, or the call is interrupted.
 
     Args:
         cfg: Of mmpretrain, mmdet or mmseg.
@@ -49,31 +53,84 @@ def analyze(
 
     Raises:
         ValueError, OSError: an argument is wrong, the checkpoint does not belong to the config, the
-            folder holds something else, or cannot be written.
+            folder holds something else, or cannot be written; nothing has been written then. Or
+            the data do not suit some of the analyses; the report has the others.
     """
     for name in names:
-        if name not in ('all', *NAMES):
-            hint = did_you_mean(name, NAMES)
-            raise ValueError(f"analysis '{name}' does not exist{hint}: all, {', '.join(NAMES)}")
-    record = Record(Path(output_dir or Path(cfg.work_dir, 'analysis')), str(checkpoint))
+        check_name(name)
+    for module in ('jinja2', 'matplotlib', 'sklearn'):  # of nearly every analysis
+        extra(module)
+    options = options or Options()
+    record = Record(output_folder(cfg, output_dir), str(checkpoint))
     subject = Subject(cfg, checkpoint, device, max_images)
     chosen = names_of(subject.task) if 'all' in names else names
     classes = {name: find_analysis(subject.task, name) for name in NAMES if name in chosen}
-    record.folder.mkdir(parents=True, exist_ok=True)
-    analyses = {
-        name: cls(subject, record.folder, options or Options()) for name, cls in classes.items()
-    }
-    seeing = [one for one in analyses.values() if one.sees]
-    if seeing:
-        for sample in samples_of(subject):
-            for analysis in seeing:
-                analysis.see(sample)
-    for name, analysis in analyses.items():
-        start = time.perf_counter()
-        section = analysis.finish()
-        record.add(name, section, subject, command)
-        print_log(f'{name}: {time.perf_counter() - start:.1f} s', logger='current')
+    for option, name in _TAKEN_BY.items():
+        if getattr(options, option) and name not in classes:
+            raise ValueError(f"{option}: only the analysis '{name}' takes it, which is not chosen")
+    analyses = {name: cls(subject, record.folder, options) for name, cls in classes.items()}
     record.write()
     report = record.folder / REPORT
-    write_report(record, report)
+    try:
+        failed = _see_predictions(subject, analyses)
+        failed |= _finish(subject, analyses, record, command)
+    finally:
+        if record.sections:
+            write_report(record, report)
+    if failed:
+        rest = f'the others are in {report}' if record.sections else 'there is no report'
+        message = f'no result of {", ".join(failed)}, see above; {rest}'
+        raise ValueError(message) from next(iter(failed.values()))
     return report
+
+
+def output_folder(cfg: Config, output_dir: str | os.PathLike | None) -> Path:
+    """Where the files go: `output_dir`, or by default ``analysis`` in the config's work_dir."""
+    return Path(output_dir or Path(cfg.work_dir, 'analysis'))
+
+
+def _see_predictions(subject: Subject, analyses: dict[str, Analysis]) -> dict[str, ValueError]:
+    """Show every prediction to those that need them; remove those that fail, and return why."""
+    seeing = {name: one for name, one in analyses.items() if one.sees}
+    failed: dict[str, ValueError] = {}
+    if not seeing:
+        return failed
+    start = time.perf_counter()
+    for sample in samples_of(subject):
+        for name, analysis in list(seeing.items()):
+            try:
+                analysis.see(sample)
+            except ValueError as error:
+                _tell_failure(name, error)
+                failed[name] = error
+                del seeing[name], analyses[name]
+        if not seeing:
+            return failed
+    _tell(f'predictions of {len(subject.indices)} images', start)
+    return failed
+
+
+def _finish(
+    subject: Subject, analyses: dict[str, Analysis], record: Record, command: str
+) -> dict[str, ValueError]:
+    """Finish the analyses, which are forgotten one after the other; return why some failed."""
+    failed: dict[str, ValueError] = {}
+    for name in list(analyses):
+        start = time.perf_counter()
+        try:
+            section = analyses.pop(name).finish()
+        except ValueError as error:
+            _tell_failure(name, error)
+            failed[name] = error
+        else:
+            record.add(name, section, subject, command)
+            _tell(name, start)
+    return failed
+
+
+def _tell(what: str, start: float) -> None:
+    print_log(f'{what}: {time.perf_counter() - start:.1f} s', logger='current')
+
+
+def _tell_failure(name: str, error: ValueError) -> None:
+    print_log(f'{name}: {one_line(error)}', logger='current', level=logging.WARNING)

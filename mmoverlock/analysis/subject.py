@@ -74,8 +74,9 @@ class Subject:
         number = len(self.dataset)
         self.indices = spread_indices(number, min(max_images or number, number))
         part = leaf_dataset(cfg.test_dataloader.dataset)
-        self.classes = class_names(part, loaded, self.model)
-        self.colours = colours(part, loaded, len(self.classes))
+        known = {**part, 'metainfo': getattr(self.dataset, 'metainfo', None)}  # names of folders
+        self.classes = class_names(known, loaded, self.model)
+        self.colours = colours(known, loaded, len(self.classes))
 
     def _scope(self) -> Any:
         return DefaultScope.overwrite_default_scope(self.cfg.get('default_scope'))

@@ -10,7 +10,7 @@ from pathlib import Path
 from mmengine.logging import print_log
 
 from mmoverlock.analysis.analysis import Options
-from mmoverlock.analysis.catalog import NAMES
+from mmoverlock.analysis.catalog import NAMES, check_name
 from mmoverlock.analysis.run import analyze
 from mmoverlock.checks.preflight import preflight
 
@@ -34,7 +34,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         help='use N images, spread over the test set (default: all)',
     )  # fmt: skip
     parser.add_argument(
-        '--layer', nargs='+', default=[], metavar='NAME',
+        '--layers', nargs='+', default=[], metavar='NAME',
         help='layers for class activation maps: dotted names of modules (default: the last maps)',
     )  # fmt: skip
     parser.add_argument(
@@ -50,9 +50,13 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 @command(add_arguments, 'Analyse a trained model: measurements, pictures and a report.')
 def main(args: argparse.Namespace) -> None:
+    for name in args.analysis:
+        check_name(name)
     cfg = load_config(args.config, args.cfg_options)
-    cfg.load_from, cfg.resume = args.checkpoint, False
-    preflight(cfg, training=False)
+    checked = cfg.copy()
+    checked.load_from, checked.resume = args.checkpoint, False
+    checked.test_cfg, checked.test_evaluator = {}, []  # analyses have measures of their own
+    preflight(checked, training=False)
     report = analyze(
         cfg,
         args.checkpoint,
@@ -60,7 +64,7 @@ def main(args: argparse.Namespace) -> None:
         args.output_dir,
         args.device,
         args.max_images,
-        Options(tuple(args.layer), args.compare),
+        Options(tuple(args.layers), args.compare),
         shlex.join(['mmoverlock', 'analyze', *sys.argv[1:]]),
     )
     print_log(f'report: {report}', logger='current')

@@ -1,0 +1,17 @@
+"""What is analysed: the pictures of the test set, the names of the classes."""
+
+import pytest
+from mmengine.config import Config
+
+from mmoverlock.analysis.subject import Subject
+
+
+@pytest.mark.parametrize(
+    ('task', 'classes'),
+    [('cls', ['dark', 'light']), ('det', [*'0123456789']), ('seg', [*'_0123456789'])],
+)
+def test_classes_are_named_by_folders_files_and_configs(at_home, task, classes):
+    subject = Subject(Config.fromfile(f'{task}.py'), f'{task}.pth', 'cpu', 1)
+    assert subject.classes == classes
+    assert len(subject.colours) == len(classes)
+    assert len(subject.indices) == 1 and len(subject.dataset) == 2
