@@ -17,6 +17,7 @@ from .sample import Sample
 
 SHOWN = 5  # pictures
 SIDE = 480  # pixels of a map at most
+WIDTH, TALLEST = 3.1, 1.4  # inches of a map, and its height at most, as a multiple of the width
 
 
 class UncertaintyMaps:
@@ -56,9 +57,9 @@ class UncertaintyMaps:
         pictures = [fitted(self.subject.picture(index)) for index, *_ in self.maps]
         names = [drawable(self.subject.name(index)) for index, *_ in self.maps]
         highest = max(float(one.max()) for _, one, _ in self.maps) or 1.0
-        heights = [3.1 * one.shape[0] / one.shape[1] + 0.35 for one in pictures]
+        heights = [WIDTH * min(one.shape[0] / one.shape[1], TALLEST) + 0.35 for one in pictures]
         with style(''.join(names)):
-            size = 3.2 * columns, sum(heights) + 0.8
+            size = (WIDTH + 0.1) * columns, sum(heights) + 0.8
             figure = Figure(figsize=size, layout='constrained')
             grid = figure.subplots(len(pictures), columns, squeeze=False, height_ratios=heights)
             for axes in grid.flat:
