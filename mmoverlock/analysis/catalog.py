@@ -20,7 +20,13 @@ NAMES = (
 _CLASSES = {
     'classification': {'eval': '.classification.evaluation.Evaluation'},
     'detection': {},
-    'segmentation': {},
+    'segmentation': {
+        'eval': '.segmentation.evaluation.Evaluation',
+        'confusion': '.segmentation.confusion.Confusion',
+        'calibration': '.segmentation.calibration.Calibration',
+        'errors': '.segmentation.errors.Errors',
+        'predictions': '.segmentation.predictions.Predictions',
+    },
 }
 
 

@@ -1,0 +1,83 @@
+"""How good a segmentor is: IoU, Dice and accuracy, of all and of each class."""
+
+from pathlib import Path
+
+import numpy as np
+
+from mmoverlock.utils.files import write_whole
+from mmoverlock.utils.json import dumps
+
+from ..analysis import Analysis, Options
+from ..class_bars import draw_class_bars
+from ..label_maps import class_scores, mean_scores, picture_score
+from ..section import Picture, Section, Table
+from ..subject import Subject
+from .sample import NO_TRUTH, Sample
+
+COLUMNS = dict(
+    IoU='IoU', Dice='Dice', accuracy='accuracy', precision='precision', share='share of pixels',
+    predicted='share predicted',
+)  # fmt: skip
+FILE, BARS = 'eval_metrics.json', 'iou_per_class.png'
+
+
+class Evaluation(Analysis):
+    """The figures of mmseg's IoUMetric, and more of each class: ``eval_metrics.json``."""
+
+    def __init__(self, subject: Subject, folder: Path, options: Options):
+        super().__init__(subject, folder, options)
+        classes = len(subject.classes)
+        self.confusion = np.zeros((classes, classes), np.int64)
+        self.predicted = np.zeros(classes, np.int64)
+        self.scores: list[float] = []
+
+    def see(self, sample: Sample) -> None:
+        self.predicted += np.bincount(sample.prediction.ravel(), minlength=len(self.predicted))
+        if sample.truth is not None:
+            self.confusion += sample.confusion
+            self.scores.append(picture_score(sample.confusion))
+
+    def finish(self) -> Section:
+        names = self.subject.classes
+        if not self.confusion.any():
+            return self._without_truth()
+        facts = mean_scores(self.confusion)
+        pictures = np.array(self.scores)[~np.isnan(self.scores)]
+        facts['mIoU of pictures, median'] = float(np.median(pictures))
+        facts['mIoU of pictures, worst tenth'] = float(np.quantile(pictures, 0.1))
+        scores = class_scores(self.confusion)
+        rows = [
+            [name, *(_cell(scores[key][label]) for key in COLUMNS)]
+            for label, name in enumerate(names)
+        ]
+        classes = {name: dict(zip(COLUMNS, row, strict=True)) for name, *row in rows}
+        self._write(dict(facts, classes=classes))
+        draw_class_bars(scores['IoU'], names, 'IoU', self.folder / BARS)
+        note = (
+            'Accuracy is the share of the true pixels of a class that are found, precision the '
+            'share of those predicted that are right. A class that is neither in the labels nor '
+            'predicted has no values, and does not count in means.'
+        )
+        return Section(
+            'Evaluation',
+            facts,
+            ['All pixels of the test set count alike, as in mmseg; mIoU of pictures is the mean '
+             'over the classes that a picture has, for each picture.'],
+            [Table('Classes', ['class', *COLUMNS.values()], rows, note)],
+            [Picture('IoU of the classes', BARS)],
+            [FILE],
+        )  # fmt: skip
+
+    def _without_truth(self) -> Section:
+        names, shares = self.subject.classes, self.predicted / self.predicted.sum()
+        rows = [[name, float(share)] for name, share in zip(names, shares, strict=True)]
+        self._write(dict(classes={name: dict(predicted=share) for name, share in rows}))
+        table = Table('Classes', ['class', 'share predicted'], rows)
+        return Section('Evaluation', {}, [NO_TRUTH], [table], files=[FILE])
+
+    def _write(self, content: dict) -> None:
+        write_whole(self.folder / FILE, (dumps(content, indent=1) + '\n').encode())
+
+
+def _cell(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
