@@ -39,7 +39,8 @@ def embed(features: np.ndarray) -> tuple[np.ndarray, str]:
     manifold = extra('sklearn.manifold')
     perplexity = min(PERPLEXITY, number / 4)
     model = manifold.TSNE(2, perplexity=perplexity, init='pca', random_state=0)
-    return model.fit_transform(reduced), 't-SNE'
+    with extra('threadpoolctl').threadpool_limits(1):  # of so few points more threads only wait
+        return model.fit_transform(reduced), 't-SNE'
 
 
 def draw_points(

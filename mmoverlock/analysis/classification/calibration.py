@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 
-from mmoverlock.engine.calibrators import TemperatureScaling, to_json
+from mmoverlock.engine.calibrators import to_json
 from mmoverlock.utils.files import write_whole
 
 from ..calibration import BINS, FITS, TEMPERATURES, calibration_errors, halves, reliability
@@ -84,10 +84,11 @@ class Calibration(ClassifierAnalysis):
             'the share of images with such scores.'
         )
         missing = len(results.names) - len(np.unique(labels))
+        mistakes = int((results.predicted[fitting] != labels).sum())
         return Section(
             self.title,
             facts,
-            self._text(len(fitting), len(scoring), missing, calibrators['temperature']),
+            self._text(len(fitting), len(scoring), missing, mistakes, temperature),
             [table],
             [Picture('Reliability before and after', PLOT, note)],
             [STATS, *files],
@@ -105,7 +106,7 @@ class Calibration(ClassifierAnalysis):
         write_whole(self.folder / STATS, data.getbuffer())
 
     def _text(
-        self, fitted: int, scored: int, missing: int, scaling: TemperatureScaling
+        self, fitted: int, scored: int, missing: int, mistakes: int, temperature: float
     ) -> list[str]:
         text = [
             f'The calibrators were fitted on {fitted} images and scored on {scored} others; both '
@@ -121,10 +122,14 @@ class Calibration(ClassifierAnalysis):
                 'isotonic regression leave their scores as they are.'
             )
         low, high = TEMPERATURES
-        if not 1.01 * low < scaling.temperature < high / 1.01:
+        if not mistakes:
             text.append(
-                f'The temperature is at the end of the range from {low} to {high}: these images '
-                'do not determine it, for example because all of them are classified correctly. '
-                'Do not use it.'
+                'No image of the half for fitting is classified wrongly: it does not determine a '
+                'temperature. Do not use the calibrators.'
+            )
+        elif not 1.01 * low < temperature < high / 1.01:
+            text.append(
+                f'The temperature is at the end of the range from {low:g} to {high:g} that is '
+                'searched: something is odd about the scores.'
             )
         return text

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import warnings
 
 import numpy as np
 
@@ -22,7 +23,7 @@ def label_errors(scores: np.ndarray, labels: np.ndarray) -> list[int]:
     """Positions of the labels that are likely wrong, the likeliest first.
 
     cleanlab's confident learning (Northcutt et al. 2021); those whose own score is lowest come
-    first. None if all labels are the same.
+    first. None if all labels are the same. In a class with a single picture none is found.
 
     Args:
         scores: Probabilities, (N, C), of a model that was not trained on these pictures.
@@ -31,9 +32,11 @@ def label_errors(scores: np.ndarray, labels: np.ndarray) -> list[int]:
     if len(np.unique(labels)) < 2:
         return []
     cleanlab = extra('cleanlab.filter')
-    found = cleanlab.find_label_issues(
-        labels, scores, return_indices_ranked_by='self_confidence', n_jobs=1
-    )
+    with warnings.catch_warnings():  # of classes with few pictures
+        warnings.simplefilter('ignore', UserWarning)
+        found = cleanlab.find_label_issues(
+            labels, scores, return_indices_ranked_by='self_confidence', n_jobs=1
+        )
     return [int(one) for one in found]
 
 

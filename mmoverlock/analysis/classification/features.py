@@ -11,7 +11,7 @@ from ..section import Picture, Section
 from .base import ClassifierAnalysis
 
 FILE, PLOT = 'features.npz', 'features.png'
-POINTS = 2000  # that are drawn, at most
+POINTS = 1500  # that are drawn, at most
 COLOURED = 20  # classes that all have a colour; of more, only:
 CHOSEN = 10
 
@@ -51,7 +51,7 @@ class Features(ClassifierAnalysis):
     """``features.npz`` (features, labels, predicted, files, classes) and ``features.png``."""
 
     title = 'Features'
-    needs = ('sklearn.decomposition', 'sklearn.manifold')
+    needs = ('sklearn.decomposition', 'sklearn.manifold', 'threadpoolctl')
     needs_labels = False
 
     def analyze(self) -> Section:
