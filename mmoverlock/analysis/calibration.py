@@ -17,6 +17,7 @@ from mmoverlock.engine.calibrators import (
 )
 
 from .extras import extra
+from .progress import progress
 
 BINS = 15  # of equal width, as in Guo et al. 2017
 TEMPERATURES = 0.05, 20.0  # the range that is searched
@@ -149,7 +150,7 @@ def fit_platt(scores: np.ndarray, labels: np.ndarray) -> PlattScaling:
         model = linear.LogisticRegression(C=np.inf, tol=1e-8, max_iter=1000).fit(x, y, weights)
         return float(model.coef_[0, 0]), float(model.intercept_[0])
 
-    fitted = [fit(label) for label in range(scores.shape[1])]
+    fitted = [fit(label) for label in progress(range(scores.shape[1]), 'Platt scaling')]
     return PlattScaling(*(list(column) for column in zip(*fitted, strict=True)))
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from .figures import save_figure, style
+from .figures import name_label, save_figure, style
 
 BARS = 30  # at most
 COLOUR, FAINT = '#3b76af', '#d9dee3'
@@ -27,7 +27,7 @@ def draw_classes(values: Sequence[float], names: Sequence[str], what: str, path:
     known = np.array(values, float)
     order = [label for label in np.argsort(known, kind='stable') if not np.isnan(known[label])]
     worst, many = order[:BARS], len(order) > BARS
-    labels = [n if len(n) <= 24 else f'{n[:23]}…' for n in (names[label] for label in worst)]
+    labels = [name_label(names[label]) for label in worst]
     with style(''.join(labels)):
         width, height = (12 if many else 7), 1.2 + 0.24 * max(len(worst), 4)
         figure = Figure(figsize=(width, height), layout='constrained')

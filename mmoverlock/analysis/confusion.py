@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
-from .figures import save_figure, style
+from .figures import name_label, save_figure, style
 
 WHOLE = 40  # classes at most that are drawn in full
 PART = 30  # classes that are drawn of more
@@ -23,6 +23,17 @@ class Pair(NamedTuple):
     predicted: int
     count: int
     share: float  # of the pictures of the true class
+
+
+def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, number: int) -> np.ndarray:
+    """Counts (C, C); rows are true classes.
+
+    Args:
+        labels: True classes, (N,).
+        predicted: Likewise.
+        number: Of classes, C.
+    """
+    return np.bincount(number * labels + predicted, minlength=number**2).reshape(number, number)
 
 
 def worst_pairs(matrix: np.ndarray, number: int) -> list[Pair]:
@@ -85,8 +96,8 @@ def draw_confusion(matrix: np.ndarray, names: Sequence[str], path: Path) -> str:
             f'{len(names)} classes the {len(rows)} that are confused most are shown; the last '
             'column has all others.'
         )
-    labels = [_short(names[label]) for label in rows]
-    columns = [_short(name) for name in columns]
+    labels = [name_label(names[label]) for label in rows]
+    columns = [name_label(name) for name in columns]
     side = 3 + 0.3 * max(len(rows), 8)
     with style(''.join([*labels, *columns])):
         figure = Figure(figsize=(side + 1, side), layout='constrained')
@@ -108,10 +119,6 @@ def draw_confusion(matrix: np.ndarray, names: Sequence[str], path: Path) -> str:
                     axes.text(column, row, count, color=colour, ha='center', va='center', size=8)
         save_figure(figure, path)
     return text
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 24 else f'{name[:23]}…'
 
 
 def _narrow(names: Sequence[str]) -> bool:

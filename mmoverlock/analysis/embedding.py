@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 from .extras import extra
-from .figures import save_figure, style
+from .figures import name_label, save_figure, style
 
 COMPONENTS = 50  # that t-SNE gets, as its authors advise
 FEW = 50  # below so many points there are no neighbourhoods to show
@@ -61,10 +62,8 @@ def draw_points(
         method: That found the points, for the axes.
         path: Of the PNG.
     """
-    from matplotlib import colormaps
-
     colours = colormaps['tab10' if len(names) <= 10 else 'tab20'].colors
-    labels = [name if len(name) <= 24 else f'{name[:23]}…' for name in names]
+    labels = [name_label(name) for name in names]
     size = 36 if len(points) < 300 else 16
     with style(''.join(labels)):
         figure = Figure(figsize=(10, 7), layout='constrained')

@@ -10,7 +10,7 @@ from mmoverlock.visualization.contact_sheet import GREY, Panel, draw_panel
 from mmoverlock.visualization.drawing import INK, PAPER, shortened
 from mmoverlock.visualization.fonts import Font
 
-WIDTH, HEIGHT, GAP = 220, 200, 14  # of a picture, in pixels
+WIDTH, HEIGHT, GAP = 250, 210, 14  # of a picture, in pixels
 FONT, HEADING = Font(14), Font(18)
 LINE, HEADING_LINE = 20, 36
 

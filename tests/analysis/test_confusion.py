@@ -3,9 +3,15 @@
 import numpy as np
 from PIL import Image
 
-from mmoverlock.analysis.confusion import classes_of, draw_confusion, worst_pairs
+from mmoverlock.analysis.confusion import classes_of, confusion_matrix, draw_confusion, worst_pairs
 
 MATRIX = np.array([[5, 3, 0], [1, 9, 1], [3, 0, 1]])
+
+
+def test_counts():
+    labels, predicted = np.array([0, 0, 2, 2, 2]), np.array([0, 1, 2, 0, 2])
+    assert confusion_matrix(labels, predicted, 3).tolist() == [[1, 1, 0], [0, 0, 0], [1, 0, 2]]
+    assert confusion_matrix(np.zeros(4, int), np.zeros(4, int), 1).tolist() == [[4]]
 
 
 def test_worst_pairs():

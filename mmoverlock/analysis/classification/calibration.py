@@ -113,8 +113,8 @@ class Calibration(ClassifierAnalysis):
             'halves have the same share of each class. To use one: mmoverlock infer CONFIG '
             'CHECKPOINT IMAGE --calibration calibrator_temperature.json',
             'Temperature scaling never changes which class is best. The other two treat each class '
-            'against the rest and may change it. Isotonic regression needs many images of each: '
-            'it may give the true class the score 0, which the NLL punishes hard.',
+            'against the rest, may change it, and need many images of each class. Isotonic '
+            'regression may give the true class the score 0, which the NLL punishes hard.',
         ]
         if missing:
             text.append(

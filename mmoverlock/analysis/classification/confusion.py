@@ -6,8 +6,7 @@ import numpy as np
 
 from mmoverlock.utils.files import write_whole
 
-from ..confusion import draw_confusion, worst_pairs
-from ..extras import extra
+from ..confusion import confusion_matrix, draw_confusion, worst_pairs
 from ..section import Picture, Section, Table
 from .base import ClassifierAnalysis
 
@@ -18,13 +17,10 @@ class Confusion(ClassifierAnalysis):
     """``confusion_matrix.npy``, counts (C, C) with a row for each true class, and ``.png``."""
 
     title = 'Confusion'
-    needs = ('sklearn.metrics',)
 
     def analyze(self) -> Section:
         results, names = self.results, self.results.names
-        matrix = extra('sklearn.metrics').confusion_matrix(
-            results.labels, results.predicted, labels=range(len(names))
-        )
+        matrix = confusion_matrix(results.labels, results.predicted, len(names))
         data = io.BytesIO()
         np.save(data, matrix)
         write_whole(self.folder / 'confusion_matrix.npy', data.getvalue())
