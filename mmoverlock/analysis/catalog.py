@@ -18,7 +18,14 @@ NAMES = (
     'features', 'speed',
 )  # fmt: skip
 _CLASSES = {
-    'classification': {'eval': '.classification.evaluation.Evaluation'},
+    'classification': {
+        'eval': '.classification.evaluation.Evaluation',
+        'confusion': '.classification.confusion.Confusion',
+        'calibration': '.classification.calibration.Calibration',
+        'errors': '.classification.errors.Errors',
+        'predictions': '.classification.predictions.Predictions',
+        'features': '.classification.features.Features',
+    },
     'detection': {},
     'segmentation': {
         'eval': '.segmentation.evaluation.Evaluation',

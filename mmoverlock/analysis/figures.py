@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from mmoverlock.utils.files import write_whole
-from mmoverlock.visualization.fonts import families
+from mmoverlock.visualization.fonts import drawable, families
 
 DPI = 110
 
@@ -21,6 +21,12 @@ def style(text: str = '') -> Iterator[None]:
     """Matplotlib's settings of all figures, with fonts that have the characters of `text`."""
     with rc_context({'font.family': families(text), 'axes.grid': True, 'grid.alpha': 0.3}):
         yield
+
+
+def name_label(name: str, limit: int = 24) -> str:
+    """A name as it goes into a figure: without what no font has, cut to `limit` characters."""
+    name = drawable(name.replace('$', r'\$'))  # or else it begins a formula
+    return name if len(name) <= limit else f'{name[: limit - 1]}…'
 
 
 def save_figure(figure: Figure, path: Path) -> None:

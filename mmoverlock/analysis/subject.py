@@ -1,6 +1,7 @@
 """What is analysed: a trained model, and the test set of its config."""
 
 import os
+import time
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
 from mmengine.registry import DATASETS, DefaultScope
 from mmengine.runner import Runner
 from torch import Tensor
@@ -50,6 +52,7 @@ class Subject:
         colours: RGB, 0 to 255, by label.
         dataset: The whole test set.
         indices: Of the pictures, in `dataset`.
+        speeds: Images per second of each batch that was predicted, without loading.
     """
 
     def __init__(
@@ -73,6 +76,7 @@ class Subject:
             raise ValueError('test_dataloader.dataset is empty: there is nothing to analyse')
         number = len(self.dataset)
         self.indices = spread_indices(number, min(max_images or number, number))
+        self.speeds: list[float] = []
         part = leaf_dataset(cfg.test_dataloader.dataset)
         known = {**part, 'metainfo': getattr(self.dataset, 'metainfo', None)}  # names of folders
         self.classes = class_names(known, loaded, self.model)
@@ -94,18 +98,21 @@ class Subject:
         with self._scope():
             batches = Runner.build_dataloader(loader)
             for batch in progress(batches, 'predict', len(batches)):
+                start = time.perf_counter()
                 with torch.no_grad():
-                    samples = self.model.test_step(batch)
+                    samples = [sample.cpu() for sample in self.model.test_step(batch)]
+                self.speeds.append(len(samples) / (time.perf_counter() - start))
                 for sample in samples:
-                    yield next(indices), sample.cpu()
+                    yield next(indices), sample
+
+    def batch(self, index: int) -> dict[str, Any]:
+        """A batch of one picture, as the model's data preprocessor takes it."""
+        with self._scope():
+            return pseudo_collate([self.dataset[index]])
 
     def inputs(self, index: int) -> Tensor:
         """What the model gets of a picture: (1, 3, H, W), normalized and padded, on `device`."""
-        from mmengine.dataset import pseudo_collate
-
-        with self._scope():
-            batch = pseudo_collate([self.dataset[index]])
-            return self.model.data_preprocessor(batch, False)['inputs']
+        return self.model.data_preprocessor(self.batch(index), False)['inputs']
 
     def shown(self, inputs: Tensor) -> np.ndarray:
         """An input (1, 3, H, W) of the model as a picture (H, W, 3) uint8 in RGB."""

@@ -13,6 +13,7 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
 from mmoverlock.datasets.image_bits import KEY, use_image_bits
+from mmoverlock.engine.calibrators import read_calibrator
 from mmoverlock.utils.config import read_config, require
 from mmoverlock.utils.datasets import leaf_dataset
 from mmoverlock.utils.device import pick_device
@@ -25,7 +26,7 @@ from .images import VIDEO_SUFFIXES, as_picture, find_images, new_file, read_imag
 from .loading import load_model
 from .names import class_names, colours
 from .slices import SlicedDetector
-from .tasks import TASKS, Detector
+from .tasks import TASKS, Classifier, Detector
 from .videos import JsonList, Video, VideoWriter
 
 
@@ -41,6 +42,8 @@ class Inferencer:
         merge: Merge the large-kernel branches, which is faster and exact.
         slice: For detectors and large pictures: side of the tiles, in pixels, into which a picture
             is cut; see :class:`~mmoverlock.apis.slices.SlicedDetector`. Needs supervision.
+        calibration: For classifiers: a calibrator's file, as ``mmoverlock analyze`` writes it,
+            which is applied to the scores.
 
     Raises:
         ValueError, OSError: if the config or an argument is wrong, or the checkpoint is unsafe or
@@ -59,6 +62,7 @@ class Inferencer:
         score_thr: float = 0.3,
         merge: bool = True,
         slice: int | None = None,
+        calibration: str | os.PathLike | None = None,
     ):
         if topk < 1:
             raise ValueError(f'topk={topk}: at least 1 is needed')
@@ -89,6 +93,10 @@ class Inferencer:
                 raise ValueError(
                     f'slice={slice} is for detectors; segmentors have model.test_cfg.mode=slide'
                 )
+        if calibration is not None:
+            if task is not Classifier:
+                raise ValueError(f'calibration={str(calibration)!r} is for classifiers')
+            self._task.calibrator = read_calibrator(calibration, self.classes)
 
     def predict(self, image: str | os.PathLike | np.ndarray) -> dict[str, Any]:
         """What the model says about one picture.

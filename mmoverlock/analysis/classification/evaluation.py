@@ -1,43 +1,99 @@
 """How good a classifier is: accuracy, and the figures of each class."""
 
-from pathlib import Path
+from statistics import median
+from typing import Any
 
 import numpy as np
-from sklearn.metrics import precision_recall_fscore_support, top_k_accuracy_score
 
 from mmoverlock.utils.files import write_whole
 from mmoverlock.utils.json import dumps
 
-from ..analysis import Analysis, Options
-from ..section import Section, Table
-from ..subject import Subject
-from .sample import Sample
+from ..benchmark.counting import count
+from ..benchmark.profiling import machine
+from ..class_chart import draw_classes
+from ..class_metrics import accuracies, class_rows, macro
+from ..section import Picture, Section, Table
+from .base import ClassifierAnalysis
+
+FILE, CHART = 'eval_metrics.json', 'eval_classes.png'
+TITLES = dict(
+    top1='top-1', top5='top-5', balanced_accuracy='balanced accuracy', macro_f1='macro F1',
+    images='images', parameters='parameters', multiply_adds='multiply-adds',
+    images_per_second='images/s', batch_size='batch size', f1='F1', support='images',
+)  # fmt: skip
 
 
-class Evaluation(Analysis):
-    """Top-1 and top-5 accuracy; precision, recall and F1 of each class: ``eval_metrics.json``."""
+class Evaluation(ClassifierAnalysis):
+    """Accuracy, the figures of each class, size and speed: ``eval_metrics.json``."""
 
-    def __init__(self, subject: Subject, folder: Path, options: Options):
-        super().__init__(subject, folder, options)
-        self.scores: list[np.ndarray] = []
-        self.labels: list[int | None] = []
+    title = 'Evaluation'
+    needs = ('sklearn.metrics',)
+    needs_labels = False
 
-    def see(self, sample: Sample) -> None:
-        self.scores.append(sample.scores)
-        self.labels.append(sample.label)
-
-    def finish(self) -> Section:
-        scores, labels = np.stack(self.scores), np.array(self.labels)
-        names = self.subject.classes
-        facts = {
-            f'top-{k}': float(top_k_accuracy_score(labels, scores, k=k, labels=range(len(names))))
-            for k in (1, 5)
-            if k < len(names)
-        }
-        columns = precision_recall_fscore_support(
-            labels, scores.argmax(1), labels=range(len(names)), zero_division=0
+    def analyze(self) -> Section:
+        quality, rows = self._quality()
+        metrics = {**quality, **self._cost()}
+        classes = [
+            {'class': name, **row} for name, row in zip(self.results.names, rows, strict=True)
+        ]
+        content = dict(metrics, classes=classes)
+        write_whole(self.folder / FILE, (dumps(content, indent=1) + '\n').encode())
+        table = Table(
+            'Classes',
+            [TITLES.get(key, key) for key in classes[0]],
+            [[_cell(value) for value in row.values()] for row in classes],
+            'Predicted counts the images that are taken for the class.',
         )
-        rows = list(zip(names, *(column.tolist() for column in columns), strict=True))
-        table = Table('Classes', ['class', 'precision', 'recall', 'F1', 'images'], rows)
-        write_whole(self.folder / 'eval_metrics.json', dumps(facts, indent=1).encode())
-        return Section('Evaluation', facts, tables=[table], files=['eval_metrics.json'])
+        pictures, text = [], [self._about_speed()]
+        if self.results.labelled:
+            note = draw_classes(
+                [row['f1'] for row in rows], self.results.names, 'F1', self.folder / CHART
+            )
+            pictures.append(Picture('F1 of the classes', CHART, note))
+            empty = [row['class'] for row in classes if not row['support']]
+            if empty:
+                text.append(
+                    f'{len(empty)} of {len(classes)} classes have no image in this set: they do '
+                    'not count in balanced accuracy and macro F1.'
+                )
+        else:
+            text.append('The test set has no labels: how often the model is right is unknown.')
+        facts = {TITLES[key]: value for key, value in metrics.items() if value is not None}
+        return Section(self.title, facts, text, [table], pictures, [FILE])
+
+    def _quality(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """Figures of the whole set, and of each class."""
+        results, number = self.results, len(self.results.names)
+        if not results.labelled:
+            counts = np.bincount(results.predicted, minlength=number)
+            metrics = dict.fromkeys(('top1', 'top5', 'balanced_accuracy', 'macro_f1'))
+            return metrics, [dict(predicted=int(one)) for one in counts]
+        rows = class_rows(results.labels, results.predicted, number)
+        metrics = accuracies(results.scores, results.labels)
+        return dict(
+            metrics, balanced_accuracy=macro(rows, 'recall'), macro_f1=macro(rows, 'f1')
+        ), rows
+
+    def _cost(self) -> dict[str, Any]:
+        subject = self.subject
+        parameters, multiply_adds = count(subject.model, subject.batch(subject.indices[0]))
+        speeds = subject.speeds[1:] or subject.speeds  # the first batch warms up
+        return dict(
+            images=len(self.results),
+            parameters=parameters,
+            multiply_adds=multiply_adds,
+            images_per_second=median(speeds),
+            batch_size=subject.cfg.test_dataloader.get('batch_size', 1),
+        )
+
+    def _about_speed(self) -> str:
+        return (
+            'Parameters and multiply-adds (of one image) are those of the model as it is used: '
+            'large-kernel branches are merged, parts for training alone left out. The speed is the '
+            'median over the batches of the test set, from loaded images to scores, on '
+            f'{machine(self.subject.device)}.'
+        )
+
+
+def _cell(value: Any) -> Any:
+    return None if value != value else value

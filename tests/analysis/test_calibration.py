@@ -1,0 +1,207 @@
+"""Calibration errors and fits against formulas, scikit-learn, and synthetic truth."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.frozen import FrozenEstimator
+from sklearn.isotonic import IsotonicRegression
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import brier_score_loss, log_loss
+from torchmetrics.functional.classification import multiclass_calibration_error
+
+from mmoverlock.analysis.calibration import (
+    calibration_errors,
+    fit_isotonic,
+    fit_platt,
+    fit_temperature,
+    halves,
+    reliability,
+)
+from mmoverlock.engine.calibrators import softmax
+
+from .synthetic import draw, gaussian_logits
+
+
+def by_hand(scores, labels, bins=15):
+    """ECE, MCE, classwise ECE, NLL and Brier, picture by picture."""
+
+    def gaps(confidences, right):
+        found = []
+        for low in range(bins):
+            inside = [
+                i
+                for i, c in enumerate(confidences)
+                if low / bins <= c < (low + 1) / bins or (c == 1 and low == bins - 1)
+            ]
+            if inside:
+                gap = abs(sum(confidences[i] - right[i] for i in inside)) / len(inside)
+                found.append((len(inside) / len(confidences), gap))
+        return found
+
+    number, classes = scores.shape
+    top = gaps(scores.max(1), scores.argmax(1) == labels)
+    each = [gaps(scores[:, k], (labels == k).astype(int)) for k in range(classes)]
+    return dict(
+        accuracy=sum(scores[i].argmax() == labels[i] for i in range(number)) / number,
+        ece=sum(share * gap for share, gap in top),
+        mce=max(gap for _, gap in top),
+        classwise_ece=sum(share * gap for one in each for share, gap in one) / classes,
+        nll=-sum(np.log(scores[i, labels[i]]) for i in range(number)) / number,
+        brier=sum(
+            (scores[i, k] - (k == labels[i])) ** 2 for i in range(number) for k in range(classes)
+        )
+        / number,
+    )
+
+
+def test_errors_are_those_of_the_formulas():
+    logits = gaussian_logits(400, 5)
+    scores, labels = softmax(logits), draw(logits, 2.0)
+    found = calibration_errors(scores, labels)
+    assert found == pytest.approx(by_hand(scores, labels), rel=1e-9)
+    assert found['nll'] == pytest.approx(log_loss(labels, scores), rel=1e-9)
+    tensors = torch.from_numpy(scores), torch.from_numpy(labels)
+    for key, norm in dict(ece='l1', mce='max').items():
+        expected = multiclass_calibration_error(*tensors, 5, n_bins=15, norm=norm)
+        assert found[key] == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_brier_score_of_two_classes_is_twice_that_of_scikit_learn():
+    scores = softmax(gaussian_logits(200, 2))
+    labels = draw(np.log(scores))
+    expected = 2 * brier_score_loss(labels, scores[:, 1])
+    assert calibration_errors(scores, labels)['brier'] == pytest.approx(expected)
+
+
+def test_a_case_counted_by_hand():
+    """Three pictures: two in the bin from 0.8 with a mean of 0.85, one right; one sure and right."""
+    scores = np.array([[0.84, 0.16], [0.86, 0.14], [0.0, 1.0]])
+    found, bins = calibration_errors(scores, np.array([0, 1, 1])), None
+    assert found['accuracy'] == pytest.approx(2 / 3)
+    assert found['ece'] == pytest.approx(2 / 3 * 0.35)
+    assert found['mce'] == pytest.approx(0.35)
+    assert found['nll'] == pytest.approx(-(np.log(0.84) + np.log(0.14)) / 3)
+    assert found['brier'] == pytest.approx((2 * 0.16**2 + 2 * 0.86**2) / 3)
+    bins = reliability(scores, np.array([0, 1, 1]))
+    assert bins.counts.tolist() == [0] * 12 + [2, 0, 1]
+    assert bins.accuracies[12] == 0.5 and bins.accuracies[14] == 1
+    assert bins.confidences[12] == pytest.approx(0.85) and bins.confidences[14] == 1
+    assert np.isnan(bins.accuracies[0])
+
+
+def test_the_bins_give_the_error():
+    """Scores of exactly 1 included, for which torchmetrics has a bin of its own."""
+    logits = gaussian_logits(500, 4, spread=30)
+    scores, labels = softmax(logits).astype(np.float32), draw(logits, 30.0)
+    assert (scores.max(1) == 1).sum() > 50
+    bins, found = reliability(scores, labels), calibration_errors(scores, labels)
+    gaps = np.nan_to_num(np.abs(bins.accuracies - bins.confidences))
+    assert found['ece'] == pytest.approx((bins.counts / 500) @ gaps, rel=1e-6)
+    assert found['mce'] == pytest.approx(gaps.max(), rel=1e-6)
+
+
+def test_calibrated_scores_have_small_errors():
+    logits = gaussian_logits(40000, 6)
+    scores, labels = softmax(logits), draw(logits)
+    found = calibration_errors(scores, labels)
+    assert found['ece'] < 0.01 and found['classwise_ece'] < 0.01
+    assert calibration_errors(scores, draw(logits, 3.0))['ece'] > 0.15
+
+
+@pytest.mark.parametrize('temperature', [0.4, 1.0, 2.5, 6.0])
+def test_finds_the_temperature(temperature):
+    """Within 1%; the scores are a model's, float32."""
+    logits = temperature * gaussian_logits(60000, 8)
+    scores, labels = softmax(logits).astype(np.float32), draw(logits, temperature)
+    fitted = fit_temperature(scores, labels)
+    assert fitted.temperature == pytest.approx(temperature, rel=0.01)
+    assert calibration_errors(fitted(scores), labels)['ece'] < 0.01
+
+
+def test_the_temperature_has_least_nll():
+    logits = gaussian_logits(300, 5)
+    scores, labels = softmax(logits), draw(logits, 1.7)
+    fitted = fit_temperature(scores, labels)
+    least = log_loss(labels, fitted(scores))
+    for factor in (0.99, 1.01):
+        assert log_loss(labels, softmax(logits / (factor * fitted.temperature))) > least
+
+
+class Model(LogisticRegression):
+    """A classifier whose decision function is its input."""
+
+    def decision_function(self, X):
+        return X[:, 0]
+
+    def predict_proba(self, X):
+        return np.stack([1 - X[:, 0], X[:, 0]], 1)
+
+
+@pytest.fixture
+def two_classes():
+    """Log-odds, scores and labels, distorted."""
+    odds = 2 * np.random.default_rng(0).standard_normal(400)
+    labels = draw(np.stack([np.zeros(400), 0.5 * odds + 0.7], 1))
+    return odds, softmax(np.stack([np.zeros(400), odds], 1)), labels
+
+
+def test_platt_is_that_of_scikit_learn(two_classes):
+    odds, scores, labels = two_classes
+    model = FrozenEstimator(Model().fit(odds[:, None], labels))
+    theirs = CalibratedClassifierCV(model, method='sigmoid', ensemble=False)
+    expected = theirs.fit(odds[:, None], labels).predict_proba(odds[:, None])
+    ours = fit_platt(scores, labels)
+    assert np.allclose(ours(scores), expected, atol=1e-4)
+    assert ours.slopes[1] == pytest.approx(0.5, abs=0.15)
+    assert ours.intercepts[1] == pytest.approx(0.7, abs=0.25)
+
+
+def test_isotonic_is_that_of_scikit_learn(two_classes):
+    _, scores, labels = two_classes
+    expected = IsotonicRegression(out_of_bounds='clip').fit(scores[:, 1], labels == 1)
+    ours = fit_isotonic(scores, labels)
+    unseen = np.linspace(0, 1, 501)
+    assert np.allclose(
+        ours(np.stack([1 - unseen, unseen], 1))[:, 1], expected.predict(unseen), atol=1e-9
+    )
+
+
+@pytest.mark.parametrize('fit', [fit_platt, fit_isotonic, fit_temperature])
+def test_better_on_other_pictures(fit):
+    logits = gaussian_logits(8000, 5)
+    scores, labels = softmax(logits), draw(logits, 2.5)
+    first, second = halves(labels)
+    after = calibration_errors(fit(scores[first], labels[first])(scores[second]), labels[second])
+    before = calibration_errors(scores[second], labels[second])
+    for key in ('ece', 'classwise_ece', 'brier'):
+        assert after[key] < 0.5 * before[key] if key != 'brier' else after[key] < before[key]
+
+
+@pytest.mark.parametrize('fit', [fit_platt, fit_isotonic])
+def test_a_class_without_a_picture_keeps_its_order(fit):
+    """Class 2 has none: no other picture is taken for it than before, and scores are finite."""
+    scores = softmax(gaussian_logits(300, 3))
+    labels = draw(np.log(scores[:, :2]))
+    after = fit(scores, labels)(scores)
+    assert np.isfinite(after).all() and np.allclose(after.sum(1), 1)
+    sure = scores[:, 2] > 0.9
+    assert sure.any() and (after[sure].argmax(1) == 2).mean() > 0.5
+
+
+def test_pictures_that_are_all_right_give_finite_calibrators():
+    labels = np.arange(90) % 3
+    scores = softmax(8.0 * np.eye(3)[labels]).astype(np.float32)
+    for fit in (fit_temperature, fit_platt, fit_isotonic):
+        after = fit(scores, labels)(scores)
+        assert np.isfinite(after).all() and (after.argmax(1) == labels).all()
+
+
+def test_halves_have_the_same_share_of_each_class():
+    labels = np.repeat([0, 1, 2, 3], [7, 4, 1, 30])
+    first, second = halves(labels)
+    assert sorted([*first, *second]) == list(range(42)) and len(first) == 21
+    counts = [np.bincount(labels[half], minlength=4) for half in (first, second)]
+    assert np.abs(counts[0] - counts[1]).max() == 1
+    assert (halves(labels)[0] == first).all()
+    assert (halves(labels, seed=1)[0] != first).any()
