@@ -19,7 +19,13 @@ NAMES = (
 )  # fmt: skip
 _CLASSES = {
     'classification': {'eval': '.classification.evaluation.Evaluation'},
-    'detection': {},
+    'detection': {
+        'eval': '.detection.evaluation.Evaluation',
+        'confusion': '.detection.confusion.Confusion',
+        'calibration': '.detection.calibration.Calibration',
+        'errors': '.detection.errors.ErrorTypes',
+        'predictions': '.detection.predictions.Predictions',
+    },
     'segmentation': {},
 }
 
