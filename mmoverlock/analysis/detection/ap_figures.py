@@ -73,7 +73,7 @@ def draw_curves(found: Mapping[str, AveragePrecision], names: Sequence[str], pat
             for axes in (left, right):
                 axes.set(xlabel='recall', ylabel='precision', xlim=(0, 1), ylim=(0, 1.02))
                 if axes.lines:
-                    axes.legend(fontsize=8, loc='upper left', bbox_to_anchor=(1, 1))
+                    axes.legend(fontsize=8, loc='lower left')
         save_figure(figure, path)
 
 

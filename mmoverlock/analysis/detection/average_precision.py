@@ -11,7 +11,8 @@ from pycocotools.cocoeval import COCOeval
 
 from mmoverlock.utils.silence import silence
 
-from .sample import Kind, Objects, Sample
+from .objects import Kind, Objects
+from .sample import Sample
 
 AREAS = 'all', 'small', 'medium', 'large'  # below 32² and 96² pixels, and above
 LIMITS = 100, 1000  # detections of a class in a picture that count at most

@@ -69,8 +69,9 @@ class Calibration(Labelled):
         text = (
             f'A detection is right if it matches an object of its class with an IoU of at least '
             f'{MIN_IOU:g}. D-ECE is the mean difference between the score and the share of right '
-            f'detections, in {BINS} bins of the score alone, not of place and size; MCE is the largest '
-            'one. Detections that the model itself leaves out, by its score_thr, are not in it.'
+            f'detections, in {BINS} bins of the score alone, not of place and size; MCE is the '
+            'largest one. Detections that the model itself leaves out, by its score_thr, are not '
+            'in it.'
         )
         note = 'Bars below the dashed line: the scores are too high; above it: too low.'
         return Section(

@@ -13,7 +13,8 @@ from ..section import Picture, Section, Table
 from ..subject import Subject
 from .labelled import Labelled
 from .matching import MIN_IOU, MIN_SCORE, match
-from .sample import Found, Sample, Truth
+from .objects import Found, Truth
+from .sample import Sample
 
 PAIRS = 20
 BACKGROUND = 'background'
@@ -83,20 +84,19 @@ class Confusion(Labelled):
 def _pairs(matrix: np.ndarray, names: list[str]) -> Table:
     counts = matrix[:-1, :-1].copy()
     np.fill_diagonal(counts, 0)
-    order = np.argsort(-counts, axis=None, kind='stable')[:PAIRS]
-    rows = [
-        [names[true], names[taken], int(counts[true, taken]), float(counts[true, taken] / matrix[true].sum())]
-        for true, taken in zip(*np.unravel_index(order, counts.shape), strict=True)
-        if counts[true, taken]
-    ]  # fmt: skip
+    rows = []
+    for place in np.argsort(-counts, axis=None, kind='stable')[:PAIRS]:
+        true, taken = np.unravel_index(place, counts.shape)
+        number = int(counts[true, taken])
+        if number:
+            rows.append([names[true], names[taken], number, float(number / matrix[true].sum())])
     columns = ['true class', 'predicted class', 'objects', 'share of the true class']
     return Table('Most confused classes', columns, rows)
 
 
 def _classes(matrix: np.ndarray, names: list[str]) -> Table:
     columns = ['class', 'objects', 'right class', 'wrong class', 'missed', 'detections of nothing']
-    rows = [
-        [name, int(row.sum()), int(row[label]), int(row[:-1].sum() - row[label]), int(row[-1]), int(extra)]
-        for label, (name, row, extra) in enumerate(zip(names[:-1], matrix[:-1], matrix[-1, :-1], strict=True))
-    ]  # fmt: skip
+    right, objects, missed = matrix.diagonal(), matrix.sum(1), matrix[:, -1]
+    figures = np.stack([objects, right, objects - right - missed, missed, matrix[-1]], 1)[:-1]
+    rows = [[name, *row] for name, row in zip(names[:-1], figures.tolist(), strict=True)]
     return Table('Classes', columns, rows)

@@ -13,8 +13,9 @@ from ..section import Picture, Section, Table
 from ..subject import Subject
 from .labelled import Labelled
 from .matching import MIN_SCORE
+from .objects import KINDS
 from .panels import draw_pairs, pair_of
-from .sample import KINDS, Sample
+from .sample import Sample
 from .tide import BACKGROUND_IOU, TYPES, Case, Errors, find_errors
 
 EXAMPLES = 3  # of each type: a row
@@ -61,8 +62,9 @@ class ErrorTypes(Labelled):
                 Picture(
                     'Examples',
                     'error_examples.png',
-                    'A type in each row: truth on the left; on the right the wrong detection, or '
-                    f'beside a missed object all detections with a score of at least {MIN_SCORE:g}.',
+                    'A type in each row: truth on the left; on the right the wrong detection, or, '
+                    'if an object was missed, all detections with a score of at least '
+                    f'{MIN_SCORE:g}.',
                 )
             )
         text = (

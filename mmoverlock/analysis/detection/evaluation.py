@@ -13,7 +13,8 @@ from ..subject import Subject
 from .ap_figures import draw_classes, draw_curves
 from .average_precision import AveragePrecision, average_precision
 from .labelled import Labelled
-from .sample import KINDS, Kind, Sample
+from .objects import KINDS, Kind
+from .sample import Sample
 
 NOTE = (
     'AP: average precision, mean over the IoUs 0.50, 0.55, ..., 0.95; AP50 and AP75: at the IoU '

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from .sample import Found, Kind, Truth
+from .objects import Found, Kind, Truth
 
 MIN_SCORE = 0.3  # of detections that count as such, where one threshold is needed; infer's default
 MIN_IOU = 0.5

@@ -8,9 +8,11 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from mmoverlock.visualization.contact_sheet import IGNORED, WIDTH, Panel, draw_sheet
+from mmoverlock.visualization.drawing import usual_colours
 
 from ..subject import Subject
-from .sample import Found, Mask, Objects, Sample, Truth
+from .objects import Found, Mask, Objects, Truth
+from .sample import Sample
 
 SIDE = 2 * WIDTH  # pixels: larger pictures are made smaller
 
@@ -18,9 +20,8 @@ SIDE = 2 * WIDTH  # pixels: larger pictures are made smaller
 def draw_pairs(subject: Subject, pairs: Sequence[tuple[Panel, Panel] | None]) -> np.ndarray:
     """A contact sheet, three pairs in a row; None is an empty place. One pair at least."""
     blank = Panel(np.full((3, 4, 3), 255, np.uint8))
-    blank.picture[:] = 255
     panels = [panel for pair in pairs for panel in pair or (blank, blank)]
-    return draw_sheet(panels, subject.classes, subject.colours)
+    return draw_sheet(panels, subject.classes, usual_colours(len(subject.classes)))
 
 
 def pair_of(

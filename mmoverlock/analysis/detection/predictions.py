@@ -61,9 +61,10 @@ class Predictions(Analysis):
         save_picture(draw_pairs(self.subject, pairs), self.folder / 'predictions_grid.png')
         if self.best:
             note = (
-                f'Truth on the left, detections with a score of at least {MIN_SCORE:g} on the right; '
-                f'first the {len(self.worst)} pictures with the lowest F1, then the {len(best)} with '
-                f'the highest. A detection is right if class and place (IoU {MIN_IOU:g}) are.'
+                f'Truth on the left, detections with a score of at least {MIN_SCORE:g} on the '
+                f'right; first the {len(self.worst)} pictures with the lowest F1, then the '
+                f'{len(best)} with the highest. A detection is right if its class and place (IoU '
+                f'{MIN_IOU:g}) are.'
             )
         else:
             note = f'Right: detections with a score of at least {MIN_SCORE:g}.'

@@ -7,7 +7,8 @@ import numpy as np
 
 from ..extras import extra
 from .matching import MIN_IOU
-from .sample import Kind, Sample
+from .objects import Kind
+from .sample import Sample
 
 BACKGROUND_IOU = 0.1  # with less a detection is one of nothing
 # In tidecv's words, and in ours.
@@ -62,7 +63,7 @@ class Errors:
 
 
 def find_errors(samples: Sequence[Sample], kind: Kind) -> Errors | None:
-    """Sort the errors by type; None if nothing is found, as nothing can be corrected then.
+    """Sort the errors by type; None if nothing was detected, crowds aside: there is no AP then.
 
     Args:
         samples: With truth.
@@ -94,18 +95,20 @@ def find_errors(samples: Sequence[Sample], kind: Kind) -> Errors | None:
             found.add_detection(number, label, score, **{name: region})
             detections.append((number, i))
         truth.add_image(number, str(number))
-    if not detections:
-        return None
     mode = TIDE.MASK if kind == 'segm' else TIDE.BOX
-    run = TIDERun(truth, found, MIN_IOU, BACKGROUND_IOU, mode, most)
-    gains = {TYPES[error.short_name]: gain / 100 for error, gain in run.fix_main_errors().items()}
-    special = {error.short_name: gain / 100 for error, gain in run.fix_special_errors().items()}
+    try:
+        run = TIDERun(truth, found, MIN_IOU, BACKGROUND_IOU, mode, most)
+        main, special = run.fix_main_errors(), run.fix_special_errors()
+    except ZeroDivisionError:  # a mean over no class
+        return None
+    gains = {TYPES[error.short_name]: gain / 100 for error, gain in main.items()}
+    whole = {error.short_name: gain / 100 for error, gain in special.items()}
     cases = []
     for error in run.errors:
         missed = error.short_name == 'Miss'
         place = true_objects[error.gt['_id']] if missed else detections[error.pred['_id']]
         cases.append(Case(TYPES[error.short_name], *place))
-    return Errors(run.ap / 100, gains, special['FalsePos'], special['FalseNeg'], cases)
+    return Errors(run.ap / 100, gains, whole['FalsePos'], whole['FalseNeg'], cases)
 
 
 def _listed(regions: np.ndarray | Sequence) -> Sequence:

@@ -11,7 +11,7 @@ from pycocotools import mask as coco_mask
 from mmoverlock.compat.coco_api import MASKLESS
 from mmoverlock.utils.silence import silence
 
-from .sample import Mask, Truth
+from .objects import Mask, Truth
 
 
 class TrueObjects:
@@ -141,7 +141,7 @@ def truth_of(objects: Sequence[Mapping[str, Any]], masks: bool) -> Truth:
 
 
 def run_lengths(mask: Any, height: int, width: int) -> Mask:
-    """COCO's compressed run lengths of polygons, of run lengths, or of neither: then of no pixel."""
+    """COCO's compressed run lengths of polygons or run lengths; of nothing, those of no pixel."""
     if not mask:
         return coco_mask.encode(np.zeros((height, width), np.uint8, order='F'))
     if isinstance(mask, list):
