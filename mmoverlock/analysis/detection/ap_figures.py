@@ -7,6 +7,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mmoverlock.visualization.fonts import drawable
+
 from ..figures import save_figure, style
 from .average_precision import AveragePrecision
 
@@ -73,7 +75,7 @@ def draw_curves(found: Mapping[str, AveragePrecision], names: Sequence[str], pat
             for axes in (left, right):
                 axes.set(xlabel='recall', ylabel='precision', xlim=(0, 1), ylim=(0, 1.02))
                 if axes.lines:
-                    axes.legend(fontsize=8, loc='lower left')
+                    axes.legend(fontsize=8, loc='best')
         save_figure(figure, path)
 
 
@@ -104,4 +106,4 @@ def _some_classes(axes: Axes, what: str, found: AveragePrecision, names: Sequenc
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= 24 else f'{name[:23]}…'
+    return drawable(name if len(name) <= 24 else f'{name[:23]}…')

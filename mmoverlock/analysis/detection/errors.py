@@ -46,7 +46,7 @@ class ErrorTypes(Labelled):
         kinds = [kind for kind in KINDS if all(kind in one.kinds() for one in self.samples)]
         found = {KINDS[kind]: find_errors(self.samples, kind) for kind in kinds}
         if found['box'] is None:
-            return Section(self.title, text=['Nothing was detected in any picture.'])
+            return Section(self.title, text=['There are no detections, or no true objects.'])
         draw_errors(found, self.folder / 'error_types.png')
         pictures = [
             Picture(

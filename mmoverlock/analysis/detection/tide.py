@@ -63,7 +63,7 @@ class Errors:
 
 
 def find_errors(samples: Sequence[Sample], kind: Kind) -> Errors | None:
-    """Sort the errors by type; None if nothing was detected, crowds aside: there is no AP then.
+    """Sort the errors by type; None without any detections or true objects: there is no AP.
 
     Args:
         samples: With truth.
