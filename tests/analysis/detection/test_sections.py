@@ -37,14 +37,10 @@ def right_and_wrong(masks=False):
 
 
 CASES = {
-    'boxes': (right_and_wrong(), 2),
     'masks': (right_and_wrong(masks=True), 2),
-    'a picture': (right_and_wrong()[:1], 2),
     'a class': ([sample(found((*ONE, 0.9)), truth(ONE))], 1),
-    'a class without objects': ([sample(found((*ONE, 0.9)), truth(ONE))], 3),
     'no detections': ([sample(found(), truth(ONE))], 2),
     'no objects': ([sample(found((*ONE, 0.9)), truth())], 2),
-    'neither': ([sample(found(), truth())], 2),
     'crowds alone': ([sample(found((*ONE, 0.9)), truth(ONE, crowds=[0]))], 2),
     'no annotations': ([sample(found((*ONE, 0.9)), None)], 2),
     'empty masks': (
