@@ -26,7 +26,13 @@ _CLASSES = {
         'predictions': '.classification.predictions.Predictions',
         'features': '.classification.features.Features',
     },
-    'detection': {},
+    'detection': {
+        'eval': '.detection.evaluation.Evaluation',
+        'confusion': '.detection.confusion.Confusion',
+        'calibration': '.detection.calibration.Calibration',
+        'errors': '.detection.errors.ErrorTypes',
+        'predictions': '.detection.predictions.Predictions',
+    },
     'segmentation': {
         'eval': '.segmentation.evaluation.Evaluation',
         'confusion': '.segmentation.confusion.Confusion',
