@@ -18,9 +18,23 @@ NAMES = (
     'features', 'speed',
 )  # fmt: skip
 _CLASSES = {
-    'classification': {'eval': '.classification.evaluation.Evaluation'},
-    'detection': {},
-    'segmentation': {},
+    'classification': {
+        'eval': '.classification.evaluation.Evaluation',
+        'gradcam': '.classification.attention.ClassifierMaps',
+        'occlusion': '.classification.occlusion.Occlusion',
+        'erf': '.attention.erf.ReceptiveField',
+        'speed': '.speed.Speed',
+    },
+    'detection': {
+        'gradcam': '.detection.attention.DetectorMaps',
+        'erf': '.attention.erf.ReceptiveField',
+        'speed': '.speed.Speed',
+    },
+    'segmentation': {
+        'gradcam': '.segmentation.attention.SegmentorMaps',
+        'erf': '.attention.erf.ReceptiveField',
+        'speed': '.speed.Speed',
+    },
 }
 
 
