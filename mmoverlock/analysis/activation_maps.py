@@ -7,6 +7,7 @@ arXiv 2008.00299) needs none: it is the channels' first principal component.
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -62,7 +63,25 @@ def first_component(activations: np.ndarray) -> np.ndarray:
     return component.reshape(height, width)
 
 
-def enlarged(one: Tensor, size: tuple[int, int]) -> np.ndarray:
-    """A map (H, W) scaled to 0..1 and bilinearly to `size`, height and width, for an overlay."""
-    scale_cam_image = extra('pytorch_grad_cam.utils.image').scale_cam_image
-    return scale_cam_image([one.numpy()], size[::-1])[0]
+def enlarged(one: Tensor, size: tuple[int, int], padded: bool) -> np.ndarray:
+    """A map (H, W), not negative, laid over the model's input, scaled to at most 1.
+
+    Between positions it is interpolated bilinearly.
+
+    Args:
+        size: Height and width of the input.
+        padded: Whether the model's strided convolutions pad, as by (k - 1) / 2: then position i
+            lies at pixel i · stride. Otherwise it is the middle of a patch of that size.
+    """
+    strides = [stride_of(pixels, number) for pixels, number in zip(size, one.shape, strict=True)]
+    (top, left) = (0 if padded else 0.5 / stride - 0.5 for stride in strides)
+    matrix = np.array([[1 / strides[1], 0, left], [0, 1 / strides[0], top]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    values = one.numpy() / max(float(one.max()), 1e-30)
+    return cv2.warpAffine(values, matrix, size[::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE)
+
+
+def stride_of(pixels: int, positions: int) -> float:
+    """The stride that makes so many positions of so many pixels: a power of 2 if one does."""
+    powers = (1 << n for n in range(pixels.bit_length() + 1))
+    return next((n for n in powers if -(-pixels // n) == positions), pixels / positions)

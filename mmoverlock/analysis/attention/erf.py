@@ -26,7 +26,7 @@ from ..section import Picture, Section, Table
 from ..subject import Subject
 from .fields import draw_fields
 
-PICTURES = 8
+PICTURES = 6
 ENLARGED, CELLS, LARGEST = 4, 64, 512
 FILE, PICTURE = 'erf.pt', 'erf.png'
 
@@ -65,7 +65,7 @@ class ReceptiveField(Analysis):
         return stages
 
     def _input(self, index: int) -> Tensor:
-        """A picture as the model gets it, but larger."""
+        """A picture as the model gets it, in the size of the measurement."""
         inputs = self.subject.inputs(index)
         return F.interpolate(inputs, (self.side, self.side), mode='bilinear', antialias=True)
 
@@ -106,7 +106,7 @@ class ReceptiveField(Analysis):
             },
             [
                 "How much each pixel of the input changes a stage's centre: the absolute gradient "
-                'of the sum of the channels there, averaged over pictures that are enlarged to '
+                'of the sum of the channels there, averaged over pictures resized to '
                 f'{self.side} × {self.side} pixels. Compare figures of one input size only.'
             ],
             tables,

@@ -16,7 +16,7 @@ from ..activation_maps import METHODS, activation_maps, enlarged
 from ..analysis import Analysis, Options
 from ..extras import extra
 from ..figures import save_figure
-from ..layers import Layer, as_map, catching, find_layers, short_names
+from ..layers import Layer, as_map, catching, find_layers, pads, short_names
 from ..progress import progress
 from ..section import Picture, Section, Table
 from ..subject import Subject
@@ -116,7 +116,7 @@ class ActivationMaps(Analysis):
             for layer, found in maps.items():
                 for method, one in found.items():
                     stored.setdefault(method, {}).setdefault(layer, {})[index] = one
-            overlays = [_overlay(view, maps[layer][method]) for layer, method in columns]
+            overlays = [self._overlay(view, maps[layer][method]) for layer, method in columns]
             rows.append(Row(view.title, [view.draw(view.picture), *overlays]))
         data = io.BytesIO()
         torch.save(stored, data)
@@ -150,8 +150,7 @@ class ActivationMaps(Analysis):
             [FILE],
         )
 
-
-def _overlay(view: View, one: Tensor) -> np.ndarray:
-    show = extra('pytorch_grad_cam.utils.image').show_cam_on_image
-    mask = enlarged(one, view.picture.shape[:2])
-    return view.draw(show(view.picture.astype(np.float32) / 255, mask, use_rgb=True))
+    def _overlay(self, view: View, one: Tensor) -> np.ndarray:
+        show = extra('pytorch_grad_cam.utils.image').show_cam_on_image
+        mask = enlarged(one, view.picture.shape[:2], pads(self.subject.model))
+        return view.draw(show(view.picture.astype(np.float32) / 255, mask, use_rgb=True))
