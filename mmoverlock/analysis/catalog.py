@@ -24,7 +24,11 @@ _CLASSES = {
         'calibration': '.classification.calibration.Calibration',
         'errors': '.classification.errors.Errors',
         'predictions': '.classification.predictions.Predictions',
+        'gradcam': '.classification.attention.ClassifierMaps',
+        'occlusion': '.classification.occlusion.Occlusion',
+        'erf': '.attention.erf.ReceptiveField',
         'features': '.classification.features.Features',
+        'speed': '.speed.Speed',
     },
     'detection': {
         'eval': '.detection.evaluation.Evaluation',
@@ -32,6 +36,9 @@ _CLASSES = {
         'calibration': '.detection.calibration.Calibration',
         'errors': '.detection.errors.ErrorTypes',
         'predictions': '.detection.predictions.Predictions',
+        'gradcam': '.detection.attention.DetectorMaps',
+        'erf': '.attention.erf.ReceptiveField',
+        'speed': '.speed.Speed',
     },
     'segmentation': {
         'eval': '.segmentation.evaluation.Evaluation',
@@ -39,6 +46,9 @@ _CLASSES = {
         'calibration': '.segmentation.calibration.Calibration',
         'errors': '.segmentation.errors.Errors',
         'predictions': '.segmentation.predictions.Predictions',
+        'gradcam': '.segmentation.attention.SegmentorMaps',
+        'erf': '.attention.erf.ReceptiveField',
+        'speed': '.speed.Speed',
     },
 }
 

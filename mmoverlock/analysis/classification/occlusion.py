@@ -1,0 +1,76 @@
+"""What a classifier misses when it is covered."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib import colormaps
+
+from mmoverlock.utils.datasets import spread_indices
+from mmoverlock.utils.files import write_whole
+
+from ..analysis import Analysis, Options
+from ..attention.overlays import Row, draw_rows
+from ..extras import extra
+from ..figures import save_figure
+from ..occlusion import occlusion_map, window_of
+from ..progress import progress
+from ..section import Picture, Section
+from ..subject import Subject
+from .titles import title_of
+
+PICTURES = 6
+OPACITY = 0.7
+FILE, PICTURE = 'occlusion_heatmap.pt', 'occlusion_heatmap.png'
+
+
+class Occlusion(Analysis):
+    """How much the predicted class's logit falls when a part of the picture is covered."""
+
+    sees = False
+
+    def __init__(self, subject: Subject, folder: Path, options: Options):
+        super().__init__(subject, folder, options)
+        extra('captum.attr')
+
+    def finish(self) -> Section:
+        subject, rows, maps = self.subject, [], {}
+        chosen = spread_indices(len(subject.indices), PICTURES)
+        for index in progress([subject.indices[i] for i in chosen], 'occlusion'):
+            inputs = subject.inputs(index)
+            with torch.no_grad():
+                predicted = int(subject.model(inputs, mode='tensor').argmax())
+            maps[index] = occlusion_map(self._logits, inputs, predicted)
+            title, shown = title_of(subject, index, predicted), subject.shown(inputs)
+            rows.append(Row(title, [shown, *_coloured(maps[index].numpy(), shown)]))
+            window = window_of(*inputs.shape[2:])
+        data = io.BytesIO()
+        torch.save(maps, data)
+        write_whole(self.folder / FILE, data.getvalue())
+        columns = ['what the model sees', 'fall of the logit', 'both']
+        save_figure(draw_rows(rows, columns), self.folder / PICTURE)
+        return Section(
+            'Occlusion',
+            dict(pictures=len(rows), window=f'{window} × {window} pixels'),
+            [
+                "A square in the picture's median colour moves over it. Red is where covering "
+                "lowers the predicted class's logit, blue where it raises it; white is no change. "
+                f'{FILE} has the fall of the logit at each pixel, by picture.'
+            ],
+            pictures=[Picture('Occlusion', PICTURE)],
+            files=[FILE],
+        )
+
+    def _logits(self, inputs: torch.Tensor) -> torch.Tensor:
+        return self.subject.model(inputs, mode='tensor')
+
+
+def _coloured(falls: np.ndarray, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A map from blue over white (0) to red; and the picture, tinted where values are large."""
+    relative = falls / max(abs(falls).max(), 1e-12)
+    colours = 255 * colormaps['bwr'](0.5 + 0.5 * relative)[..., :3]
+    pure = np.where(relative[..., None] > 0, (255, 0, 0), (0, 0, 255))
+    opacity = OPACITY * abs(relative)[..., None]
+    both = opacity * pure + (1 - opacity) * picture
+    return colours.round().astype(np.uint8), both.round().astype(np.uint8)
