@@ -110,8 +110,8 @@ class Calibration(ClassifierAnalysis):
     ) -> list[str]:
         text = [
             f'The calibrators were fitted on {fitted} images and scored on {scored} others; both '
-            'halves have the same share of each class. To use one: mmoverlock infer CONFIG '
-            'CHECKPOINT IMAGE --calibration calibrator_temperature.json',
+            'halves have the same share of each class. Give one, such as '
+            'calibrator_temperature.json, to mmoverlock infer as its calibration.',
             'Temperature scaling never changes which class is best. The other two treat each class '
             'against the rest, may change it, and need many images of each class. Isotonic '
             'regression may give the true class the score 0, which the NLL punishes hard.',
