@@ -103,7 +103,8 @@ def test_neither_an_evaluator_nor_a_loop_is_needed(at_home, tool, tmp_path):
     for key in ('test_evaluator', 'test_cfg'):
         cfg.pop(key)
     cfg.dump(tmp_path / 'cls.py')
-    tool('analyze')([str(tmp_path / 'cls.py'), 'cls.pth', '--output-dir', str(tmp_path / 'out')])
+    options = ['--analysis', 'eval', '--output-dir', str(tmp_path / 'out')]
+    tool('analyze')([str(tmp_path / 'cls.py'), 'cls.pth', *options])
     assert (tmp_path / 'out/report.html').is_file()
 
 

@@ -13,6 +13,7 @@ from .numbers import format_cells, is_number
 from .origin import describe, split_origins
 
 _TEMPLATE = Path(__file__).parent / 'template'
+_BROAD = 18  # characters, from which a fact has the room of two
 _LONG = 20  # rows, from which a table scrolls in a box and can be filtered
 
 
@@ -62,7 +63,8 @@ def _tile(name: str, value: Cell) -> dict[str, Any]:
     bare = name.removesuffix('(%)').rstrip()
     if bare != name and is_number(value):
         name, text = bare, f'{text} %'
-    return dict(name=name, text=text, is_words=isinstance(value, str))
+    kind = '' if not isinstance(value, str) else 'words' if len(value) < _BROAD else 'words broad'
+    return dict(name=name, text=text, kind=kind)
 
 
 def _table(table: Table) -> dict[str, Any]:

@@ -45,7 +45,14 @@ def record(tmp_path_factory) -> Record:
     )
     record.sections['eval'] = Section(
         'Evaluation',
-        {'top-1 (%)': 93.456, 'AP': 0.585, 'images': 12345, 'worst class': NAMES[1], 'F1': None},
+        {
+            'top-1 (%)': 93.456,
+            'AP': 0.585,
+            'images': 12345,
+            'worst class': NAMES[1],
+            'methods': 'Grad-CAM, Grad-CAM++, EigenCAM',
+            'F1': None,
+        },
         ['The first paragraph.', 'Beware of <script>alert(1)</script>.'],
         [Table('Classes', columns, rows, 'Of every class.'), Table('None', ['class', 'AP'], [])],
         [Picture('Wide', picture(folder, 'wide.png', 1600, 300))],
