@@ -112,7 +112,7 @@ def short_names(model: nn.Module, run: Callable[[], Any], size: Sequence[int]) -
         size: Height and width of the input.
     """
     backbone, neck = getattr(model, 'backbone', model), getattr(model, 'neck', None)
-    found = {name: Layer(name, module) for name, module in _places(backbone).items()}
+    found = last_blocks(backbone)
     outer = {'p': neck} if isinstance(neck, nn.Module) else {}
     if not found or isinstance(backbone, OverLoCK) and backbone.out_indices is not None:
         outer['c'] = backbone
@@ -129,14 +129,18 @@ def short_names(model: nn.Module, run: Callable[[], Any], size: Sequence[int]) -
     return found
 
 
-def _places(backbone: nn.Module) -> dict[str, nn.Module]:
-    """The modules in a backbone of ours that give its maps."""
+def last_blocks(backbone: nn.Module) -> dict[str, Layer]:
+    """The last blocks of the stages of OverLoCK and VOLO, by short names; of others, none.
+
+    Unlike the outputs of a pyramid, their maps are not normed.
+    """
+    found = {}
     if isinstance(backbone, VOLO):
-        return {f'level{i}': level[-1] for i, level in enumerate(backbone.levels, 1) if len(level)}
-    if isinstance(backbone, OverLoCK):
+        found = {f'level{i}': level[-1] for i, level in enumerate(backbone.levels, 1) if len(level)}
+    elif isinstance(backbone, OverLoCK):
         modules = dict(backbone.named_modules())
-        return {name: modules[path][-1] for name, path in _OVERLOCK.items() if path in modules}
-    return {}
+        found = {name: modules[path][-1] for name, path in _OVERLOCK.items() if path in modules}
+    return {name: Layer(name, module) for name, module in found.items()}
 
 
 def find_layers(model: nn.Module, names: Sequence[str], known: Mapping[str, Layer]) -> list[Layer]:

@@ -5,7 +5,6 @@ Zeiler and Fergus 2014, arXiv 1311.2901; computed by captum.
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor
 
 from .extras import extra
@@ -28,13 +27,17 @@ def occlusion_map(scores: Callable[[Tensor], Tensor], picture: Tensor, target: i
     """
     height, width = picture.shape[2:]
     window = window_of(height, width)
-    found = extra('captum.attr').Occlusion(scores).attribute(
-        picture,
-        sliding_window_shapes=(picture.shape[1], window, window),
-        strides=(picture.shape[1], max(window // 2, 1), max(window // 2, 1)),
-        baselines=picture.flatten(2).median(2).values[..., None, None].expand_as(picture),
-        target=target,
-        perturbations_per_eval=max(1, min(64, BATCH_PIXELS // (height * width))),
+    found = (
+        extra('captum.attr')
+        .Occlusion(scores)
+        .attribute(
+            picture,
+            sliding_window_shapes=(picture.shape[1], window, window),
+            strides=(picture.shape[1], max(window // 2, 1), max(window // 2, 1)),
+            baselines=picture.flatten(2).median(2).values[..., None, None].expand_as(picture),
+            target=target,
+            perturbations_per_eval=max(1, min(64, BATCH_PIXELS // (height * width))),
+        )
     )
     return found[0].mean(0).float().cpu()
 

@@ -49,7 +49,7 @@ class Speed(Analysis):
                 *(f'Slow: {one}.' for one in report.slow),
             ],
             [
-                Table('Parts', ['part', 'parameters', 'multiply-adds', 'ms', 'share of time'], rows),
+                Table('Parts', ['part', 'parameters', 'multiply-adds', 'ms', 'share'], rows),
                 Table('Operators', ['operator'], [[line.strip()] for line in report.operators]),
             ],
             files=[FILE],

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from mmengine.registry import DefaultScope
@@ -19,7 +18,7 @@ from mmoverlock.utils.models import library_of
 from ..analysis import Analysis, Options
 from ..benchmark.synthetic import image_size
 from ..figures import save_figure
-from ..layers import Layer, as_map, catching, short_names
+from ..layers import Layer, as_map, catching, last_blocks, short_names
 from ..progress import progress
 from ..receptive_field import THRESHOLDS, area_shares, receptive_fields
 from ..section import Picture, Section, Table
@@ -57,8 +56,11 @@ class ReceptiveField(Analysis):
     def _stages(self, model: nn.Module) -> list[Layer]:
         picture = self._input(self.indices[0])
         backbone = _backbone(model)
-        with torch.no_grad():
-            known = short_names(backbone, lambda: backbone(picture), picture.shape[2:])
+        # The sum of a layer norm's channels is nearly constant: no output of it is measured here.
+        known = last_blocks(backbone)
+        if not known:
+            with torch.no_grad():
+                known = short_names(backbone, lambda: backbone(picture), picture.shape[2:])
         stages = [one for name, one in known.items() if name not in ('focus', 'overview')]
         if not stages:
             raise ValueError(f'erf: {type(backbone).__name__} gives no maps')

@@ -67,8 +67,20 @@ class ActivationMaps(Analysis):
             kind = type(getattr(subject.model, 'backbone', subject.model)).__name__
             raise ValueError(f'gradcam: {kind} gives no map: name a layer')
         self.layers = find_layers(subject.model, names, known)
+        if not options.layers:
+            self.layers = self._used(first)
         _, maps, self.shapes = self.explain(first)
         self.methods = [*next(iter(maps.values()))]
+
+    def _used(self, index: int) -> list[Layer]:
+        """Those of the layers that have a part in the score: a head may leave maps out."""
+        with catching(self.layers) as caught:
+            score = self.look(index).score
+        if score is None:
+            return self.layers
+        slopes = torch.autograd.grad(score, [*caught.values()], allow_unused=True)
+        used = [name for name, slope in zip(caught, slopes, strict=True) if slope is not None]
+        return [layer for layer in self.layers if layer.name in used]
 
     def default_layers(self, known: Mapping[str, Layer]) -> Sequence[str]:
         """Of the short names, those whose maps are shown unless the user names layers."""

@@ -36,9 +36,9 @@ class SegmentorMaps(ActivationMaps):
         labels = logits.argmax(0)
         counts = torch.bincount(labels.flatten(), minlength=len(logits)).tolist()
         names = subject.classes
-        chosen = max(
-            range(len(counts)), key=lambda i: (names[i] != 'background' and counts[i] > 0, counts[i])
-        )
+        order = sorted(range(len(counts)), key=lambda i: counts[i], reverse=True)
+        found = [i for i in order if counts[i] and names[i] != 'background']
+        chosen = (found or order)[0]
         mask = labels == chosen
         outline = mask.cpu().numpy().astype(np.uint8)
 
