@@ -5,7 +5,10 @@ config's classes it returns the ids in the file's order, so that labels and name
 together, and two files with their categories in other orders have other labels. A file's fault
 shows where it is used, often at the end of the first epoch.
 
-mmdet is not imported for this: the class is changed when its module is imported.
+CocoMetric takes the figures of each class from pycocotools in the order of its labels, but they are
+in the order of the ids: it would call a class's AP by another's name.
+
+mmdet is not imported for this: classes are changed when their modules are imported.
 """
 
 import importlib.abc
@@ -15,6 +18,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 MODULE = 'mmdet.datasets.api_wrappers.coco_api'
+PARALLEL = 'mmdet.datasets.api_wrappers.cocoeval_mp'
 MASKLESS = 'maskless'  # key of an annotation without a usable mask: whether it is a crowd
 
 _readers: list[Callable[[str], dict[str, Any]]] = []
@@ -26,28 +30,62 @@ def read_files_with(reader: Callable[[str], dict[str, Any]]) -> None:
 
 
 class _Finder(importlib.abc.MetaPathFinder):
-    """Finds mmdet's module as everybody does, and changes it after its import."""
+    """Finds a module of mmdet as everybody does, and changes it after its import."""
+
+    def __init__(self, module: str, change: Callable[[Any], None]) -> None:
+        self.module, self.change = module, change
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        if name != MODULE:
+        if name != self.module:
             return None
         sys.meta_path.remove(self)  # once
         spec = importlib.util.find_spec(name)
         if spec is not None and spec.loader is not None:
-            spec.loader = _Loader(spec.loader)
+            spec.loader = _Loader(spec.loader, self.change)
         return spec
 
 
 class _Loader(importlib.abc.Loader):
-    def __init__(self, loader: Any) -> None:
-        self.loader = loader
+    def __init__(self, loader: Any, change: Callable[[Any], None]) -> None:
+        self.loader, self.change = loader, change
 
     def create_module(self, spec: Any) -> Any:
         return self.loader.create_module(spec)
 
     def exec_module(self, module: Any) -> None:
         self.loader.exec_module(module)
-        change(module.COCO)
+        self.change(module)
+
+
+def change_api(module: Any) -> None:
+    """Change the module :data:`MODULE`."""
+    change(module.COCO)
+    module.COCOeval = type('COCOeval', (module.COCOeval,), {})  # pycocotools' own stays as it is
+    keep_order(module.COCOeval)
+
+
+def change_parallel(module: Any) -> None:
+    """Change the module :data:`PARALLEL`, the evaluation in several processes."""
+    keep_order(module.COCOevalMP)
+
+
+def keep_order(kind: Any) -> None:
+    """Change a class ``COCOeval``: its arrays are in the order of the ids that were asked for."""
+    evaluate, accumulate = kind.evaluate, kind.accumulate
+
+    def evaluate_(self: Any) -> None:
+        self.asked = list(dict.fromkeys(self.params.catIds))
+        evaluate(self)
+
+    def accumulate_(self: Any, p: Any = None) -> None:
+        accumulate(self, p)
+        if p is None and self.params.useCats:
+            found = list(self.params.catIds)
+            order = [found.index(one) for one in self.asked]
+            for name, axis in dict(precision=2, scores=2, recall=1).items():
+                self.eval[name] = self.eval[name].take(order, axis)
+
+    kind.evaluate, kind.accumulate = evaluate_, accumulate_
 
 
 def change(kind: Any) -> None:
@@ -108,10 +146,24 @@ def change(kind: Any) -> None:
 
 
 def install() -> None:
-    """Change mmdet's class now, if its module is imported, or as soon as it is."""
-    if MODULE in sys.modules:
-        kind = sys.modules[MODULE].COCO
-        if kind.getCatIds.__module__ != __name__:
-            change(kind)
-    elif not any(isinstance(finder, _Finder) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _Finder())
+    """Change mmdet's classes now, if their modules are imported, or as soon as they are."""
+    for name, change_it in ((MODULE, change_api), (PARALLEL, change_parallel)):
+        if name not in sys.modules:
+            if not any(isinstance(one, _Finder) and one.module == name for one in sys.meta_path):
+                sys.meta_path.insert(0, _Finder(name, change_it))
+        elif not _is_changed(sys.modules[name]):
+            before = getattr(sys.modules[name], 'COCOeval', None)
+            change_it(sys.modules[name])
+            _pass_on(before, getattr(sys.modules[name], 'COCOeval', None))
+
+
+def _is_changed(module: Any) -> bool:
+    kind = module.COCOevalMP if module.__name__ == PARALLEL else module.COCOeval
+    return kind.evaluate.__module__ == __name__
+
+
+def _pass_on(before: Any, after: Any) -> None:
+    """Give mmdet's modules that imported a class by its name the one that has replaced it."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith('mmdet.') and getattr(module, 'COCOeval', None) is before is not after:
+            module.COCOeval = after

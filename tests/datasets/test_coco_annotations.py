@@ -61,8 +61,8 @@ def build(tmp_path):
     return build_both
 
 
-def perfect(dataset, metric) -> dict:
-    """The figures of a detector that finds just what the data set says."""
+def perfect(dataset, metric, missed: str | None = None) -> dict:
+    """The figures of a detector that finds just what the data set says, but for one class."""
     samples = []
     for i in range(len(dataset)):
         sample = dataset[i]['data_samples']
@@ -71,6 +71,8 @@ def perfect(dataset, metric) -> dict:
         found = dict(bboxes=boxes, labels=truth.labels, scores=torch.ones(len(boxes)))
         if 'masks' in truth:
             found['masks'] = torch.from_numpy(truth.masks.to_ndarray()).bool()
+        seen = [dataset.metainfo['classes'][label] != missed for label in truth.labels]
+        found = {key: values[torch.tensor(seen, dtype=torch.bool)] for key, values in found.items()}
         info = dict(img_id=sample.img_id, ori_shape=sample.ori_shape)
         samples.append(dict(info, pred_instances=found))
     evaluator = Evaluator([metric])
@@ -248,6 +250,17 @@ def test_panoptic_and_caption_files_are_let_pass(tmp_path):
         data = dict(images=[dict(id=1)], annotations=[dict(image_id=1, **odd)], categories=[])
         (tmp_path / 'a.json').write_text(json.dumps(data))
         assert read_annotations(str(tmp_path / 'a.json')) == data
+
+
+@pytest.mark.parametrize('parallel', [False, True])
+@pytest.mark.parametrize('classes', [('cat', 'dog'), ('dog', 'cat')])
+def test_figures_of_classes_have_their_names(build, classes, parallel):
+    """In the order of the ids, that of the config's names or another: the cat comes first."""
+    data = content(one(), one(id=8, category_id=2, image_id=2))
+    dataset, metric = build(data, classes, metric=['bbox'])
+    metric.classwise, metric.use_mp_eval = True, parallel
+    found = perfect(dataset, metric, missed='cat')
+    assert found['coco/dog_precision'] == 1 and found['coco/cat_precision'] == 0
 
 
 def test_labels_are_in_the_order_of_the_names(build, tmp_path):
