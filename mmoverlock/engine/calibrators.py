@@ -1,7 +1,7 @@
 """Calibrators: they turn a classifier's scores into ones that say how often it is right.
 
-They are fitted by :mod:`mmoverlock.analysis.calibration`, and kept as JSON files: ``method``,
-``classes`` (their names, by label) and the numbers of the method.
+They are fitted by :mod:`mmoverlock.analysis.measures.calibrators`, and kept as JSON files:
+``method``, ``classes`` (their names, by label) and the numbers of the method.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmoverlock.analysis.activation_maps import METHODS, activation_maps, enlarged
-from mmoverlock.analysis.occlusion import occlusion_map
+from mmoverlock.analysis.measures.activation_maps import METHODS, activation_maps, enlarged
+from mmoverlock.analysis.measures.occlusion import occlusion_map
 from mmoverlock.datasets.digits_scenes import VAL_FRACTION, load_scans
 
 SIZE, STEPS, SCENES = 64, 160, 50

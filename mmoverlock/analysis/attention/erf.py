@@ -17,13 +17,13 @@ from mmoverlock.utils.models import library_of
 
 from ..analysis import Analysis, Options
 from ..benchmark.synthetic import image_size
-from ..figures import save_figure
-from ..layers import Layer, as_map, catching, last_blocks, short_names
+from ..figures.receptive_fields import draw_fields
+from ..figures.style import save_figure
+from ..measures.receptive_field import THRESHOLDS, area_shares, receptive_fields
 from ..progress import progress
-from ..receptive_field import THRESHOLDS, area_shares, receptive_fields
 from ..section import Picture, Section, Table
 from ..subject import Subject
-from .fields import draw_fields
+from .layers import Layer, as_map, catching, last_blocks, short_names
 
 PICTURES = 6
 ENLARGED, CELLS, LARGEST = 4, 64, 512

@@ -12,14 +12,14 @@ from torch import Tensor
 from mmoverlock.utils.datasets import spread_indices
 from mmoverlock.utils.files import write_whole
 
-from ..activation_maps import METHODS, activation_maps, enlarged
 from ..analysis import Analysis, Options
 from ..extras import extra
-from ..figures import save_figure
-from ..layers import Layer, as_map, catching, find_layers, pads, short_names
+from ..figures.style import save_figure
+from ..measures.activation_maps import METHODS, activation_maps, enlarged
 from ..progress import progress
 from ..section import Picture, Section, Table
 from ..subject import Subject
+from .layers import Layer, as_map, catching, find_layers, pads, short_names
 from .overlays import Row, draw_rows
 
 PICTURES = 6

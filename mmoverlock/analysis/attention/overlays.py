@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
-from ..figures import style
+from ..figures.style import style
 
 HEADER, LINE, GAP = 0.5, 0.27, 0.06  # inches
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
+from ..attention.layers import Layer
 from ..attention.maps import ActivationMaps, View
-from ..layers import Layer
 from .titles import title_of
 
 FOCUS_STRIDE = 32

@@ -7,8 +7,8 @@ import numpy as np
 from mmoverlock.engine.calibrators import to_json
 from mmoverlock.utils.files import write_whole
 
-from ..calibration import BINS, FITS, TEMPERATURES, calibration_errors, halves, reliability
-from ..reliability_diagram import draw_reliability
+from ..figures.reliability import draw_reliability
+from ..measures.calibrators import BINS, FITS, TEMPERATURES, calibration_errors, halves, reliability
 from ..section import Picture, Section, Table
 from .base import ClassifierAnalysis
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from mmoverlock.utils.files import write_whole
 
-from ..confusion import confusion_matrix, draw_confusion, worst_pairs
+from ..measures.confusion import confusion_matrix, draw_confusion, worst_pairs
 from ..section import Picture, Section, Table
 from .base import ClassifierAnalysis
 

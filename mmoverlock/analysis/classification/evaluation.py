@@ -10,8 +10,8 @@ from mmoverlock.utils.json import dumps
 
 from ..benchmark.counting import count
 from ..benchmark.profiling import machine
-from ..class_chart import draw_classes
-from ..class_metrics import accuracies, class_rows, macro
+from ..figures.class_chart import draw_classes
+from ..measures.class_metrics import accuracies, class_rows, macro
 from ..section import Picture, Section, Table
 from .base import ClassifierAnalysis
 

@@ -6,7 +6,8 @@ import numpy as np
 
 from mmoverlock.utils.files import write_whole
 
-from ..embedding import draw_points, embed
+from ..figures.points import draw_points
+from ..measures.embedding import embed
 from ..section import Picture, Section
 from .base import ClassifierAnalysis
 

@@ -13,8 +13,8 @@ from mmoverlock.utils.files import write_whole
 from ..analysis import Analysis, Options
 from ..attention.overlays import Row, draw_rows
 from ..extras import extra
-from ..figures import save_figure
-from ..occlusion import occlusion_map, window_of
+from ..figures.style import save_figure
+from ..measures.occlusion import occlusion_map, window_of
 from ..progress import progress
 from ..section import Picture, Section
 from ..subject import Subject

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ..figures import save_picture
-from ..picture_grid import Row, Tile, draw_grid
+from ..figures.picture_grid import Row, Tile, draw_grid
+from ..figures.style import save_picture
 from ..section import Picture, Section, Table
 from .base import ClassifierAnalysis
 

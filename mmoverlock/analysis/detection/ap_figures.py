@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from mmoverlock.visualization.fonts import drawable
 
-from ..figures import save_figure, style
+from ..figures.style import save_figure, style
 from .average_precision import AveragePrecision
 
 MOST = 100  # bars

@@ -8,8 +8,8 @@ import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import DefaultScope
 
+from ..attention.layers import Layer
 from ..attention.maps import ActivationMaps, View
-from ..layers import Layer
 
 MIN_SCORE = 0.3
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from ..analysis import Options
-from ..archives import save_arrays
+from ..files import save_arrays
 from ..section import Picture, Section, Table
 from ..subject import Subject
 from .labelled import Labelled

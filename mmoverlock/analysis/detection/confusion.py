@@ -8,7 +8,7 @@ import numpy as np
 from mmoverlock.utils.files import write_whole
 
 from ..analysis import Options
-from ..confusion_plot import draw_confusion
+from ..figures.confusion_matrix import draw_confusion
 from ..section import Picture, Section, Table
 from ..subject import Subject
 from .labelled import Labelled

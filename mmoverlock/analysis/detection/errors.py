@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from ..analysis import Options
 from ..extras import extra
-from ..figures import save_figure, save_picture, style
+from ..figures.style import save_figure, save_picture, style
 from ..section import Picture, Section, Table
 from ..subject import Subject
 from .labelled import Labelled

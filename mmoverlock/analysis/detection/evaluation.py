@@ -7,7 +7,7 @@ from mmoverlock.utils.files import write_whole
 from mmoverlock.utils.json import dumps
 
 from ..analysis import Options
-from ..archives import save_arrays
+from ..files import save_arrays
 from ..section import Picture, Section, Table
 from ..subject import Subject
 from .ap_figures import draw_classes, draw_curves

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ..analysis import Analysis, Options
-from ..figures import save_picture
+from ..figures.style import save_picture
 from ..section import Picture, Section
 from ..subject import Subject
 from .matching import MIN_IOU, MIN_SCORE, match

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from ..figures import save_figure, style
+from ..figures.style import save_figure, style
 
 BINS = 15
 

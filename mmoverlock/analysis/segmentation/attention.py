@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import torch
 
+from ..attention.layers import Layer
 from ..attention.maps import ActivationMaps, View
-from ..layers import Layer
 
 
 class SegmentorMaps(ActivationMaps):

@@ -9,11 +9,11 @@ import numpy as np
 from mmoverlock.utils.files import write_whole
 
 from ..analysis import Analysis, Options
-from ..binned_calibration import CalibrationBins, fit_temperature, tempered
 from ..extras import extra
-from ..label_maps import IGNORED
-from ..pixels import PixelSample, entropy
-from ..reliability_plot import draw_reliability
+from ..figures.reliability_plot import draw_reliability
+from ..measures.calibration import CalibrationBins, fit_temperature, tempered
+from ..measures.label_maps import IGNORED
+from ..measures.pixels import PixelSample, entropy
 from ..section import Picture, Section, Table
 from ..subject import Subject
 from .sample import NO_TRUTH, SCORES, Sample, gives_scores

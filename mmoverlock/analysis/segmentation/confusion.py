@@ -8,8 +8,8 @@ import numpy as np
 from mmoverlock.utils.files import write_whole
 
 from ..analysis import Analysis, Options
-from ..confusion_plot import draw_confusion
-from ..label_maps import worst_pairs
+from ..figures.confusion_matrix import draw_confusion
+from ..measures.label_maps import worst_pairs
 from ..section import Cell, Picture, Section, Table
 from ..subject import Subject
 from .sample import NO_TRUTH, Sample

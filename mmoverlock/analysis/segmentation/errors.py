@@ -6,9 +6,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ..analysis import Analysis, Options
-from ..boundaries import BANDS, banded_confusion, boundary_distance, boundary_overlap
-from ..figures import save_figure, style
-from ..label_maps import class_scores, mean, mean_scores, worst_pairs
+from ..figures.style import save_figure, style
+from ..measures.boundaries import BANDS, banded_confusion, boundary_distance, boundary_overlap
+from ..measures.label_maps import class_scores, mean, mean_scores, worst_pairs
 from ..section import Picture, Section, Table
 from ..subject import Subject
 from .label_errors import LabelErrors

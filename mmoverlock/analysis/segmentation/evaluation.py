@@ -8,8 +8,8 @@ from mmoverlock.utils.files import write_whole
 from mmoverlock.utils.json import dumps
 
 from ..analysis import Analysis, Options
-from ..class_bars import draw_class_bars
-from ..label_maps import class_scores, mean_scores, picture_score
+from ..figures.class_bars import draw_class_bars
+from ..measures.label_maps import class_scores, mean_scores, picture_score
 from ..section import Picture, Section, Table
 from ..subject import Subject
 from .sample import NO_TRUTH, Sample

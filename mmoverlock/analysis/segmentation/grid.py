@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from mmoverlock.visualization.contact_sheet import GAP, IGNORED, OUTSIDE, Panel, draw_panel
 from mmoverlock.visualization.drawing import INK, PAPER, font_for, shortened
 
-from ..label_maps import IGNORED as UNLABELLED
+from ..measures.label_maps import IGNORED as UNLABELLED
 from ..subject import Subject
 from .painting import painted, pale
 

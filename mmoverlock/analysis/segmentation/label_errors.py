@@ -5,8 +5,8 @@ import warnings
 import numpy as np
 
 from ..extras import extra
-from ..label_maps import IGNORED
-from ..pixels import PixelSample
+from ..measures.label_maps import IGNORED
+from ..measures.pixels import PixelSample
 from ..section import Table
 from ..subject import Subject
 from .sample import Sample

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from ..analysis import Analysis, Options
-from ..figures import save_picture
-from ..label_maps import picture_score
+from ..figures.style import save_picture
+from ..measures.label_maps import picture_score
 from ..section import Picture, Section, Table
 from ..subject import Subject
 from .grid import Seen, draw_grid

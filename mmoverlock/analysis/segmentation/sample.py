@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from mmoverlock.utils.datasets import leaf_datasets
 
-from ..label_maps import IGNORED, pixel_confusion
+from ..measures.label_maps import IGNORED, pixel_confusion
 from ..subject import Subject
 
 NO_TRUTH = 'The test set has no labels: there is nothing to compare the predictions with.'

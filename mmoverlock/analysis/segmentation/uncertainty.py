@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 
 from mmoverlock.visualization.fonts import drawable
 
-from ..figures import save_figure, style
-from ..label_maps import IGNORED
-from ..pixels import entropy
+from ..figures.style import save_figure, style
+from ..measures.label_maps import IGNORED
+from ..measures.pixels import entropy
 from ..subject import Subject
 from .painting import painted
 from .sample import Sample

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from .confusion_plot import shortened
-from .figures import save_figure, style
-from .label_maps import mean
+from ..measures.label_maps import mean
+from .confusion_matrix import shortened
+from .style import save_figure, style
 
 ROWS = 50  # bars in a column at most
 

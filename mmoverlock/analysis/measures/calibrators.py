@@ -16,8 +16,8 @@ from mmoverlock.engine.calibrators import (
     softmax,
 )
 
-from .extras import extra
-from .progress import progress
+from ..extras import extra
+from ..progress import progress
 
 BINS = 15  # of equal width, as in Guo et al. 2017
 TEMPERATURES = 0.05, 20.0  # the range that is searched

@@ -7,8 +7,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from .calibration import Reliability
-from .figures import save_figure, style
+from ..measures.calibrators import Reliability
+from .style import save_figure, style
 
 COLOUR, OVER, UNDER = '#3b76af', '#e8a09d', '#a9c8e4'
 

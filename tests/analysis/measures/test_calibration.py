@@ -6,7 +6,7 @@ import torch
 from sklearn.metrics import log_loss
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-from mmoverlock.analysis.binned_calibration import CalibrationBins, fit_temperature, tempered
+from mmoverlock.analysis.measures.calibration import CalibrationBins, fit_temperature, tempered
 
 
 def _logits(number, classes=4, seed=0):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from .extras import extra
+from ..extras import extra
 
 WINDOWS = 5  # along the shorter side; they overlap by half
 BATCH_PIXELS = 1 << 20

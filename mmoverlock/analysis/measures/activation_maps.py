@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .extras import extra
+from ..extras import extra
 
 GRADIENT_METHODS = ('Grad-CAM', 'Grad-CAM++')
 METHODS = (*GRADIENT_METHODS, 'EigenCAM')

@@ -10,7 +10,7 @@ from scipy.signal import convolve2d
 from torch import nn
 
 from mmoverlock.analysis.attention.erf import field_size
-from mmoverlock.analysis.receptive_field import area_shares, receptive_fields
+from mmoverlock.analysis.measures.receptive_field import area_shares, receptive_fields
 
 
 def test_stack_of_convolutions():

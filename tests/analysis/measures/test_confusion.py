@@ -3,7 +3,12 @@
 import numpy as np
 from PIL import Image
 
-from mmoverlock.analysis.confusion import classes_of, confusion_matrix, draw_confusion, worst_pairs
+from mmoverlock.analysis.measures.confusion import (
+    classes_of,
+    confusion_matrix,
+    draw_confusion,
+    worst_pairs,
+)
 
 MATRIX = np.array([[5, 3, 0], [1, 9, 1], [3, 0, 1]])
 

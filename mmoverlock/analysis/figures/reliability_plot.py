@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from .binned_calibration import BINS, CalibrationBins
-from .figures import save_figure, style
+from ..measures.calibration import BINS, CalibrationBins
+from .style import save_figure, style
 
 
 def draw_reliability(panels: Mapping[str, CalibrationBins], path: Path) -> None:

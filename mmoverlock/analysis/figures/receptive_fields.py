@@ -8,8 +8,8 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from ..figures import style
-from ..receptive_field import area_shares
+from ..measures.receptive_field import area_shares
+from .style import style
 
 FLOOR = 1e-4  # of the largest contribution: what is smaller has the darkest colour
 SQUARES = {0.5: 'white', 0.99: 'cyan'}

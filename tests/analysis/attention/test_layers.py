@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from mmoverlock.analysis.layers import as_map, catching, find_layers, pads, short_names
+from mmoverlock.analysis.attention.layers import as_map, catching, find_layers, pads, short_names
 from mmoverlock.models import VOLO, OverLoCK
 
 ARCH = dict(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mmoverlock.analysis.embedding import embed
+from mmoverlock.analysis.measures.embedding import embed
 
 
 @pytest.mark.parametrize(('number', 'method'), [(40, 'PCA'), (60, 't-SNE')])

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
-from .figures import name_label, save_figure, style
+from ..figures.style import name_label, save_figure, style
 
 WHOLE = 40  # classes at most that are drawn in full
 PART = 30  # classes that are drawn of more

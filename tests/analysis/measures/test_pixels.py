@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mmoverlock.analysis import pixels
-from mmoverlock.analysis.pixels import PixelSample, entropy
+from mmoverlock.analysis.measures.pixels import PixelSample, entropy
 
 
 def test_entropy():

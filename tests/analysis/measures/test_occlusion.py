@@ -2,7 +2,7 @@
 
 import torch
 
-from mmoverlock.analysis.occlusion import occlusion_map, window_of
+from mmoverlock.analysis.measures.occlusion import occlusion_map, window_of
 
 
 def test_sum_of_pixels():

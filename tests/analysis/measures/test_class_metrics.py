@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score, top_k_accuracy_score
 
-from mmoverlock.analysis.class_metrics import accuracies, class_rows, macro, ranks
+from mmoverlock.analysis.measures.class_metrics import accuracies, class_rows, macro, ranks
 
-from .synthetic import draw, gaussian_logits
+from ..synthetic import draw, gaussian_logits
 
 
 def test_accuracies_are_those_of_scikit_learn():

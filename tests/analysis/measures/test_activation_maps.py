@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmoverlock.analysis.activation_maps import activation_maps, enlarged, stride_of
+from mmoverlock.analysis.measures.activation_maps import activation_maps, enlarged, stride_of
 
 
 def test_grad_cam():

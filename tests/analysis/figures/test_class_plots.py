@@ -6,8 +6,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
-from mmoverlock.analysis.class_bars import draw_class_bars
-from mmoverlock.analysis.confusion_plot import draw_confusion
+from mmoverlock.analysis.figures.class_bars import draw_class_bars
+from mmoverlock.analysis.figures.confusion_matrix import draw_confusion
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from .extras import extra
+from ..extras import extra
 
 
 def ranks(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:

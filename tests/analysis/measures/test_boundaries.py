@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from mmoverlock.analysis.boundaries import (
+from mmoverlock.analysis.measures.boundaries import (
     BANDS,
     banded_confusion,
     boundary_distance,
     boundary_overlap,
 )
-from mmoverlock.analysis.label_maps import class_scores
+from mmoverlock.analysis.measures.label_maps import class_scores
 
 
 @pytest.fixture

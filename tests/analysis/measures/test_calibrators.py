@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, log_loss
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-from mmoverlock.analysis.calibration import (
+from mmoverlock.analysis.measures.calibrators import (
     calibration_errors,
     fit_isotonic,
     fit_platt,
@@ -20,7 +20,7 @@ from mmoverlock.analysis.calibration import (
 )
 from mmoverlock.engine.calibrators import softmax
 
-from .synthetic import draw, gaussian_logits
+from ..synthetic import draw, gaussian_logits
 
 
 def by_hand(scores, labels, bins=15):

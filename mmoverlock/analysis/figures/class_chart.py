@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from .figures import name_label, save_figure, style
+from .style import name_label, save_figure, style
 
 BARS = 30  # at most
 COLOUR, FAINT = '#3b76af', '#d9dee3'

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 
 from mmoverlock.visualization.fonts import drawable
 
-from .figures import save_figure, style
-from .label_maps import worst_pairs
+from ..measures.label_maps import worst_pairs
+from .style import save_figure, style
 
 NUMBERS = 25  # classes at most, for shares in the cells
 NAMED = 160  # classes at most, for names at the axes

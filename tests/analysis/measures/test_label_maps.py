@@ -5,7 +5,7 @@ import pytest
 import torch
 from mmseg.evaluation import IoUMetric
 
-from mmoverlock.analysis.label_maps import (
+from mmoverlock.analysis.measures.label_maps import (
     class_scores,
     mean_scores,
     picture_score,
