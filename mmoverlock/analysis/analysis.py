@@ -7,6 +7,12 @@ from typing import Any
 from .section import Section
 from .subject import Subject
 
+NO_LABELS = 'The test set has no labels: there is nothing to compare the predictions with.'
+
+
+class Unsuitable(ValueError):
+    """The model has not what the analysis needs, whatever the options: 'all' goes without it."""
+
 
 @dataclass(frozen=True)
 class Options:

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from mmoverlock import __version__
-from mmoverlock.utils.files import write_whole
-from mmoverlock.utils.json import dumps
 
 from .benchmark.profiling import processor
 from .catalog import NAMES
+from .files import save_json
 from .section import Section
 from .subject import Subject
 
@@ -101,7 +100,7 @@ class Record:
             for name in self.names()
         }
         data = dict(checkpoint=self.checkpoint, sha256=self.digest, analyses=analyses)
-        write_whole(self.folder / FILE, (dumps(data, indent=1) + '\n').encode())
+        save_json(self.folder / FILE, data)
 
 
 def versions() -> Mapping[str, str]:

@@ -3,11 +3,9 @@
 import dataclasses
 import statistics
 
-from mmoverlock.utils.files import write_whole
-from mmoverlock.utils.json import dumps
-
 from .analysis import Analysis
 from .benchmark import benchmark
+from .files import save_json
 from .section import Section, Table
 
 FILE = 'speed.json'
@@ -22,9 +20,7 @@ class Speed(Analysis):
     def finish(self) -> Section:
         device = str(self.subject.device)
         report = benchmark(self.subject.cfg, iters=ITERS, warmup=WARMUP, device=device)
-        write_whole(
-            self.folder / FILE, (dumps(dataclasses.asdict(report), indent=1) + '\n').encode()
-        )
+        save_json(self.folder / FILE, dataclasses.asdict(report))
         rows = [
             [one.name, one.parameters, one.multiply_adds, one.time_ms, one.share]
             for one in report.parts

@@ -6,6 +6,7 @@ import numpy as np
 
 from mmoverlock.analysis.classification.results import results_of
 from mmoverlock.analysis.classification.sample import Sample
+from mmoverlock.analysis.measures.calibration import ClassCalibration, classwise_ece
 from mmoverlock.engine.calibrators import softmax
 
 
@@ -17,6 +18,13 @@ def draw(logits: np.ndarray, temperature: float = 1.0, seed: int = 7) -> np.ndar
 
 def gaussian_logits(number: int, classes: int, spread: float = 3.0, seed: int = 1) -> np.ndarray:
     return spread * np.random.default_rng(seed).standard_normal((number, classes))
+
+
+def calibration_errors(scores: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """Of scores (N, C) and labels (N,)."""
+    one = ClassCalibration()
+    one.add(scores, scores.argmax(1), labels)
+    return dict(one.figures(), classwise_ece=classwise_ece(scores, labels))
 
 
 class FakeSubject:

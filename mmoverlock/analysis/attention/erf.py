@@ -1,6 +1,5 @@
 """The effective receptive field of a backbone's stages: ``erf.pt`` and ``erf.png``."""
 
-import io
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -12,13 +11,13 @@ from torch import Tensor, nn
 
 from mmoverlock.apis.loading import load_model
 from mmoverlock.utils.datasets import spread_indices
-from mmoverlock.utils.files import write_whole
 from mmoverlock.utils.models import library_of
 
 from ..analysis import Analysis, Options
 from ..benchmark.synthetic import image_size
 from ..figures.receptive_fields import draw_fields
 from ..figures.style import save_figure
+from ..files import save_tensors
 from ..measures.receptive_field import THRESHOLDS, area_shares, receptive_fields
 from ..progress import progress
 from ..section import Picture, Section, Table
@@ -92,9 +91,7 @@ class ReceptiveField(Analysis):
             path: {stage: torch.from_numpy(field).float() for stage, field in found.items()}
             for path, found in fields.items()
         }
-        data = io.BytesIO()
-        torch.save(stored, data)
-        write_whole(self.folder / FILE, data.getvalue())
+        save_tensors(self.folder / FILE, stored)
         named = {labels[path]: found for path, found in fields.items()}
         save_figure(draw_fields(named), self.folder / PICTURE)
         tables = [_table(labels[path], shares[path]) for path in fields]

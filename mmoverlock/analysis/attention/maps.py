@@ -1,6 +1,5 @@
 """Class activation maps of some pictures: ``gradcam.pt`` and ``gradcam_overlay.png``."""
 
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +9,11 @@ import torch
 from torch import Tensor
 
 from mmoverlock.utils.datasets import spread_indices
-from mmoverlock.utils.files import write_whole
 
 from ..analysis import Analysis, Options
 from ..extras import extra
 from ..figures.style import save_figure
+from ..files import save_tensors
 from ..measures.activation_maps import METHODS, activation_maps, enlarged
 from ..progress import progress
 from ..section import Picture, Section, Table
@@ -130,9 +129,7 @@ class ActivationMaps(Analysis):
                     stored.setdefault(method, {}).setdefault(layer, {})[index] = one
             overlays = [self._overlay(view, maps[layer][method]) for layer, method in columns]
             rows.append(Row(view.title, [view.draw(view.picture), *overlays]))
-        data = io.BytesIO()
-        torch.save(stored, data)
-        write_whole(self.folder / FILE, data.getvalue())
+        save_tensors(self.folder / FILE, stored)
         names = ['what the model sees', *(f'{layer}\n{method}' for layer, method in columns)]
         save_figure(draw_rows(rows, names), self.folder / OVERLAY)
         return self._section()

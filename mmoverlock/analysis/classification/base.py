@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ..analysis import Analysis, Options
+from ..analysis import NO_LABELS, Analysis, Options
 from ..extras import extra
 from ..section import Section
 from ..subject import Subject
@@ -34,8 +34,7 @@ class ClassifierAnalysis(Analysis):
 
     def finish(self) -> Section:
         if self.needs_labels and not self.results.labelled:
-            text = 'The test set has no labels, and this analysis needs them: nothing was computed.'
-            return Section(self.title, text=[text])
+            return Section(self.title, text=[NO_LABELS])
         return self.analyze()
 
     def analyze(self) -> Section:

@@ -1,15 +1,15 @@
 """Whether a classifier's scores can be trusted, and how to make them so."""
 
-import io
-
 import numpy as np
 
 from mmoverlock.engine.calibrators import to_json
 from mmoverlock.utils.files import write_whole
 
+from ..calibration import DIAGRAM, NOTE, STATS, errors_table, save_stats
 from ..figures.reliability import draw_reliability
-from ..measures.calibrators import BINS, FITS, TEMPERATURES, calibration_errors, halves, reliability
-from ..section import Picture, Section, Table
+from ..measures.calibration import ClassCalibration, classwise_ece
+from ..measures.calibrators import FITS, TEMPERATURES, halves
+from ..section import Picture, Section
 from .base import ClassifierAnalysis
 
 BEFORE = 'uncalibrated'
@@ -19,11 +19,6 @@ TITLES = {
     'platt': 'Platt scaling',
     'isotonic': 'isotonic regression',
 }
-COLUMNS = dict(
-    accuracy='accuracy', ece='ECE', mce='MCE', classwise_ece='classwise ECE', nll='NLL',
-    brier='Brier score',
-)  # fmt: skip
-STATS, PLOT = 'calibration_stats.npz', 'reliability.png'
 
 
 class Calibration(ClassifierAnalysis):
@@ -34,8 +29,7 @@ class Calibration(ClassifierAnalysis):
 
     title = 'Calibration'
     needs = (
-        'torchmetrics.functional.classification', 'sklearn.linear_model', 'sklearn.isotonic',
-        'scipy.optimize',
+        'sklearn.linear_model', 'sklearn.isotonic', 'scipy.optimize',
     )  # fmt: skip
 
     def analyze(self) -> Section:
@@ -55,22 +49,15 @@ class Calibration(ClassifierAnalysis):
                 files.append(f'calibrator_{method}.json')
                 content = to_json(calibrators[method], results.names)
                 write_whole(self.folder / files[-1], content.encode())
-            errors[method] = calibration_errors(after, truth)
-            bins[method] = reliability(after, truth)
+            one = ClassCalibration()
+            one.add(after, after.argmax(1), truth)
+            errors[method] = dict(one.figures(), classwise_ece=classwise_ece(after, truth))
+            bins[method] = one.bins
         temperature = calibrators['temperature'].temperature
-        self._write(errors, bins, temperature)
-        draw_reliability(
-            {title: (bins[one], errors[one]['ece']) for one, title in TITLES.items()},
-            self.folder / PLOT,
-        )
-        table = Table(
-            'Calibration errors',
-            ['method', *COLUMNS.values()],
-            [[TITLES[one], *(errors[one][key] for key in COLUMNS)] for one in TITLES],
-            'Lower is better, except for accuracy. ECE and MCE: mean and greatest difference '
-            f'between the score of the best class and its accuracy, in {BINS} bins. Classwise ECE: '
-            'the mean of this over classes, for the scores of each. NLL: negative log-likelihood.',
-        )
+        save_stats(self.folder, bins, errors, temperature=temperature)
+        panels = {TITLES[method]: one for method, one in bins.items()}
+        draw_reliability(panels, 'images', self.folder / DIAGRAM)
+        table = errors_table({TITLES[method]: row for method, row in errors.items()})
         best = min(errors, key=lambda one: errors[one]['nll'])
         facts = {
             'ECE': errors[BEFORE]['ece'],
@@ -78,11 +65,6 @@ class Calibration(ClassifierAnalysis):
             'temperature': temperature,
             'lowest NLL': TITLES[best],
         }
-        note = (
-            'Bars show how often the best class is right, by its score; of calibrated scores they '
-            'end on the dashed line. Red and light blue: the difference to the mean score. Below: '
-            'the share of images with such scores.'
-        )
         missing = len(results.names) - len(np.unique(labels))
         mistakes = int((results.predicted[fitting] != labels).sum())
         return Section(
@@ -90,20 +72,9 @@ class Calibration(ClassifierAnalysis):
             facts,
             self._text(len(fitting), len(scoring), missing, mistakes, temperature),
             [table],
-            [Picture('Reliability before and after', PLOT, note)],
+            [Picture('Reliability', DIAGRAM, NOTE)],
             [STATS, *files],
         )
-
-    def _write(self, errors: dict, bins: dict, temperature: float) -> None:
-        columns = {key: np.array([errors[one][key] for one in TITLES]) for key in COLUMNS}
-        for name in ('counts', 'confidences', 'accuracies'):
-            columns[name] = np.stack([getattr(bins[one], name) for one in TITLES])
-        data = io.BytesIO()
-        np.savez(
-            data, methods=np.array([*TITLES]), edges=bins[BEFORE].edges, temperature=temperature,
-            **columns,
-        )  # fmt: skip
-        write_whole(self.folder / STATS, data.getbuffer())
 
     def _text(
         self, fitted: int, scored: int, missing: int, mistakes: int, temperature: float

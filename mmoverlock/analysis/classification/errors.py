@@ -2,42 +2,18 @@
 
 import csv
 import io
-import warnings
-
-import numpy as np
 
 from mmoverlock.utils.files import write_whole
 
-from ..extras import extra
 from ..figures.picture_grid import Row, Tile, draw_grid
 from ..figures.style import save_picture
+from ..measures.label_errors import label_errors
 from ..section import Picture, Section, Table
 from .base import ClassifierAnalysis
 
 FILE, PLOT = 'label_errors.csv', 'label_errors.png'
 LISTED, SHOWN = 200, 24
 COLUMNS = ['file', 'given class', 'likely class', 'score of the given', 'score of the likely']
-
-
-def label_errors(scores: np.ndarray, labels: np.ndarray) -> list[int]:
-    """Positions of the labels that are likely wrong, the likeliest first.
-
-    cleanlab's confident learning (Northcutt et al. 2021); those whose own score is lowest come
-    first. None if all labels are the same. In a class with a single picture none is found.
-
-    Args:
-        scores: Probabilities, (N, C), of a model that was not trained on these pictures.
-        labels: Given classes, (N,).
-    """
-    if len(np.unique(labels)) < 2:
-        return []
-    cleanlab = extra('cleanlab.filter')
-    with warnings.catch_warnings():  # of classes with few pictures
-        warnings.simplefilter('ignore', UserWarning)
-        found = cleanlab.find_label_issues(
-            labels, scores, return_indices_ranked_by='self_confidence', n_jobs=1
-        )
-    return [int(one) for one in found]
 
 
 class Errors(ClassifierAnalysis):

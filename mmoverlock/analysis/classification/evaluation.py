@@ -5,12 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from mmoverlock.utils.files import write_whole
-from mmoverlock.utils.json import dumps
-
 from ..benchmark.counting import count
 from ..benchmark.profiling import machine
-from ..figures.class_chart import draw_classes
+from ..figures.class_bars import draw_classes
+from ..files import save_json
 from ..measures.class_metrics import accuracies, class_rows, macro
 from ..section import Picture, Section, Table
 from .base import ClassifierAnalysis
@@ -36,8 +34,7 @@ class Evaluation(ClassifierAnalysis):
         classes = [
             {'class': name, **row} for name, row in zip(self.results.names, rows, strict=True)
         ]
-        content = dict(metrics, classes=classes)
-        write_whole(self.folder / FILE, (dumps(content, indent=1) + '\n').encode())
+        save_json(self.folder / FILE, dict(metrics, classes=classes))
         table = Table(
             'Classes',
             [TITLES.get(key, key) for key in classes[0]],
@@ -46,9 +43,8 @@ class Evaluation(ClassifierAnalysis):
         )
         pictures, text = [], [self._about_speed()]
         if self.results.labelled:
-            note = draw_classes(
-                [row['f1'] for row in rows], self.results.names, 'F1', self.folder / CHART
-            )
+            f1 = {'F1': [row['f1'] for row in rows]}
+            note = draw_classes(f1, self.results.names, 'F1', self.folder / CHART)
             pictures.append(Picture('F1 of the classes', CHART, note))
             empty = [row['class'] for row in classes if not row['support']]
             if empty:

@@ -1,12 +1,9 @@
 """What a classifier's head gets, and how the classes lie in it."""
 
-import io
-
 import numpy as np
 
-from mmoverlock.utils.files import write_whole
-
 from ..figures.points import draw_points
+from ..files import save_arrays
 from ..measures.embedding import embed
 from ..section import Picture, Section
 from .base import ClassifierAnalysis
@@ -57,14 +54,11 @@ class Features(ClassifierAnalysis):
 
     def analyze(self) -> Section:
         results, names = self.results, self.results.names
-        data = io.BytesIO()
-        files = [results.file(position) for position in range(len(results))]
-        np.savez(
-            data, features=results.features, labels=results.labels, predicted=results.predicted,
-            files=np.array(files), classes=np.array(names),
+        arrays = dict(
+            features=results.features, labels=results.labels, predicted=results.predicted,
+            files=[results.file(position) for position in range(len(results))], classes=names,
         )  # fmt: skip
-        write_whole(self.folder / FILE, data.getbuffer())
-        del data
+        save_arrays(self.folder / FILE, arrays)
         labelled = results.labelled
         classes = results.labels if labelled else results.predicted
         wrong = results.predicted != classes

@@ -1,6 +1,5 @@
 """What a classifier misses when it is covered."""
 
-import io
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +7,12 @@ import torch
 from matplotlib import colormaps
 
 from mmoverlock.utils.datasets import spread_indices
-from mmoverlock.utils.files import write_whole
 
 from ..analysis import Analysis, Options
 from ..attention.overlays import Row, draw_rows
 from ..extras import extra
 from ..figures.style import save_figure
+from ..files import save_tensors
 from ..measures.occlusion import occlusion_map, window_of
 from ..progress import progress
 from ..section import Picture, Section
@@ -45,9 +44,7 @@ class Occlusion(Analysis):
             title, shown = title_of(subject, index, predicted), subject.shown(inputs)
             rows.append(Row(title, [shown, *_coloured(maps[index].numpy(), shown)]))
             window = window_of(*inputs.shape[2:])
-        data = io.BytesIO()
-        torch.save(maps, data)
-        write_whole(self.folder / FILE, data.getvalue())
+        save_tensors(self.folder / FILE, maps)
         columns = ['what the model sees', 'fall of the logit', 'both']
         save_figure(draw_rows(rows, columns), self.folder / PICTURE)
         return Section(

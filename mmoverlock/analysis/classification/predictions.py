@@ -4,16 +4,12 @@ import numpy as np
 
 from ..figures.picture_grid import Row, Tile, draw_grid
 from ..figures.style import save_picture
+from ..measures.pixels import entropy
 from ..section import Picture, Section, Table
 from .base import ClassifierAnalysis
 
 FILE = 'predictions_grid.png'
 SHOWN = 6  # pictures of each kind
-
-
-def entropy(scores: np.ndarray) -> np.ndarray:
-    """Of each row of probabilities (N, C), in nats."""
-    return -(scores * np.log(np.maximum(scores, np.finfo(scores.dtype).tiny))).sum(1)
 
 
 def choose(scores: np.ndarray, labels: np.ndarray | None, number: int) -> dict[str, list[int]]:
@@ -24,7 +20,7 @@ def choose(scores: np.ndarray, labels: np.ndarray | None, number: int) -> dict[s
         labels: True classes, (N,), or None if they are unknown: then no kind tells right or wrong.
         number: Pictures of each kind, at most.
     """
-    top, uncertain = scores.max(1), _first(-entropy(scores), number)
+    top, uncertain = scores.max(1), _first(-entropy(scores.T), number)
     if labels is None:
         return {'most certain': _first(-top, number), 'most uncertain': uncertain}
     own = np.take_along_axis(scores, labels[:, None], 1)[:, 0]

@@ -5,19 +5,20 @@ from pathlib import Path
 import numpy as np
 
 from ..analysis import Options
-from ..files import save_arrays
+from ..calibration import DIAGRAM, NOTE, STATS, save_stats
+from ..figures.reliability import draw_reliability
+from ..measures.calibration import BINS, ReliabilityBins
 from ..section import Picture, Section, Table
 from ..subject import Subject
 from .labelled import Labelled
 from .matching import MIN_IOU, match
-from .reliability import BINS, draw_reliability, reliability
 from .sample import Sample
 
 
 class Calibration(Labelled):
     """D-ECE and MCE of the scores: ``calibration_stats.npz`` and ``reliability.png``."""
 
-    title = 'Calibration of scores'
+    title = 'Calibration'
 
     def __init__(self, subject: Subject, folder: Path, options: Options):
         super().__init__(subject, folder, options)
@@ -38,47 +39,44 @@ class Calibration(Labelled):
         scores, labels, right = map(np.concatenate, (self.scores, self.labels, self.right))
         if not scores.size:
             return Section(self.title, text=['Nothing was detected in any picture.'])
-        whole = reliability(scores, right)
-        draw_reliability(whole, self.folder / 'reliability.png')
-        save_arrays(
-            self.folder / 'calibration_stats.npz',
-            dict(
-                counts=whole.counts, mean_scores=whole.scores, precision=whole.precision,
-                d_ece=whole.expected_error, mce=whole.largest_error,
-                scores=scores.astype(np.float32), labels=labels, right=right,
-                classes=self.subject.classes,
-            ),
+        whole = ReliabilityBins()
+        whole.add(scores, right)
+        draw_reliability({'all detections': whole}, 'detections', self.folder / DIAGRAM, 'D-ECE')
+        figures = whole.figures()
+        save_stats(
+            self.folder, dict(uncalibrated=whole), dict(uncalibrated=figures),
+            scores=scores.astype(np.float32), labels=labels, right=right,
+            classes=self.subject.classes,
         )  # fmt: skip
         rows = []
         for label, name in enumerate(self.subject.classes):
             of_class = labels == label
             if of_class.any():
-                one = reliability(scores[of_class], right[of_class])
-                means = float(scores[of_class].mean()), float(right[of_class].mean())
-                rows.append(
-                    [name, int(of_class.sum()), *means, one.expected_error, one.largest_error]
-                )
+                one = ReliabilityBins()
+                one.add(scores[of_class], right[of_class])
+                mean = float(scores[of_class].mean())
+                precision, *errors = one.figures().values()
+                rows.append([name, int(of_class.sum()), mean, precision, *errors])
         columns = ['class', 'detections', 'mean score', 'precision', 'D-ECE', 'MCE']
         facts = {
-            'D-ECE': whole.expected_error,
-            'MCE': whole.largest_error,
+            'D-ECE': figures['ece'],
+            'MCE': figures['mce'],
             'detections': len(scores),
             'mean score': float(scores.mean()),
-            'precision': float(right.mean()),
+            'precision': figures['accuracy'],
         }
         text = (
-            f'A detection is right if it matches an object of its class with an IoU of at least '
-            f'{MIN_IOU:g}. D-ECE is the mean difference between the score and the share of right '
-            f'detections, in {BINS} bins of the score alone, not of place and size; MCE is the '
-            'largest one. Detections that the model itself leaves out, by its score_thr, are not '
-            'in it.'
+            'A detection is right if it matches an object of its class with an IoU of at least '
+            f'{MIN_IOU:g}. D-ECE (Küppers et al. 2020, that of the score alone, not of place and '
+            'size) is the mean difference between the score and the share of right detections, in '
+            f'{BINS} bins; MCE is the largest one. Detections that the model itself leaves out, by '
+            'its score_thr, are not in it.'
         )
-        note = 'Bars below the dashed line: the scores are too high; above it: too low.'
         return Section(
             self.title,
             facts,
             [text],
             [Table('Classes', columns, rows)],
-            [Picture('Reliability', 'reliability.png', note)],
-            ['calibration_stats.npz'],
+            [Picture('Reliability', DIAGRAM, NOTE)],
+            [STATS],
         )

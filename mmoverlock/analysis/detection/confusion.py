@@ -1,22 +1,18 @@
 """Which classes a detector takes for which, for nothing, or sees where nothing is."""
 
-import io
 from pathlib import Path
 
 import numpy as np
 
-from mmoverlock.utils.files import write_whole
-
 from ..analysis import Options
-from ..figures.confusion_matrix import draw_confusion
-from ..section import Picture, Section, Table
+from ..confusion import confusion_section
+from ..section import Section, Table
 from ..subject import Subject
 from .labelled import Labelled
 from .matching import MIN_IOU, MIN_SCORE, match
 from .objects import Found, Truth
 from .sample import Sample
 
-PAIRS = 20
 BACKGROUND = 'background'
 
 
@@ -52,10 +48,6 @@ class Confusion(Labelled):
 
     def conclude(self) -> Section:
         matrix, names = self.matrix, [*self.subject.classes, BACKGROUND]
-        data = io.BytesIO()
-        np.save(data, matrix, allow_pickle=False)
-        write_whole(self.folder / 'confusion_matrix.npy', data.getvalue())
-        draw_confusion(matrix, names, self.folder / 'confusion_matrix.png')
         inner = matrix[:-1, :-1]
         right = int(inner.trace())
         facts = {
@@ -68,30 +60,13 @@ class Confusion(Labelled):
         text = (
             f'Detections with a score of at least {MIN_SCORE:g} are matched in the order of their '
             f'scores, each with the free object of the largest IoU, from {MIN_IOU:g} on, whatever '
-            'its class. A second detection of an object counts as one of nothing.'
+            'its class. A second detection of an object counts as one of nothing. The last row of '
+            'the matrix has detections where nothing is, the last column missed objects.'
         )
-        note = 'The last row: detections where nothing is. The last column: missed objects.'
-        return Section(
-            self.title,
-            facts,
-            [text],
-            [_pairs(matrix, names), _classes(matrix, names)],
-            [Picture('Confusion matrix', 'confusion_matrix.png', note)],
-            ['confusion_matrix.npy'],
-        )
-
-
-def _pairs(matrix: np.ndarray, names: list[str]) -> Table:
-    counts = matrix[:-1, :-1].copy()
-    np.fill_diagonal(counts, 0)
-    rows = []
-    for place in np.argsort(-counts, axis=None, kind='stable')[:PAIRS]:
-        true, taken = np.unravel_index(place, counts.shape)
-        number = int(counts[true, taken])
-        if number:
-            rows.append([names[true], names[taken], number, float(number / matrix[true].sum())])
-    columns = ['true class', 'predicted class', 'objects', 'share of the true class']
-    return Table('Most confused classes', columns, rows)
+        return confusion_section(
+            matrix, names, 'objects', self.folder, facts, [text], [_classes(matrix, names)],
+            background=True,
+        )  # fmt: skip
 
 
 def _classes(matrix: np.ndarray, names: list[str]) -> Table:

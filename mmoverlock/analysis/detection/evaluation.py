@@ -3,15 +3,13 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from mmoverlock.utils.files import write_whole
-from mmoverlock.utils.json import dumps
-
 from ..analysis import Options
-from ..files import save_arrays
+from ..figures.class_bars import draw_classes
+from ..files import save_arrays, save_json
 from ..section import Picture, Section, Table
 from ..subject import Subject
-from .ap_figures import draw_classes, draw_curves
 from .average_precision import AveragePrecision, average_precision
+from .curves import draw_curves
 from .labelled import Labelled
 from .objects import KINDS, Kind
 from .sample import Sample
@@ -26,7 +24,7 @@ class Evaluation(Labelled):
     """COCO's average precision and recall, of all and of each class, of boxes and of masks.
 
     The figures are those of ``mmoverlock test --eval bbox segm``. Writes ``eval_metrics.json``,
-    ``ap_per_class.png``, ``pr_curves.png`` and ``pr_curves.npz``.
+    ``eval_classes.png``, ``pr_curves.png`` and ``pr_curves.npz``.
     """
 
     title = 'Evaluation'
@@ -48,33 +46,34 @@ class Evaluation(Labelled):
         metrics = {
             kind: one.figures()
             | dict(
-                classes={
-                    name: one.figures(label) | dict(objects=int(one.objects[label]))
+                classes=[
+                    {'class': name, **one.figures(label), 'objects': int(one.objects[label])}
                     for label, name in enumerate(names)
-                }
+                ]
             )
             for kind, one in found.items()
         }
-        write_whole(self.folder / 'eval_metrics.json', (dumps(metrics, indent=1) + '\n').encode())
-        draw_classes(
+        save_json(self.folder / 'eval_metrics.json', metrics)
+        note = draw_classes(
             {
                 KINDS[kind]: [one.figures(i)['AP'] for i in range(len(names))]
                 for kind, one in found.items()
             },
             names,
-            self.folder / 'ap_per_class.png',
+            'AP',
+            self.folder / 'eval_classes.png',
         )
         draw_curves(
             {KINDS[kind]: one for kind, one in found.items()}, names, self.folder / 'pr_curves.png'
         )
         self._save_curves(found)
         facts = {
-            f'{KINDS[kind]} {name}': value
+            f'{KINDS[kind]} {name.replace("_", " ")}': value
             for kind, one in found.items()
             for name, value in one.figures().items()
         }
         pictures = [
-            Picture('AP of each class', 'ap_per_class.png', 'Mean over the IoUs 0.50 to 0.95.'),
+            Picture('AP of the classes', 'eval_classes.png', note),
             Picture(
                 'Precision and recall',
                 'pr_curves.png',

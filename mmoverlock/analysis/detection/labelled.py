@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ..analysis import Analysis, Options
+from ..analysis import NO_LABELS, Analysis, Options
 from ..section import Section
 from ..subject import Subject
 from .sample import Sample
@@ -28,7 +28,7 @@ class Labelled(Analysis):
 
     def finish(self) -> Section:
         if not self.labelled:
-            return Section(self.title, text=['The test set has no annotations to compare with.'])
+            return Section(self.title, text=[NO_LABELS])
         return self.conclude()
 
     def compare(self, sample: Sample) -> None:

@@ -23,10 +23,10 @@ def style(text: str = '') -> Iterator[None]:
         yield
 
 
-def name_label(name: str, limit: int = 24) -> str:
+def name_label(name: str, limit: int = 20) -> str:
     """A name as it goes into a figure: without what no font has, cut to `limit` characters."""
     name = drawable(name.replace('$', r'\$'))  # or else it begins a formula
-    return name if len(name) <= limit else f'{name[: limit - 1]}…'
+    return name if len(name) <= limit else f'{name[: limit - 1].rstrip()}…'
 
 
 def save_figure(figure: Figure, path: Path) -> None:

@@ -1,97 +1,113 @@
-"""Calibration of very many predictions: sums in bins of confidence, and a temperature."""
+"""Calibration: how far scores are from how often they are right."""
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 
-BINS = 15
-_TINY = np.finfo(np.float32).tiny
+BINS = 15  # of equal width, as in Guo et al. 2017
+_LEAST = np.finfo(np.float64).eps  # smaller scores count as this in the NLL, as in scikit-learn
 
 
-class CalibrationBins:
-    """Sums over predictions, by confidence in equal bins; the last one includes 1.
+class ReliabilityBins:
+    """Predictions in bins of their scores; those with a score of 1 are in the last one.
 
-    torchmetrics' calibration errors, which this equals, keep every prediction.
+    torchmetrics has the same errors, but keeps every prediction and gives no bins.
 
     Attributes:
-        counts, confidence, correct: (BINS,) float64: number of predictions, and the sums of their
-            confidences and of how many are right.
-        log_loss, squared: Sums of the losses.
+        counts: Predictions in each bin, (15,) float64.
     """
 
     def __init__(self) -> None:
-        self.counts, self.confidence, self.correct = np.zeros((3, BINS))
-        self.log_loss = self.squared = 0.0
+        self.counts, self._scores, self._right = np.zeros((3, BINS))
 
-    def add(self, probabilities: np.ndarray, prediction: np.ndarray, truth: np.ndarray) -> None:
-        """Take in predictions.
-
-        Args:
-            probabilities: (C, ...) float32.
-            prediction: The predicted labels, (...).
-            truth: The true ones, (...), all below C.
-        """
-        flat = probabilities.reshape(len(probabilities), -1)
-        prediction, truth = prediction.reshape(1, -1), truth.reshape(1, -1)
-        confidence = np.take_along_axis(flat, prediction.astype(np.intp), 0)[0].astype(float)
-        of_truth = np.take_along_axis(flat, truth.astype(np.intp), 0)[0].astype(float)
-        bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
-        right = (prediction == truth)[0]
-        for sums, weights in (
-            (self.counts, None),
-            (self.confidence, confidence),
-            (self.correct, right),
-        ):
+    def add(self, scores: np.ndarray, right: np.ndarray) -> None:
+        """Take in predictions: scores (N,) from 0 to 1, and whether they are right, (N,) bool."""
+        scores = scores.astype(np.float64)
+        bins = np.minimum((scores * BINS).astype(int), BINS - 1)
+        for sums, weights in ((self.counts, None), (self._scores, scores), (self._right, right)):
             sums += np.bincount(bins, weights, BINS)
-        self.log_loss -= float(np.log(np.maximum(of_truth, _TINY)).sum())
-        squares = np.einsum('cn,cn->n', flat, flat).astype(float)
-        self.squared += float((squares - 2 * of_truth + 1).sum())
 
     @property
-    def gaps(self) -> np.ndarray:
-        """Confidence less accuracy, by bin; NaN in empty ones."""
+    def mean_scores(self) -> np.ndarray:
+        """By bin, (15,); NaN in empty ones."""
         with np.errstate(invalid='ignore'):
-            return (self.confidence - self.correct) / self.counts
+            return self._scores / self.counts
 
-    def scores(self) -> dict[str, float]:
-        """``ECE`` and ``MCE`` (Guo et al., 2017, equations 3 and 5), ``NLL``, ``Brier``.
+    @property
+    def accuracies(self) -> np.ndarray:
+        """The share that is right by bin, (15,); NaN in empty ones."""
+        with np.errstate(invalid='ignore'):
+            return self._right / self.counts
 
-        The Brier score is the sum of squares over all classes, from 0 to 2.
+    def figures(self) -> dict[str, float]:
+        """``accuracy``, ``ece`` and ``mce``: Guo et al. 2017, equations 3 and 5; NaN of nothing.
+
+        The errors are the mean and the greatest difference between score and accuracy.
         """
         total = self.counts.sum()
         if not total:
-            return dict.fromkeys(('ECE', 'MCE', 'NLL', 'Brier'), float('nan'))
-        gaps = np.nan_to_num(np.abs(self.gaps))
+            return dict.fromkeys(('accuracy', 'ece', 'mce'), float('nan'))
+        filled = self.counts > 0
+        gaps = np.abs(self.mean_scores - self.accuracies)[filled]
         return dict(
-            ECE=float((gaps * self.counts).sum() / total),
-            MCE=float(gaps.max()),
-            NLL=float(self.log_loss / total),
-            Brier=float(self.squared / total),
+            accuracy=float(self._right.sum() / total),
+            ece=float(gaps @ self.counts[filled] / total),
+            mce=float(gaps.max()),
         )
 
 
-def tempered(probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """softmax(z / T) from softmax(z): probabilities (C, N) float32."""
-    logits = np.log(np.maximum(probabilities, _TINY)) / np.float32(temperature)
-    logits -= logits.max(0)
-    np.exp(logits, out=logits)
-    return logits / logits.sum(0)
+class ClassCalibration:
+    """How calibrated the scores of classes are.
+
+    Attributes:
+        bins: Of the predicted classes.
+    """
+
+    def __init__(self) -> None:
+        self.bins = ReliabilityBins()
+        self._log_loss = self._squares = 0.0
+
+    def add(self, scores: np.ndarray, predicted: np.ndarray, labels: np.ndarray) -> None:
+        """Take in predictions.
+
+        Args:
+            scores: Probabilities, (N, C).
+            predicted: Classes, (N,).
+            labels: True classes, (N,).
+        """
+        of_predicted, own = (
+            np.take_along_axis(scores, one[:, None].astype(np.intp), 1)[:, 0]
+            for one in (predicted, labels)
+        )
+        self.bins.add(of_predicted, predicted == labels)
+        own = own.astype(np.float64)
+        self._log_loss -= float(np.log(np.maximum(own, _LEAST)).sum())
+        squares = np.einsum('nc,nc->n', scores, scores).astype(np.float64)
+        self._squares += float((squares - 2 * own + 1).sum())
+
+    def figures(self) -> dict[str, float]:
+        """Those of the bins, ``nll`` and ``brier``.
+
+        The NLL is the mean of -log of the true class's score. The Brier score is the mean of the
+        squared differences to 1 for the true class and 0 for the others, summed over classes: from
+        0 to 2.
+        """
+        total = self.bins.counts.sum() or np.nan
+        return dict(
+            self.bins.figures(),
+            nll=float(self._log_loss / total),
+            brier=float(self._squares / total),
+        )
 
 
-def fit_temperature(probabilities: np.ndarray, truth: np.ndarray) -> float:
-    """The temperature with the least mean NLL (Guo et al., 2017, section 4.2), 0.02 to 50.
+def classwise_ece(scores: np.ndarray, labels: np.ndarray) -> float:
+    """The mean over classes of the ECE of each class's score. Kull et al. 2019, equation 3.
 
     Args:
-        probabilities: (C, N) float32, at least one prediction.
-        truth: Labels, (N,).
+        scores: Probabilities, (N, C).
+        labels: True classes, (N,).
     """
-    logits = np.log(np.maximum(probabilities, _TINY))
-    logits -= logits.max(0)
-    of_truth = np.take_along_axis(logits, truth[None].astype(np.intp), 0)[0]
-
-    def loss(log_temperature: float) -> float:
-        factor = np.float32(np.exp(-log_temperature))
-        sums = np.exp(logits * factor).sum(0)
-        return float((np.log(sums) - of_truth * factor).mean(dtype=float))
-
-    best = minimize_scalar(loss, bounds=(np.log(0.02), np.log(50)), method='bounded')
-    return float(np.exp(best.x))
+    errors = []
+    for label in range(scores.shape[1]):
+        bins = ReliabilityBins()
+        bins.add(scores[:, label], labels == label)
+        errors.append(bins.figures()['ece'])
+    return float(np.mean(errors))

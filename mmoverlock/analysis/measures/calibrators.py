@@ -1,10 +1,9 @@
-"""How calibrated a classifier's scores are, and calibrators fitted to them."""
+"""Calibrators fitted to a model's scores."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import torch
 
 from mmoverlock.engine.calibrators import (
     Calibrator,
@@ -13,79 +12,12 @@ from mmoverlock.engine.calibrators import (
     TemperatureScaling,
     log_odds,
     log_scores,
-    softmax,
 )
 
 from ..extras import extra
 from ..progress import progress
 
-BINS = 15  # of equal width, as in Guo et al. 2017
 TEMPERATURES = 0.05, 20.0  # the range that is searched
-_BELOW_ONE = np.nextafter(1, 0)  # torchmetrics counts scores of 1 in a bin of their own
-
-
-class Reliability(NamedTuple):
-    """What a reliability diagram shows, by bin of the best class's score."""
-
-    edges: np.ndarray  # (BINS + 1,)
-    counts: np.ndarray  # pictures
-    confidences: np.ndarray  # their mean score; NaN where there is none
-    accuracies: np.ndarray  # the share whose best class is right; NaN where there is none
-
-
-def reliability(scores: np.ndarray, labels: np.ndarray) -> Reliability:
-    """Bin the best scores; a score on an edge belongs to the upper bin, 1 to the last.
-
-    Args:
-        scores: Probabilities, (N, C).
-        labels: True classes, (N,).
-    """
-    edges = np.linspace(0, 1, BINS + 1)
-    confidences, right = scores.max(1).astype(np.float64), scores.argmax(1) == labels
-    bins = np.minimum(np.searchsorted(edges, confidences, 'right') - 1, BINS - 1)
-    counts = np.bincount(bins, minlength=BINS)
-    with np.errstate(invalid='ignore'):
-        means = [np.bincount(bins, one, BINS) / counts for one in (confidences, right)]
-    return Reliability(edges, counts, *means)
-
-
-def calibration_errors(scores: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """How far scores are from how often they are right.
-
-    Args:
-        scores: Probabilities, (N, C).
-        labels: True classes, (N,).
-
-    Returns:
-        ``accuracy``. ``ece`` and ``mce``, mean and greatest difference between score and accuracy
-        of the best class, by 15 bins of equal width (Guo et al. 2017, equations 3 and 5).
-        ``classwise_ece``, the mean over classes of the same mean for each class's score (Kull et
-        al. 2019, equation 3). ``nll``, the mean of -log of the true class's score, which counts as
-        2.2e-16 at least, as in scikit-learn. ``brier``, the mean of the squared differences to 1
-        for the true class and 0 for the others, summed over classes: from 0 to 2.
-    """
-    right = scores.argmax(1) == labels
-    own = np.take_along_axis(scores, labels[:, None], 1)[:, 0].astype(np.float64)
-    by_class = [_error(scores[:, k], labels == k, 'l1') for k in range(scores.shape[1])]
-    squares = np.einsum('nc,nc->n', scores, scores, dtype=np.float64)
-    return dict(
-        accuracy=float(right.mean()),
-        ece=_error(scores.max(1), right, 'l1'),
-        mce=_error(scores.max(1), right, 'max'),
-        classwise_ece=float(np.mean(by_class)),
-        nll=float(-np.log(np.maximum(own, np.finfo(np.float64).eps)).mean()),
-        brier=float((squares - 2 * own + 1).mean()),
-    )
-
-
-def _error(confidences: np.ndarray, right: np.ndarray, norm: str) -> float:
-    """torchmetrics' calibration error of scores (N,) that are right or not."""
-    metrics = extra('torchmetrics.functional.classification')
-    values = np.clip(confidences.astype(np.float64), 0, _BELOW_ONE)
-    found = metrics.binary_calibration_error(
-        torch.from_numpy(values), torch.from_numpy(right).long(), BINS, norm, validate_args=False
-    )
-    return float(found)
 
 
 def halves(labels: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -111,11 +43,12 @@ def fit_temperature(scores: np.ndarray, labels: np.ndarray) -> TemperatureScalin
         labels: True classes, (N,).
     """
     logits = log_scores(scores)
-    own = np.arange(len(labels)), labels
+    logits -= logits.max(1, keepdims=True)
+    own = np.take_along_axis(logits, labels[:, None].astype(np.intp), 1)[:, 0]
 
     def nll(log_temperature: float) -> float:
-        probabilities = softmax(logits / np.exp(log_temperature))
-        return -np.log(np.maximum(probabilities[own], np.finfo(np.float64).tiny)).mean()
+        factor = np.exp(-log_temperature)
+        return (np.log(np.exp(logits * factor).sum(1)) - own * factor).mean()
 
     optimize = extra('scipy.optimize')
     found = optimize.minimize_scalar(

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from .confusion import confusion_matrix
+
 IGNORED = 255  # the label of pixels without a class
 
 
@@ -17,8 +19,7 @@ def pixel_confusion(truth: np.ndarray, prediction: np.ndarray, classes: int) -> 
         (C, C) int64.
     """
     valid = truth != IGNORED
-    pairs = truth[valid].astype(np.int64) * classes + prediction[valid]
-    return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
+    return confusion_matrix(truth[valid], prediction[valid], classes)
 
 
 def class_scores(confusion: np.ndarray) -> dict[str, np.ndarray]:
@@ -70,29 +71,3 @@ def mean_scores(confusion: np.ndarray) -> dict[str, float]:
 def picture_score(confusion: np.ndarray) -> float:
     """One picture's mean IoU over the classes of its truth; NaN if it has none."""
     return mean(class_scores(confusion)['IoU'][confusion.sum(1) > 0])
-
-
-def worst_pairs(
-    confusion: np.ndarray, number: int, by_share: bool = False
-) -> list[tuple[int, int, int, float]]:
-    """The pairs of classes that are confused most often.
-
-    Args:
-        confusion: Counts by true (rows) and predicted class, (C, C).
-        number: How many pairs at most.
-        by_share: Order them by their share of the true class, not by their count.
-
-    Returns:
-        True class, predicted class, count, and its share of the true class.
-    """
-    wrong = confusion.copy()
-    np.fill_diagonal(wrong, 0)
-    totals = confusion.sum(1)
-    weights = wrong / np.maximum(totals, 1)[:, None] if by_share else wrong
-    order = np.argsort(-weights, axis=None, kind='stable')[:number]
-    rows, columns = np.unravel_index(order, wrong.shape)
-    return [
-        (int(row), int(column), int(wrong[row, column]), float(wrong[row, column] / totals[row]))
-        for row, column in zip(rows, columns, strict=True)
-        if wrong[row, column]
-    ]

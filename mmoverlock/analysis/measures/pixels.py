@@ -27,7 +27,7 @@ class PixelSample:
 
     Attributes:
         quota: Pixels of a picture at most.
-        probabilities: A list of (C, n) float32, one for each picture.
+        probabilities: A list of (n, C) float32, one for each picture.
         truth: Likewise of (n,) uint8.
     """
 
@@ -55,14 +55,14 @@ class PixelSample:
         if len(places) > self.quota:
             rng = np.random.default_rng(len(self.truth))
             places = np.sort(rng.choice(places, self.quota, replace=False))
-        self.probabilities.append(probabilities.reshape(len(probabilities), -1)[:, places])
+        self.probabilities.append(probabilities.reshape(len(probabilities), -1)[:, places].T)
         self.truth.append(truth.ravel()[places])
         return places
 
     def of(self, pictures: slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:
-        """Probabilities (C, N) and truth (N,) of some of the pictures, in the order of coming."""
-        empty = np.empty((self.classes, 0), np.float32), np.empty(0, np.uint8)
+        """Probabilities (N, C) and truth (N,) of some of the images, in the order of coming."""
+        empty = np.empty((0, self.classes), np.float32), np.empty(0, np.uint8)
         return (
-            np.concatenate([empty[0], *self.probabilities[pictures]], 1),
+            np.concatenate([empty[0], *self.probabilities[pictures]]),
             np.concatenate([empty[1], *self.truth[pictures]]),
         )

@@ -1,26 +1,26 @@
 """Whether a segmentor's confidence can be trusted: calibration, and where it is uncertain."""
 
-import io
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from mmoverlock.utils.files import write_whole
-
-from ..analysis import Analysis, Options
+from ..analysis import NO_LABELS, Analysis, Options
+from ..calibration import DIAGRAM, FIGURES, NOTE, STATS, errors_table, save_stats
 from ..extras import extra
-from ..figures.reliability_plot import draw_reliability
-from ..measures.calibration import CalibrationBins, fit_temperature, tempered
+from ..figures.reliability import draw_reliability
+from ..measures.calibration import ClassCalibration
+from ..measures.calibrators import fit_temperature
 from ..measures.label_maps import IGNORED
 from ..measures.pixels import PixelSample, entropy
-from ..section import Picture, Section, Table
+from ..section import Picture, Section
 from ..subject import Subject
-from .sample import NO_TRUTH, SCORES, Sample, gives_scores
+from .sample import SCORES, Sample, gives_scores
 from .uncertainty import UncertaintyMaps
 
-STATS, DIAGRAM, MAPS = 'calibration_stats.npz', 'reliability.png', 'uncertainty_map.png'
-ALL, BEFORE, AFTER = 'all pixels', 'half of the pictures', 'after temperature scaling'
+MAPS = 'uncertainty_map.png'
+TITLES = dict(
+    all='all pixels', uncalibrated='half of the images', temperature='with temperature scaling'
+)
 
 
 class Calibration(Analysis):
@@ -30,7 +30,7 @@ class Calibration(Analysis):
         super().__init__(subject, folder, options)
         self.metrics = extra('sklearn.metrics')
         number = len(subject.indices)
-        self.bins = {ALL: CalibrationBins()}
+        self.methods = dict(all=ClassCalibration())
         self.sample = PixelSample(number, len(subject.classes))
         self.labels: list[np.ndarray] = []  # predicted, of the sample
         self.maps = UncertaintyMaps(subject, number)
@@ -48,8 +48,8 @@ class Calibration(Analysis):
         for row in np.flatnonzero(valid.any(1)):
             where = valid[row]
             every = slice(None) if where.all() else where
-            self.bins[ALL].add(
-                probabilities[:, row, every], prediction[row, every], truth[row, every]
+            self.methods['all'].add(
+                probabilities[:, row, every].T, prediction[row, every], truth[row, every]
             )
         places = self.sample.add(probabilities, truth, valid)
         self.labels.append(prediction.ravel()[places])
@@ -58,25 +58,22 @@ class Calibration(Analysis):
         self.maps.draw(self.folder / MAPS)
         text = [SCORES] if gives_scores(self.subject.model) else []
         pictures = [Picture('Uncertainty', MAPS, self.maps.note)]
-        if not self.bins[ALL].counts.any():
-            return Section('Calibration', {}, [NO_TRUTH, *text], pictures=pictures)
+        if not self.methods['all'].bins.counts.any():
+            return Section('Calibration', {}, [NO_LABELS, *text], pictures=pictures)
         self._scale()
-        scores = {name: bins.scores() for name, bins in self.bins.items()}
-        facts = dict(
-            scores[ALL], temperature=self.temperature, **{'AUROC of entropy': self._auroc()}
-        )
-        self._write(facts)
-        draw_reliability(self.bins, self.folder / DIAGRAM)
-        rows = [[name, *values.values()] for name, values in scores.items()]
-        note = (
-            'ECE and MCE are the mean and the largest gap between confidence and accuracy in 15 '
-            'bins; NLL is in nats; the Brier score runs from 0 to 2.'
-        )
-        table = Table('Calibration', ['pixels', *scores[ALL]], rows, note)
-        pictures.insert(0, Picture('Reliability', DIAGRAM, 'Perfect confidence lies on the line.'))
+        figures = {method: one.figures() for method, one in self.methods.items()}
+        auroc = self._auroc()
+        bins = {method: one.bins for method, one in self.methods.items()}
+        save_stats(self.folder, bins, figures, temperature=self.temperature, entropy_auroc=auroc)
+        panels = {TITLES[method]: one for method, one in bins.items()}
+        draw_reliability(panels, 'pixels', self.folder / DIAGRAM)
+        facts = {FIGURES[key]: value for key, value in figures['all'].items()}
+        facts |= {'temperature': self.temperature, 'AUROC of entropy': auroc}
+        table = errors_table({TITLES[method]: row for method, row in figures.items()})
+        pictures.insert(0, Picture('Reliability', DIAGRAM, NOTE))
         text += [
-            f'Every labelled pixel counts in "{ALL}". Temperature and AUROC come from up to '
-            f'{self.sample.quota:,} pixels of each picture, drawn by chance with a fixed seed.',
+            f'Every labelled pixel counts in "{TITLES["all"]}". Temperature and AUROC come from up '
+            f'to {self.sample.quota:,} pixels of each image, drawn by chance with a fixed seed.',
             'The AUROC says how well entropy finds wrong pixels: 1 is perfect, 0.5 is chance.',
             self._about_temperature(),
         ]
@@ -94,15 +91,13 @@ class Calibration(Analysis):
         """Fit a temperature on every second picture; score it on the others."""
         if len(self.labels) < 2:
             return
-        self.temperature = fit_temperature(*self.sample.of(slice(0, None, 2)))
-        probabilities, truth = self.sample.of(slice(1, None, 2))
+        scale = fit_temperature(*self.sample.of(slice(0, None, 2)))
+        self.temperature = scale.temperature
+        scores, truth = self.sample.of(slice(1, None, 2))
         labels = np.concatenate(self.labels[1::2])
-        for name, values in (
-            (BEFORE, probabilities),
-            (AFTER, tempered(probabilities, self.temperature)),
-        ):
-            self.bins[name] = CalibrationBins()
-            self.bins[name].add(values, labels, truth)
+        for method, after in (('uncalibrated', scores), ('temperature', scale(scores))):
+            self.methods[method] = ClassCalibration()
+            self.methods[method].add(after, labels, truth)
 
     def _auroc(self) -> float | None:
         """How well entropy tells wrong pixels from right ones; None if all are of one kind."""
@@ -110,15 +105,4 @@ class Calibration(Analysis):
         wrong = truth != np.concatenate(self.labels)
         if wrong.all() or not wrong.any():
             return None
-        return float(self.metrics.roc_auc_score(wrong, entropy(probabilities)))
-
-    def _write(self, facts: dict[str, Any]) -> None:
-        sums = {
-            f'{key} of {name}'.replace(' ', '_'): getattr(bins, key)
-            for name, bins in self.bins.items()
-            for key in ('counts', 'confidence', 'correct')
-        }
-        known = {key.replace(' ', '_'): value for key, value in facts.items() if value is not None}
-        data = io.BytesIO()
-        np.savez(data, **sums, **known)
-        write_whole(self.folder / STATS, data.getvalue())
+        return float(self.metrics.roc_auc_score(wrong, entropy(probabilities.T)))

@@ -1,21 +1,17 @@
 """Which classes a segmentor takes for which others."""
 
-import io
 from pathlib import Path
 
 import numpy as np
 
-from mmoverlock.utils.files import write_whole
-
-from ..analysis import Analysis, Options
-from ..figures.confusion_matrix import draw_confusion
-from ..measures.label_maps import worst_pairs
-from ..section import Cell, Picture, Section, Table
+from ..analysis import NO_LABELS, Analysis, Options
+from ..confusion import confusion_section, pairs_table
+from ..measures.confusion import worst_pairs
+from ..section import Section
 from ..subject import Subject
-from .sample import NO_TRUTH, Sample
+from .sample import Sample
 
-PAIRS = 20  # in a table
-COUNTS, DRAWING = 'confusion_matrix.npy', 'confusion_matrix.png'
+PAIRS = 20
 
 
 class Confusion(Analysis):
@@ -30,27 +26,10 @@ class Confusion(Analysis):
 
     def finish(self) -> Section:
         if not self.matrix.any():
-            return Section('Confusion', text=[NO_TRUTH])
-        names = self.subject.classes
-        data = io.BytesIO()
-        np.save(data, self.matrix)
-        write_whole(self.folder / COUNTS, data.getvalue())
-        draw_confusion(self.matrix, names, self.folder / DRAWING)
-        often, mostly = (self._pairs(by_share) for by_share in (False, True))
-        facts = {'confused most often': often[0][0]} if often else {}
-        columns = ['true class → predicted class', 'pixels', 'share of the true class']
-        picture = Picture(
-            'Confusion matrix', DRAWING,
-            'Rows are true classes, and each is divided by its number of pixels; grey rows have '
-            'none. The colours stretch small shares.',
-        )  # fmt: skip
-        tables = [
-            Table('Pairs with the most confused pixels', columns, often),
-            Table('Pairs with the largest share of a class', columns, mostly),
-        ]
-        return Section('Confusion', facts, tables=tables, pictures=[picture], files=[COUNTS])
-
-    def _pairs(self, by_share: bool) -> list[list[Cell]]:
-        names = self.subject.classes
-        pairs = worst_pairs(self.matrix, PAIRS, by_share)
-        return [[f'{names[a]} → {names[b]}', count, share] for a, b, count, share in pairs]
+            return Section('Confusion', text=[NO_LABELS])
+        names, matrix = self.subject.classes, self.matrix
+        facts = {'pixels': int(matrix.sum()), 'wrong': int(matrix.sum() - matrix.trace())}
+        pairs = worst_pairs(matrix, PAIRS, by_share=True)
+        mostly = pairs_table('Pairs with the largest share of a class', pairs, names, 'pixels')
+        tables = [mostly] if pairs else []
+        return confusion_section(matrix, names, 'pixels', self.folder, facts, tables=tables)

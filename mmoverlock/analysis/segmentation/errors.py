@@ -5,14 +5,15 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from ..analysis import Analysis, Options
+from ..analysis import NO_LABELS, Analysis, Options
 from ..figures.style import save_figure, style
 from ..measures.boundaries import BANDS, banded_confusion, boundary_distance, boundary_overlap
-from ..measures.label_maps import class_scores, mean, mean_scores, worst_pairs
+from ..measures.confusion import worst_pairs
+from ..measures.label_maps import class_scores, mean, mean_scores
 from ..section import Picture, Section, Table
 from ..subject import Subject
 from .label_errors import LabelErrors
-from .sample import NO_TRUTH, Sample
+from .sample import Sample
 
 FILE = 'boundary_errors.png'
 NEAR = BANDS.index(4)  # what is called near a boundary
@@ -40,7 +41,7 @@ class Errors(Analysis):
 
     def finish(self) -> Section:
         if not self.confusion.any():
-            return Section('Errors', text=[NO_TRUTH])
+            return Section('Errors', text=[NO_LABELS])
         total = self.confusion.sum(0)
         with np.errstate(invalid='ignore'):
             boundary_iou = self.overlap[0] / self.overlap[1]
@@ -81,10 +82,10 @@ class Errors(Analysis):
     def _pairs(self, total: np.ndarray) -> Table:
         names, near = self.subject.classes, self.confusion[: NEAR + 1].sum(0)
         rows = [
-            [f'{names[a]} → {names[b]}', count, float(near[a, b] / count)]
+            [names[a], names[b], count, float(near[a, b] / count)]
             for a, b, count, _ in worst_pairs(total, PAIRS)
         ]
-        columns = ['true class → predicted class', 'pixels', f'within {BANDS[NEAR]} pixels']
+        columns = ['true class', 'predicted class', 'pixels', f'within {BANDS[NEAR]} pixels']
         note = 'What share of the confused pixels is near a boundary.'
         return Table('Confusion at boundaries', columns, rows, note)
 

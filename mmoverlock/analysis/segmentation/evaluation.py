@@ -4,21 +4,19 @@ from pathlib import Path
 
 import numpy as np
 
-from mmoverlock.utils.files import write_whole
-from mmoverlock.utils.json import dumps
-
-from ..analysis import Analysis, Options
-from ..figures.class_bars import draw_class_bars
+from ..analysis import NO_LABELS, Analysis, Options
+from ..figures.class_bars import draw_classes
+from ..files import save_json
 from ..measures.label_maps import class_scores, mean_scores, picture_score
 from ..section import Picture, Section, Table
 from ..subject import Subject
-from .sample import NO_TRUTH, Sample
+from .sample import Sample
 
 COLUMNS = dict(
     IoU='IoU', Dice='Dice', accuracy='accuracy', precision='precision', share='share of pixels',
     predicted='share predicted',
 )  # fmt: skip
-FILE, BARS = 'eval_metrics.json', 'iou_per_class.png'
+FILE, CHART = 'eval_metrics.json', 'eval_classes.png'
 
 
 class Evaluation(Analysis):
@@ -50,9 +48,9 @@ class Evaluation(Analysis):
             [name, *(_cell(scores[key][label]) for key in COLUMNS)]
             for label, name in enumerate(names)
         ]
-        classes = {name: dict(zip(COLUMNS, row, strict=True)) for name, *row in rows}
-        self._write(dict(facts, classes=classes))
-        draw_class_bars(scores['IoU'], names, 'IoU', self.folder / BARS)
+        classes = [dict(zip(('class', *COLUMNS), row, strict=True)) for row in rows]
+        save_json(self.folder / FILE, dict(facts, classes=classes))
+        drawn = draw_classes({'IoU': scores['IoU']}, names, 'IoU', self.folder / CHART)
         note = (
             'Accuracy is the share of the true pixels of a class that are found, precision the '
             'share of those predicted that are right. A class that is neither in the labels nor '
@@ -64,19 +62,17 @@ class Evaluation(Analysis):
             ['All pixels of the test set count alike, as in mmseg; mIoU of pictures is the mean '
              'over the classes that a picture has, for each picture.'],
             [Table('Classes', ['class', *COLUMNS.values()], rows, note)],
-            [Picture('IoU of the classes', BARS)],
+            [Picture('IoU of the classes', CHART, drawn)],
             [FILE],
         )  # fmt: skip
 
     def _without_truth(self) -> Section:
         names, shares = self.subject.classes, self.predicted / self.predicted.sum()
         rows = [[name, float(share)] for name, share in zip(names, shares, strict=True)]
-        self._write(dict(classes={name: dict(predicted=share) for name, share in rows}))
+        classes = [{'class': name, 'predicted': share} for name, share in rows]
+        save_json(self.folder / FILE, dict(classes=classes))
         table = Table('Classes', ['class', 'share predicted'], rows)
-        return Section('Evaluation', {}, [NO_TRUTH], [table], files=[FILE])
-
-    def _write(self, content: dict) -> None:
-        write_whole(self.folder / FILE, (dumps(content, indent=1) + '\n').encode())
+        return Section('Evaluation', {}, [NO_LABELS], [table], files=[FILE])
 
 
 def _cell(value: float) -> float | None:

@@ -1,10 +1,9 @@
 """Pictures whose labels are likely wrong."""
 
-import warnings
-
 import numpy as np
 
 from ..extras import extra
+from ..measures.label_errors import label_errors
 from ..measures.label_maps import IGNORED
 from ..measures.pixels import PixelSample
 from ..section import Table
@@ -28,7 +27,7 @@ class LabelErrors:
 
     def __init__(self, subject: Subject):
         self.subject = subject
-        self.filter = extra('cleanlab.filter')
+        extra('cleanlab.filter')
         self.sample = PixelSample(len(subject.indices), len(subject.classes))
         self.indices: list[int] = []
 
@@ -50,12 +49,11 @@ class LabelErrors:
     def tables(self) -> list[Table]:
         """The pictures with most such pixels, if there are any."""
         probabilities, truth = self.sample.of()
-        if len(np.unique(truth)) < 2 or len(truth) < FEWEST:
+        if len(truth) < FEWEST:
             return []
         labels = truth.astype(int)
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')  # of each class that has few pixels
-            issues = self.filter.find_label_issues(labels, probabilities.T, n_jobs=1)
+        issues = np.zeros(len(labels), bool)
+        issues[label_errors(probabilities, labels)] = True
         numbers = [len(one) for one in self.sample.truth]
         parts = np.split(np.arange(len(truth)), np.cumsum(numbers)[:-1])
         shares = np.array([issues[part].mean() if len(part) else 0 for part in parts])
@@ -63,7 +61,7 @@ class LabelErrors:
         for place in np.argsort(-shares, kind='stable')[:PICTURES]:
             if shares[place]:
                 part = parts[place][issues[parts[place]]]
-                pairs = labels[part] * len(names) + probabilities[:, part].argmax(0)
+                pairs = labels[part] * len(names) + probabilities[part].argmax(1)
                 label, better = divmod(int(np.bincount(pairs).argmax()), len(names))
                 name = self.subject.name(self.indices[place])
                 pair = f'{names[label]} → {names[better]}'

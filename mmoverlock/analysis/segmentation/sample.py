@@ -16,7 +16,6 @@ from mmoverlock.utils.datasets import leaf_datasets
 from ..measures.label_maps import IGNORED, pixel_confusion
 from ..subject import Subject
 
-NO_TRUTH = 'The test set has no labels: there is nothing to compare the predictions with.'
 SCORES = (
     "The model's head gives a score from masks and their classes, not logits: scores are divided "
     'by their sum, and their logarithm stands for the logit.'

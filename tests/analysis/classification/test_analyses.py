@@ -10,11 +10,12 @@ from PIL import Image
 from mmoverlock.analysis.analysis import Options
 from mmoverlock.analysis.classification.calibration import Calibration
 from mmoverlock.analysis.classification.confusion import Confusion
-from mmoverlock.analysis.classification.errors import Errors, label_errors
+from mmoverlock.analysis.classification.errors import Errors
 from mmoverlock.analysis.classification.features import Features, colour_groups, sample_points
-from mmoverlock.analysis.classification.predictions import Predictions, choose, entropy
+from mmoverlock.analysis.classification.predictions import Predictions, choose
 from mmoverlock.analysis.classification.results import results_of
 from mmoverlock.analysis.classification.sample import Sample
+from mmoverlock.analysis.measures.label_errors import label_errors
 from mmoverlock.engine.calibrators import read_calibrator, softmax
 
 from ..synthetic import draw, fake_subject, gaussian_logits
@@ -62,7 +63,7 @@ def test_calibration(tmp_path):
     stats = np.load(tmp_path / 'calibration_stats.npz')
     assert stats['methods'].tolist() == ['uncalibrated', 'temperature', 'platt', 'isotonic']
     assert (stats['counts'].sum(1) == 2000).all() and stats['edges'].shape == (16,)
-    gaps = np.nan_to_num(np.abs(stats['accuracies'] - stats['confidences']))
+    gaps = np.nan_to_num(np.abs(stats['accuracies'] - stats['mean_scores']))
     assert np.allclose((stats['counts'] / 2000 * gaps).sum(1), stats['ece'])
     assert np.allclose(stats['ece'], [row[2] for row in section.tables[0].rows])
     for method in stats['methods'][1:]:
@@ -105,7 +106,6 @@ def test_chosen_pictures():
     }
     assert choose(scores, None, 1) == {'most certain': [0], 'most uncertain': [4]}
     assert choose(scores, scores.argmax(1), 9)['most confidently wrong'] == []
-    assert entropy(np.array([[0.5, 0.5], [1.0, 0.0]])) == pytest.approx([np.log(2), 0])
 
 
 def test_features(tmp_path):

@@ -1,112 +1,22 @@
-"""Calibration errors and fits against formulas, scikit-learn, and synthetic truth."""
+"""Fits of calibrators against scikit-learn and synthetic truth."""
 
 import numpy as np
 import pytest
-import torch
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.frozen import FrozenEstimator
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import brier_score_loss, log_loss
-from torchmetrics.functional.classification import multiclass_calibration_error
+from sklearn.metrics import log_loss
 
 from mmoverlock.analysis.measures.calibrators import (
-    calibration_errors,
     fit_isotonic,
     fit_platt,
     fit_temperature,
     halves,
-    reliability,
 )
 from mmoverlock.engine.calibrators import softmax
 
-from ..synthetic import draw, gaussian_logits
-
-
-def by_hand(scores, labels, bins=15):
-    """ECE, MCE, classwise ECE, NLL and Brier, picture by picture."""
-
-    def gaps(confidences, right):
-        found = []
-        for low in range(bins):
-            inside = [
-                i
-                for i, c in enumerate(confidences)
-                if low / bins <= c < (low + 1) / bins or (c == 1 and low == bins - 1)
-            ]
-            if inside:
-                gap = abs(sum(confidences[i] - right[i] for i in inside)) / len(inside)
-                found.append((len(inside) / len(confidences), gap))
-        return found
-
-    number, classes = scores.shape
-    top = gaps(scores.max(1), scores.argmax(1) == labels)
-    each = [gaps(scores[:, k], (labels == k).astype(int)) for k in range(classes)]
-    return dict(
-        accuracy=sum(scores[i].argmax() == labels[i] for i in range(number)) / number,
-        ece=sum(share * gap for share, gap in top),
-        mce=max(gap for _, gap in top),
-        classwise_ece=sum(share * gap for one in each for share, gap in one) / classes,
-        nll=-sum(np.log(scores[i, labels[i]]) for i in range(number)) / number,
-        brier=sum(
-            (scores[i, k] - (k == labels[i])) ** 2 for i in range(number) for k in range(classes)
-        )
-        / number,
-    )
-
-
-def test_errors_are_those_of_the_formulas():
-    logits = gaussian_logits(400, 5)
-    scores, labels = softmax(logits), draw(logits, 2.0)
-    found = calibration_errors(scores, labels)
-    assert found == pytest.approx(by_hand(scores, labels), rel=1e-9)
-    assert found['nll'] == pytest.approx(log_loss(labels, scores), rel=1e-9)
-    tensors = torch.from_numpy(scores), torch.from_numpy(labels)
-    for key, norm in dict(ece='l1', mce='max').items():
-        expected = multiclass_calibration_error(*tensors, 5, n_bins=15, norm=norm)
-        assert found[key] == pytest.approx(float(expected), rel=1e-5)
-
-
-def test_brier_score_of_two_classes_is_twice_that_of_scikit_learn():
-    scores = softmax(gaussian_logits(200, 2))
-    labels = draw(np.log(scores))
-    expected = 2 * brier_score_loss(labels, scores[:, 1])
-    assert calibration_errors(scores, labels)['brier'] == pytest.approx(expected)
-
-
-def test_a_case_counted_by_hand():
-    """Three pictures: two in the bin from 0.8 with a mean of 0.85, one right; one sure and right."""
-    scores = np.array([[0.84, 0.16], [0.86, 0.14], [0.0, 1.0]])
-    found, bins = calibration_errors(scores, np.array([0, 1, 1])), None
-    assert found['accuracy'] == pytest.approx(2 / 3)
-    assert found['ece'] == pytest.approx(2 / 3 * 0.35)
-    assert found['mce'] == pytest.approx(0.35)
-    assert found['nll'] == pytest.approx(-(np.log(0.84) + np.log(0.14)) / 3)
-    assert found['brier'] == pytest.approx((2 * 0.16**2 + 2 * 0.86**2) / 3)
-    bins = reliability(scores, np.array([0, 1, 1]))
-    assert bins.counts.tolist() == [0] * 12 + [2, 0, 1]
-    assert bins.accuracies[12] == 0.5 and bins.accuracies[14] == 1
-    assert bins.confidences[12] == pytest.approx(0.85) and bins.confidences[14] == 1
-    assert np.isnan(bins.accuracies[0])
-
-
-def test_the_bins_give_the_error():
-    """Scores of exactly 1 included, for which torchmetrics has a bin of its own."""
-    logits = gaussian_logits(500, 4, spread=30)
-    scores, labels = softmax(logits).astype(np.float32), draw(logits, 30.0)
-    assert (scores.max(1) == 1).sum() > 50
-    bins, found = reliability(scores, labels), calibration_errors(scores, labels)
-    gaps = np.nan_to_num(np.abs(bins.accuracies - bins.confidences))
-    assert found['ece'] == pytest.approx((bins.counts / 500) @ gaps, rel=1e-6)
-    assert found['mce'] == pytest.approx(gaps.max(), rel=1e-6)
-
-
-def test_calibrated_scores_have_small_errors():
-    logits = gaussian_logits(40000, 6)
-    scores, labels = softmax(logits), draw(logits)
-    found = calibration_errors(scores, labels)
-    assert found['ece'] < 0.01 and found['classwise_ece'] < 0.01
-    assert calibration_errors(scores, draw(logits, 3.0))['ece'] > 0.15
+from ..synthetic import calibration_errors, draw, gaussian_logits
 
 
 @pytest.mark.parametrize('temperature', [0.4, 1.0, 2.5, 6.0])

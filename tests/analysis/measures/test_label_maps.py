@@ -10,7 +10,6 @@ from mmoverlock.analysis.measures.label_maps import (
     mean_scores,
     picture_score,
     pixel_confusion,
-    worst_pairs,
 )
 
 TRUTH = np.array([[0, 0, 1, 1], [0, 0, 1, 255]], np.uint8)
@@ -28,8 +27,6 @@ def test_confusion_and_scores_counted_by_hand():
     np.testing.assert_allclose(scores['share'], [4 / 7, 3 / 7, 0, 0])
     np.testing.assert_allclose(scores['predicted'], [3 / 7, 3 / 7, 0, 1 / 7])
     assert picture_score(confusion) == pytest.approx((3 / 4 + 2 / 4) / 2)  # of the true classes
-    assert worst_pairs(confusion, 5) == [(0, 1, 1, 1 / 4), (1, 3, 1, 1 / 3)]
-    assert worst_pairs(confusion, 1, by_share=True) == [(1, 3, 1, 1 / 3)]
 
 
 def test_nothing_labelled_has_no_scores():
@@ -37,7 +34,6 @@ def test_nothing_labelled_has_no_scores():
     assert not confusion.any()
     assert np.isnan(list(mean_scores(confusion).values())).all()
     assert np.isnan(picture_score(confusion))
-    assert worst_pairs(confusion, 3) == []
 
 
 def test_means_equal_mmsegs_metric():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mmoverlock.analysis import pixels
+from mmoverlock.analysis.measures import pixels
 from mmoverlock.analysis.measures.pixels import PixelSample, entropy
 
 
@@ -29,7 +29,7 @@ def test_a_sample_is_bounded_valid_and_repeatable(monkeypatch):
     assert all(place % 2 == 0 for place in drawn[0])  # truth is the place
     values, labels = sample.of()
     assert labels.tolist() == drawn[0] + [0, 1, 2, 3]
-    assert np.array_equal(values, probabilities.reshape(2, -1)[:, labels])
+    assert np.array_equal(values, probabilities.reshape(2, -1)[:, labels].T)
     assert sample.of(slice(1, None, 2))[1].tolist() == [0, 1, 2, 3]
     assert PixelSample(10**9, 2).quota == 1
 
