@@ -11,7 +11,7 @@ from mmengine.logging import print_log
 
 from mmoverlock.utils.errors import one_line
 
-from .analysis import Analysis, Options
+from .analysis import Analysis, Options, Unsuitable
 from .catalog import NAMES, check_name, find_analysis, names_of, samples_of
 from .extras import extra
 from .record import Record
@@ -41,7 +41,8 @@ def analyze(
     Args:
         cfg: Of mmpretrain, mmdet or mmseg.
         checkpoint: File or URL.
-        names: Of the analyses, see :data:`.catalog.NAMES`; 'all' are those that the task has.
+        names: Of the analyses, see :data:`.catalog.NAMES`; 'all' are those that the task has
+            and the model suits.
         output_dir: Where files go; by default ``analysis`` in the config's work_dir.
         device: 'cpu', 'cuda' or 'cuda:N'; by default a GPU if there is one.
         max_images: How many pictures at most, spread over the test set; by default all.
@@ -68,7 +69,14 @@ def analyze(
     for option, name in _TAKEN_BY.items():
         if getattr(options, option) and name not in classes:
             raise ValueError(f"{option}: only the analysis '{name}' takes it, which is not chosen")
-    analyses = {name: cls(subject, record.folder, options) for name, cls in classes.items()}
+    analyses = {}
+    for name, cls in classes.items():
+        try:
+            analyses[name] = cls(subject, record.folder, options)
+        except Unsuitable as error:
+            if name in names:
+                raise
+            _warn(f'{name} is left out', error)
     record.write()
     report = record.folder / REPORT
     try:
@@ -101,7 +109,7 @@ def _see_predictions(subject: Subject, analyses: dict[str, Analysis]) -> dict[st
             try:
                 analysis.see(sample)
             except ValueError as error:
-                _tell_failure(name, error)
+                _warn(name, error)
                 failed[name] = error
                 del seeing[name], analyses[name]
         if not seeing:
@@ -120,7 +128,7 @@ def _finish(
         try:
             section = analyses.pop(name).finish()
         except ValueError as error:
-            _tell_failure(name, error)
+            _warn(name, error)
             failed[name] = error
         else:
             record.add(name, section, subject, command)
@@ -132,5 +140,5 @@ def _tell(what: str, start: float) -> None:
     print_log(f'{what}: {time.perf_counter() - start:.1f} s', logger='current')
 
 
-def _tell_failure(name: str, error: ValueError) -> None:
-    print_log(f'{name}: {one_line(error)}', logger='current', level=logging.WARNING)
+def _warn(what: str, error: ValueError) -> None:
+    print_log(f'{what}: {one_line(error)}', logger='current', level=logging.WARNING)

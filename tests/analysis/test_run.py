@@ -7,7 +7,7 @@ import pytest
 from mmengine.config import Config
 
 from mmoverlock.analysis import run
-from mmoverlock.analysis.analysis import Analysis, Options
+from mmoverlock.analysis.analysis import Analysis, Options, Unsuitable
 from mmoverlock.analysis.run import analyze
 from mmoverlock.analysis.section import Section
 
@@ -53,6 +53,11 @@ class Refuses(Seen):
         raise ValueError('no such layer')
 
 
+class WantsMaps(Seen):
+    def __init__(self, *arguments):
+        raise Unsuitable('the backbone gives no map')
+
+
 @pytest.fixture
 def go(tmp_path, monkeypatch):
     """`go(eval=Seen, ...)`: analyse with these; returns the sections' facts that are on the disk."""
@@ -65,11 +70,11 @@ def go(tmp_path, monkeypatch):
     (tmp_path / 'a.pth').write_text('weights')
     folder = tmp_path / 'work' / 'analysis'
 
-    def go(options=None, **classes):
+    def go(options=None, names=('all',), **classes):
         monkeypatch.setattr(run, 'names_of', lambda task: [*classes])
         monkeypatch.setattr(run, 'find_analysis', lambda task, name: classes[name])
         cfg = Config(dict(work_dir=str(tmp_path / 'work')))
-        analyze(cfg, tmp_path / 'a.pth', options=options)
+        analyze(cfg, tmp_path / 'a.pth', names, options=options)
         return found()
 
     def found():
@@ -97,6 +102,16 @@ def test_others_go_on_when_one_fails(go, monkeypatch):
     assert [line.partition(':')[0] for line in printed] == [
         *('errors', 'predictions of 3 images', 'eval', 'calibration', 'speed')
     ]
+
+
+def test_all_goes_without_what_does_not_suit_the_model(go, monkeypatch):
+    printed = []
+    monkeypatch.setattr(run, 'print_log', lambda message, **_: printed.append(message))
+    with pytest.raises(ValueError, match='the backbone gives no map'):
+        go(names=['all', 'gradcam'], eval=Seen, gradcam=WantsMaps)
+    assert not go.folder.exists()
+    assert go(eval=Seen, gradcam=WantsMaps) == dict(eval=dict(samples=3))
+    assert printed[0] == 'gradcam is left out: the backbone gives no map'
 
 
 def test_all_may_fail(go):

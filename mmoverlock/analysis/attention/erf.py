@@ -13,7 +13,7 @@ from mmoverlock.apis.loading import load_model
 from mmoverlock.utils.datasets import spread_indices
 from mmoverlock.utils.models import library_of
 
-from ..analysis import Analysis, Options
+from ..analysis import Analysis, Options, Unsuitable
 from ..benchmark.synthetic import image_size
 from ..figures.receptive_fields import draw_fields
 from ..figures.style import save_figure
@@ -33,8 +33,8 @@ class ReceptiveField(Analysis):
     """The field of each stage, for the checkpoint and one to compare with.
 
     Raises:
-        ValueError, OSError: the other checkpoint does not belong to the config, or the backbone
-            gives no maps.
+        ValueError, OSError: the other checkpoint does not belong to the config.
+        Unsuitable: the backbone gives no maps.
     """
 
     sees = False
@@ -62,7 +62,7 @@ class ReceptiveField(Analysis):
                 known = short_names(backbone, lambda: backbone(picture), picture.shape[2:])
         stages = [one for name, one in known.items() if name not in ('focus', 'overview')]
         if not stages:
-            raise ValueError(f'erf: {type(backbone).__name__} gives no maps')
+            raise Unsuitable(f'{type(backbone).__name__} gives no maps')
         return stages
 
     def _input(self, index: int) -> Tensor:

@@ -9,17 +9,18 @@ import torch
 from torch import Tensor
 
 from mmoverlock.utils.datasets import spread_indices
+from mmoverlock.utils.errors import shown
 
-from ..analysis import Analysis, Options
+from ..analysis import Analysis, Options, Unsuitable
 from ..extras import extra
-from ..figures.style import save_figure
+from ..figures.picture_grid import Row, Tile, draw_grid
+from ..figures.style import save_picture
 from ..files import save_tensors
 from ..measures.activation_maps import METHODS, activation_maps, enlarged
 from ..progress import progress
 from ..section import Picture, Section, Table
 from ..subject import Subject
 from .layers import Layer, as_map, catching, find_layers, pads, short_names
-from .overlays import Row, draw_rows
 
 PICTURES = 6
 FILE, OVERLAY = 'gradcam.pt', 'gradcam_overlay.png'
@@ -48,6 +49,7 @@ class ActivationMaps(Analysis):
 
     Raises:
         ValueError: a layer does not exist, gives no map, or has no part in the score.
+        Unsuitable: none is named, and the model has none.
     """
 
     sees = False
@@ -64,10 +66,12 @@ class ActivationMaps(Analysis):
         names = options.layers or self.default_layers(known)
         if not names:
             kind = type(getattr(subject.model, 'backbone', subject.model)).__name__
-            raise ValueError(f'gradcam: {kind} gives no map: name a layer')
+            raise Unsuitable(f'{kind} gives no map: name a layer')
         self.layers = find_layers(subject.model, names, known)
         if not options.layers:
             self.layers = self._used(first)
+            if not self.layers:
+                raise Unsuitable(f'no map of {shown(names)} has a part in the score: name a layer')
         _, maps, self.shapes = self.explain(first)
         self.methods = [*next(iter(maps.values()))]
 
@@ -127,11 +131,14 @@ class ActivationMaps(Analysis):
             for layer, found in maps.items():
                 for method, one in found.items():
                     stored.setdefault(method, {}).setdefault(layer, {})[index] = one
-            overlays = [self._overlay(view, maps[layer][method]) for layer, method in columns]
-            rows.append(Row(view.title, [view.draw(view.picture), *overlays]))
+            tiles = [Tile(view.draw(view.picture), ['what the model sees'])]
+            tiles += [
+                Tile(self._overlay(view, maps[layer][method]), [f'{layer}, {method}'])
+                for layer, method in columns
+            ]
+            rows.append(Row(view.title, tiles))
         save_tensors(self.folder / FILE, stored)
-        names = ['what the model sees', *(f'{layer}\n{method}' for layer, method in columns)]
-        save_figure(draw_rows(rows, names), self.folder / OVERLAY)
+        save_picture(draw_grid(rows, 1 + len(columns)), self.folder / OVERLAY)
         return self._section()
 
     def _section(self) -> Section:

@@ -9,9 +9,9 @@ from matplotlib import colormaps
 from mmoverlock.utils.datasets import spread_indices
 
 from ..analysis import Analysis, Options
-from ..attention.overlays import Row, draw_rows
 from ..extras import extra
-from ..figures.style import save_figure
+from ..figures.picture_grid import Row, Tile, draw_grid
+from ..figures.style import save_picture
 from ..files import save_tensors
 from ..measures.occlusion import occlusion_map, window_of
 from ..progress import progress
@@ -21,6 +21,7 @@ from .titles import title_of
 
 PICTURES = 6
 OPACITY = 0.7
+COLUMNS = 'what the model sees', 'fall of the logit', 'both'
 FILE, PICTURE = 'occlusion_heatmap.pt', 'occlusion_heatmap.png'
 
 
@@ -41,12 +42,13 @@ class Occlusion(Analysis):
             with torch.no_grad():
                 predicted = int(subject.model(inputs, mode='tensor').argmax())
             maps[index] = occlusion_map(self._logits, inputs, predicted)
-            title, shown = title_of(subject, index, predicted), subject.shown(inputs)
-            rows.append(Row(title, [shown, *_coloured(maps[index].numpy(), shown)]))
+            shown = subject.shown(inputs)
+            pictures = shown, *_coloured(maps[index].numpy(), shown)
+            tiles = [Tile(one, [name]) for one, name in zip(pictures, COLUMNS, strict=True)]
+            rows.append(Row(title_of(subject, index, predicted), tiles))
             window = window_of(*inputs.shape[2:])
         save_tensors(self.folder / FILE, maps)
-        columns = ['what the model sees', 'fall of the logit', 'both']
-        save_figure(draw_rows(rows, columns), self.folder / PICTURE)
+        save_picture(draw_grid(rows, len(COLUMNS)), self.folder / PICTURE)
         return Section(
             'Occlusion',
             dict(pictures=len(rows), window=f'{window} × {window} pixels'),

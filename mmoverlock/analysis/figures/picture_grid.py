@@ -55,7 +55,8 @@ def draw_grid(rows: Sequence[Row], columns: int = 6) -> np.ndarray:
     draw = ImageDraw.Draw(canvas)
     top = GAP // 2
     for row, height in zip(rows, heights, strict=True):
-        HEADING.draw(draw, (GAP, top + HEADING_LINE / 2), row.heading, INK)
+        heading = shortened(row.heading, HEADING, canvas.width - 2 * GAP)
+        HEADING.draw(draw, (GAP, top + HEADING_LINE / 2), heading, INK)
         for index, tile in enumerate(row.tiles):
             line, column = divmod(index, columns)
             x, y = GAP + column * (WIDTH + GAP), top + HEADING_LINE + line * step

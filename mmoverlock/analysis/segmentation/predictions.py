@@ -9,7 +9,7 @@ from ..figures.style import save_picture
 from ..measures.label_maps import picture_score
 from ..section import Picture, Section, Table
 from ..subject import Subject
-from .grid import Seen, draw_grid
+from .grid import Seen, draw_seen
 from .sample import Sample
 
 WORST, BEST = 6, 3  # pictures of each kind
@@ -52,14 +52,14 @@ class Predictions(Analysis):
         what = 'mIoU' if self.labelled else 'mean confidence'
         drawn = {one.index for one in self.worst}
         rest = [one for one in self.best if one.index not in drawn]
-        drawing = draw_grid(self.subject, [*self.worst, *rest], what)
+        drawing = draw_seen(self.subject, [*self.worst, *rest], what)
         save_picture(drawing, self.folder / FILE)
         rows = [[self.subject.name(index), score] for score, index in sorted(self.scores)[:LISTED]]
         table = Table(f'Lowest {what}', ['picture', what], rows)
         if self.labelled:
             text = (
                 'The mIoU of a picture is the mean over the classes that its labels have. In the '
-                'map of errors, wrong pixels are red; striped pixels have no label.'
+                'map of errors, wrong pixels are red, and grey those without a label.'
             )
         else:
             text = 'The test set has no labels: pictures are in the order of their confidence.'
