@@ -100,12 +100,12 @@ class ReceptiveField(Analysis):
             'Effective receptive field',
             {
                 'input': f'{self.side} × {self.side}',
-                'pictures': len(self.indices),
+                'images': len(self.indices),
                 f'area of 99% ({deepest[0]})': deepest[1][-1][1],
             },
             [
                 "How much each pixel of the input changes a stage's centre: the absolute gradient "
-                'of the sum of the channels there, averaged over pictures resized to '
+                'of the sum of the channels there, averaged over images resized to '
                 f'{self.side} × {self.side} pixels. Compare figures of one input size only.'
             ],
             tables,

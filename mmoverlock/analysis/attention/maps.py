@@ -149,7 +149,7 @@ class ActivationMaps(Analysis):
         single = [name for name, shape in self.shapes.items() if shape[1:].numel() == 1]
         text = [
             self.text,
-            f'Red is where a map is highest. {FILE} has the maps by method, layer and picture, as '
+            f'Red is where a map is highest. {FILE} has the maps by method, layer and image, as '
             'large as the layer is.',
         ]
         if single:
@@ -159,7 +159,7 @@ class ActivationMaps(Analysis):
             )
         return Section(
             'Class activation maps',
-            dict(pictures=len(self.indices), methods=', '.join(self.methods)),
+            dict(images=len(self.indices), methods=', '.join(self.methods)),
             text,
             [Table('Layers', ['layer', 'module', 'channels', 'height', 'width'], rows)],
             [Picture('Class activation maps', OVERLAY)],

@@ -14,7 +14,7 @@ FOCUS_STRIDE = 32
 class ClassifierMaps(ActivationMaps):
     """Maps of the predicted class's logit."""
 
-    text = 'The maps show what in the picture speaks for the predicted class.'
+    text = 'The maps show what in the image speaks for the predicted class.'
 
     def default_layers(self, known: Mapping[str, Layer]) -> Sequence[str]:
         if 'focus' not in known:

@@ -51,11 +51,11 @@ class Occlusion(Analysis):
         save_picture(draw_grid(rows, len(COLUMNS)), self.folder / PICTURE)
         return Section(
             'Occlusion',
-            dict(pictures=len(rows), window=f'{window} × {window} pixels'),
+            dict(images=len(rows), window=f'{window} × {window} pixels'),
             [
-                "A square in the picture's median colour moves over it. Red is where covering "
+                "A square in the image's median colour moves over it. Red is where covering "
                 "lowers the predicted class's logit, blue where it raises it; white is no change. "
-                f'{FILE} has the fall of the logit at each pixel, by picture.'
+                f'{FILE} has the fall of the logit at each pixel, by image.'
             ],
             pictures=[Picture('Occlusion', PICTURE)],
             files=[FILE],

@@ -38,7 +38,7 @@ class Calibration(Labelled):
     def conclude(self) -> Section:
         scores, labels, right = map(np.concatenate, (self.scores, self.labels, self.right))
         if not scores.size:
-            return Section(self.title, text=['Nothing was detected in any picture.'])
+            return Section(self.title, text=['Nothing was detected in any image.'])
         whole = ReliabilityBins()
         whole.add(scores, right)
         draw_reliability({'all detections': whole}, 'detections', self.folder / DIAGRAM, 'D-ECE')

@@ -41,7 +41,7 @@ class Evaluation(Labelled):
         kinds = [kind for kind in KINDS if all(kind in one.kinds() for one in self.samples)]
         found = {kind: average_precision(self.samples, kind, len(names)) for kind in kinds}
         if not found['bbox'].objects.any():
-            return Section(self.title, text=['The pictures have no objects of these classes.'])
+            return Section(self.title, text=['The images have no objects of these classes.'])
         tables = [_table(one, kind, names) for kind, one in found.items()]
         metrics = {
             kind: one.figures()

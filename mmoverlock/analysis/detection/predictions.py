@@ -62,7 +62,7 @@ class Predictions(Analysis):
         if self.best:
             note = (
                 f'Truth on the left, detections with a score of at least {MIN_SCORE:g} on the '
-                f'right; first the {len(self.worst)} pictures with the lowest F1, then the '
+                f'right; first the {len(self.worst)} images with the lowest F1, then the '
                 f'{len(best)} with the highest. A detection is right if its class and place (IoU '
                 f'{MIN_IOU:g}) are.'
             )

@@ -82,3 +82,4 @@ def _draw_bars(axes: Axes, values: Mapping[str, np.ndarray], rows: int) -> None:
     axes.set(xlim=(0, 1.15), ylim=(rows - 0.4, -0.6))
     axes.set_xticks(np.linspace(0, 1, 6))
     axes.grid(False, axis='y')
+    axes.set_axisbelow(True)

@@ -57,7 +57,7 @@ def draw_confusion(
         shares = counts / totals[:, None]
     written = len(columns) <= WRITTEN
     side = 3 + 0.4 * max(len(rows), 5) if written else 14
-    beside = 0 if written else 4.5
+    beside = 0 if written else 5.2
     with style(''.join([*labels, OTHERS])):
         figure = Figure(figsize=(side + 0.8 + beside, side), layout='compressed')
         if written:

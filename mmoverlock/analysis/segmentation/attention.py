@@ -18,7 +18,7 @@ class SegmentorMaps(ActivationMaps):
 
     text = (
         "The maps show what speaks for the outlined pixels' class: its logit's mean over them is "
-        'explained. Of each picture it is the largest class but the background.'
+        'explained. Of each image it is the largest class but the background.'
     )
 
     def default_layers(self, known: Mapping[str, Layer]) -> Sequence[str]:

@@ -81,9 +81,9 @@ class Calibration(Analysis):
 
     def _about_temperature(self) -> str:
         if self.temperature is None:
-            return 'A temperature needs two labelled pictures: one to fit it, one to score it.'
+            return 'A temperature needs two labelled images: one to fit it, one to score it.'
         return (
-            f'The temperature {self.temperature:.3f} was fitted on every second picture, and is '
+            f'The temperature {self.temperature:.3f} was fitted on every second image, and is '
             'scored on the others. Above 1, the model is too confident.'
         )
 

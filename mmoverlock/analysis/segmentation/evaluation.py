@@ -41,8 +41,8 @@ class Evaluation(Analysis):
             return self._without_truth()
         facts = mean_scores(self.confusion)
         pictures = np.array(self.scores)[~np.isnan(self.scores)]
-        facts['mIoU of pictures, median'] = float(np.median(pictures))
-        facts['mIoU of pictures, worst tenth'] = float(np.quantile(pictures, 0.1))
+        facts['mIoU of images, median'] = float(np.median(pictures))
+        facts['mIoU of images, worst tenth'] = float(np.quantile(pictures, 0.1))
         scores = class_scores(self.confusion)
         rows = [
             [name, *(_cell(scores[key][label]) for key in COLUMNS)]
@@ -59,8 +59,8 @@ class Evaluation(Analysis):
         return Section(
             'Evaluation',
             facts,
-            ['All pixels of the test set count alike, as in mmseg; mIoU of pictures is the mean '
-             'over the classes that a picture has, for each picture.'],
+            ['All pixels of the test set count alike, as in mmseg; mIoU of images is the mean '
+             'over the classes that an image has, for each image.'],
             [Table('Classes', ['class', *COLUMNS.values()], rows, note)],
             [Picture('IoU of the classes', CHART, drawn)],
             [FILE],

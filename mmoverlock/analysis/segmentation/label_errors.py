@@ -41,7 +41,7 @@ class LabelErrors:
     def text(self) -> str:
         return (
             'Likely label errors are pixels whose label the model contradicts with more than its '
-            f'usual confidence. Up to {self.sample.quota:,} of each picture were looked at, over '
+            f'usual confidence. Up to {self.sample.quota:,} of each image were looked at, over '
             f'{MARGIN} pixels from boundaries. A model that is wrong in a systematic way names its '
             'own errors.'
         )
@@ -66,5 +66,5 @@ class LabelErrors:
                 name = self.subject.name(self.indices[place])
                 pair = f'{names[label]} → {names[better]}'
                 rows.append([name, float(shares[place]), pair])
-        columns = ['picture', 'share of its pixels', 'label → what it may be']
+        columns = ['file', 'share of its pixels', 'label → what it may be']
         return [Table('Likely label errors', columns, rows)] if rows else []

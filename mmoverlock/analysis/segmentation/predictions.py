@@ -48,22 +48,20 @@ class Predictions(Analysis):
 
     def finish(self) -> Section:
         if not self.scores:
-            return Section('Predictions', text=['No picture has a labelled pixel.'])
+            return Section('Predictions', text=['No image has a labelled pixel.'])
         what = 'mIoU' if self.labelled else 'mean confidence'
         drawn = {one.index for one in self.worst}
         rest = [one for one in self.best if one.index not in drawn]
         drawing = draw_seen(self.subject, [*self.worst, *rest], what)
         save_picture(drawing, self.folder / FILE)
         rows = [[self.subject.name(index), score] for score, index in sorted(self.scores)[:LISTED]]
-        table = Table(f'Lowest {what}', ['picture', what], rows)
+        table = Table(f'Lowest {what}', ['file', what], rows)
         if self.labelled:
             text = (
-                'The mIoU of a picture is the mean over the classes that its labels have. In the '
+                'The mIoU of an image is the mean over the classes that its labels have. In the '
                 'map of errors, wrong pixels are red, and grey those without a label.'
             )
         else:
-            text = 'The test set has no labels: pictures are in the order of their confidence.'
-        title = f'The worst {len(self.worst)} pictures' + (
-            f', the best {len(rest)}' if rest else ''
-        )
+            text = 'The test set has no labels: images are in the order of their confidence.'
+        title = f'The worst {len(self.worst)} images' + (f', the best {len(rest)}' if rest else '')
         return Section('Predictions', {}, [text], [table], [Picture(title, FILE)])

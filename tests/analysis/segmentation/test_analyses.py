@@ -69,7 +69,7 @@ def test_evaluation(run, tmp_path):
     assert section.facts['mIoU'] == pytest.approx(sum(ious) / 2)
     assert section.facts['aAcc'] == pytest.approx(1508 / 1520)
     of_first = (720 - 36 - 6) / (720 - 36 + 6), 30 / 42
-    assert section.facts['mIoU of pictures, median'] == pytest.approx((sum(of_first) / 2 + 1) / 2)
+    assert section.facts['mIoU of images, median'] == pytest.approx((sum(of_first) / 2 + 1) / 2)
     content = json.loads((tmp_path / 'eval_metrics.json').read_text('utf-8'))
     ground, square, never = content['classes']
     assert square['IoU'] == pytest.approx(ious[1])
@@ -137,7 +137,7 @@ def test_predictions_are_ordered_by_their_score(run):
     section = run('predictions', samples)
     order = [row[0] for row in section.tables[0].rows]
     assert order[:5] == ['7.png', '6.png', '3.png', '1.png', '4.png']
-    assert section.pictures[0].title == 'The worst 6 pictures, the best 3'
+    assert section.pictures[0].title == 'The worst 6 images, the best 3'
     assert section.tables[0].rows[-1][1] == 1
 
 
