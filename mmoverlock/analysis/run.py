@@ -75,7 +75,7 @@ def analyze(
             analyses[name] = cls(subject, record.folder, options)
         except Unsuitable as error:
             if name in names:
-                raise
+                raise ValueError(f'{name}: {error}') from error
             _warn(f'{name} is left out', error)
     record.write()
     report = record.folder / REPORT

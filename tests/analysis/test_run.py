@@ -107,7 +107,7 @@ def test_others_go_on_when_one_fails(go, monkeypatch):
 def test_all_goes_without_what_does_not_suit_the_model(go, monkeypatch):
     printed = []
     monkeypatch.setattr(run, 'print_log', lambda message, **_: printed.append(message))
-    with pytest.raises(ValueError, match='the backbone gives no map'):
+    with pytest.raises(ValueError, match='^gradcam: the backbone gives no map$'):
         go(names=['all', 'gradcam'], eval=Seen, gradcam=WantsMaps)
     assert not go.folder.exists()
     assert go(eval=Seen, gradcam=WantsMaps) == dict(eval=dict(samples=3))
