@@ -16,8 +16,9 @@ FIGURES = dict(
     brier='Brier score',
 )  # fmt: skip
 NOTE = (
-    'Bars are the share that is right, by score; of calibrated scores they end on the dashed line. '
-    'Red and light blue are the difference to the mean score. Below: how frequent such scores are.'
+    'Blue, dark and light, is the share that is right, by score; dark blue and red reach up to the '
+    'mean score. Calibrated scores have neither red nor light blue: their bars end on the dashed '
+    'line. Below: how frequent such scores are.'
 )
 Figures = Mapping[str, Mapping[str, float]]
 
