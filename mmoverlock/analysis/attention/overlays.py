@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
+from mmoverlock.visualization.fonts import drawable
+
 from ..figures import style
 
 HEADER, LINE, GAP = 0.5, 0.27, 0.06  # inches
@@ -32,7 +34,8 @@ def draw_rows(rows: Sequence[Row], columns: Sequence[str]) -> Figure:
             figure.text(x, 1 - HEADER / 2 / height, name, ha='center', va='center', fontsize=9)
         top = height - HEADER
         for row, size in zip(rows, heights, strict=True):
-            figure.text(GAP / width, (top - LINE / 2) / height, row.title, va='center', fontsize=9)
+            title = drawable(row.title)
+            figure.text(GAP / width, (top - LINE / 2) / height, title, va='center', fontsize=9)
             for j, picture in enumerate(row.pictures):
                 left, bottom = GAP + j * (cell + GAP), top - size + GAP
                 box = left / width, bottom / height, cell / width, (size - LINE - GAP) / height
