@@ -22,6 +22,10 @@ _OVERLOCK = {
 }  # fmt: skip
 
 
+class NoMaps(ValueError):
+    """The model has no layer that an analysis could choose by itself."""
+
+
 @dataclass(frozen=True)
 class Layer:
     """A place in a model where there is a map.

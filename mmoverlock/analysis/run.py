@@ -14,6 +14,7 @@ from mmoverlock.utils.errors import one_line
 from .analysis import Analysis, Options
 from .catalog import NAMES, check_name, find_analysis, names_of, samples_of
 from .extras import extra
+from .layers import NoMaps
 from .record import Record
 from .report import write_report
 from .subject import Subject
@@ -68,7 +69,14 @@ def analyze(
     for option, name in _TAKEN_BY.items():
         if getattr(options, option) and name not in classes:
             raise ValueError(f"{option}: only the analysis '{name}' takes it, which is not chosen")
-    analyses = {name: cls(subject, record.folder, options) for name, cls in classes.items()}
+    analyses = {}
+    for name, cls in classes.items():
+        try:
+            analyses[name] = cls(subject, record.folder, options)
+        except NoMaps as error:
+            if name in names:  # not just as one of all
+                raise
+            _tell_failure(name, error)
     record.write()
     report = record.folder / REPORT
     try:

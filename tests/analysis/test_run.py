@@ -8,6 +8,7 @@ from mmengine.config import Config
 
 from mmoverlock.analysis import run
 from mmoverlock.analysis.analysis import Analysis, Options
+from mmoverlock.analysis.layers import NoMaps
 from mmoverlock.analysis.run import analyze
 from mmoverlock.analysis.section import Section
 
@@ -48,6 +49,11 @@ class Interrupted(Seen):
         raise KeyboardInterrupt
 
 
+class SuitsOthers(Seen):
+    def __init__(self, *arguments):
+        raise NoMaps('ViT gives no map')
+
+
 class Refuses(Seen):
     def __init__(self, *arguments):
         raise ValueError('no such layer')
@@ -65,11 +71,11 @@ def go(tmp_path, monkeypatch):
     (tmp_path / 'a.pth').write_text('weights')
     folder = tmp_path / 'work' / 'analysis'
 
-    def go(options=None, **classes):
+    def go(options=None, names=('all',), **classes):
         monkeypatch.setattr(run, 'names_of', lambda task: [*classes])
         monkeypatch.setattr(run, 'find_analysis', lambda task, name: classes[name])
         cfg = Config(dict(work_dir=str(tmp_path / 'work')))
-        analyze(cfg, tmp_path / 'a.pth', options=options)
+        analyze(cfg, tmp_path / 'a.pth', names, options=options)
         return found()
 
     def found():
@@ -121,3 +127,9 @@ def test_nothing_is_written_before_all_options_are_checked(go):
     with pytest.raises(ValueError, match="layers: only the analysis 'gradcam' takes it"):
         go(Options(layers=('c4',)), eval=Seen)
     assert not go.folder.exists()
+
+
+def test_of_all_those_that_do_not_suit_the_model_are_left_out(go):
+    assert go(eval=Seen, gradcam=SuitsOthers) == dict(eval=dict(samples=3))
+    with pytest.raises(ValueError, match='ViT gives no map'):
+        go(names=['eval', 'gradcam'], eval=Seen, gradcam=SuitsOthers)

@@ -18,7 +18,7 @@ from mmoverlock.utils.models import library_of
 from ..analysis import Analysis, Options
 from ..benchmark.synthetic import image_size
 from ..figures import save_figure
-from ..layers import Layer, as_map, catching, last_blocks, short_names
+from ..layers import Layer, NoMaps, as_map, catching, last_blocks, short_names
 from ..progress import progress
 from ..receptive_field import THRESHOLDS, area_shares, receptive_fields
 from ..section import Picture, Section, Table
@@ -63,7 +63,7 @@ class ReceptiveField(Analysis):
                 known = short_names(backbone, lambda: backbone(picture), picture.shape[2:])
         stages = [one for name, one in known.items() if name not in ('focus', 'overview')]
         if not stages:
-            raise ValueError(f'erf: {type(backbone).__name__} gives no maps')
+            raise NoMaps(f'{type(backbone).__name__} gives no maps')
         return stages
 
     def _input(self, index: int) -> Tensor:

@@ -16,7 +16,7 @@ from ..activation_maps import METHODS, activation_maps, enlarged
 from ..analysis import Analysis, Options
 from ..extras import extra
 from ..figures import save_figure
-from ..layers import Layer, as_map, catching, find_layers, pads, short_names
+from ..layers import Layer, NoMaps, as_map, catching, find_layers, pads, short_names
 from ..progress import progress
 from ..section import Picture, Section, Table
 from ..subject import Subject
@@ -65,7 +65,7 @@ class ActivationMaps(Analysis):
         names = options.layers or self.default_layers(known)
         if not names:
             kind = type(getattr(subject.model, 'backbone', subject.model)).__name__
-            raise ValueError(f'gradcam: {kind} gives no map: name a layer')
+            raise NoMaps(f'{kind} gives no map: name a layer by --layers')
         self.layers = find_layers(subject.model, names, known)
         if not options.layers:
             self.layers = self._used(first)
