@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import DATASETS, DefaultScope
 from mmengine.runner import Runner
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import Subset
 
 from mmoverlock.apis.images import as_picture, read_image
@@ -69,6 +69,8 @@ class Subject:
             self.model, loaded = load_model(cfg, self.checkpoint)
             self.model.to(self.device)
             self.task = TASKS[library_of(self.model)]
+            if self.task == 'classification':
+                _check_head(self.model)
             self.dataset = build(DATASETS, cfg.test_dataloader.dataset, 'test_dataloader.dataset')
             if hasattr(self.dataset, 'full_init'):
                 self.dataset.full_init()
@@ -144,3 +146,16 @@ class Subject:
         """The picture's file, or its number where there is none."""
         path = self.dataset.get_data_info(index).get('img_path')
         return Path(path).name if path else f'#{index}'
+
+
+def _check_head(model: nn.Module) -> None:
+    """Raise ValueError unless a classifier has a head that gives each picture one class."""
+    from mmpretrain.models.heads import MultiLabelClsHead
+
+    if not isinstance(getattr(model, 'head', None), nn.Module):
+        raise ValueError(
+            f'{type(model).__name__} has no head: only classifiers with one are analysed'
+        )
+    if isinstance(model.head, MultiLabelClsHead):
+        kind = type(model.head).__name__
+        raise ValueError(f'{kind} gives several classes: only classifiers of one are analysed')

@@ -48,6 +48,12 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_config_options(parser)
 
 
+def _command_line() -> str:
+    """The command as a user types it, be it called as ``mmoverlock`` or as ``tools/analyze.py``."""
+    given = sys.argv[1:]
+    return shlex.join(['mmoverlock', *([] if given[:1] == ['analyze'] else ['analyze']), *given])
+
+
 @command(add_arguments, 'Analyse a trained model: measurements, pictures and a report.')
 def main(args: argparse.Namespace) -> None:
     for name in args.analysis:
@@ -65,7 +71,7 @@ def main(args: argparse.Namespace) -> None:
         args.device,
         args.max_images,
         Options(tuple(args.layers), args.compare),
-        shlex.join(['mmoverlock', 'analyze', *sys.argv[1:]]),
+        _command_line(),
     )
     print_log(f'report: {report}', logger='current')
     if args.show and sys.stdout.isatty() and os.environ.get('DISPLAY'):

@@ -89,7 +89,7 @@ class Calibration(ClassifierAnalysis):
         ]
         if missing:
             text.append(
-                f'{missing} classes have no image in the half for fitting: Platt scaling and '
+                f'Classes without an image in the half for fitting: {missing}. Platt scaling and '
                 'isotonic regression leave their scores as they are.'
             )
         low, high = TEMPERATURES

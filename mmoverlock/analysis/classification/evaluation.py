@@ -49,8 +49,8 @@ class Evaluation(ClassifierAnalysis):
             empty = [row['class'] for row in classes if not row['support']]
             if empty:
                 text.append(
-                    f'{len(empty)} of {len(classes)} classes have no image in this set: they do '
-                    'not count in balanced accuracy and macro F1.'
+                    f'Classes without an image in this set: {len(empty)} of {len(classes)}. They '
+                    'do not count in balanced accuracy and macro F1.'
                 )
         else:
             text.append('The test set has no labels: how often the model is right is unknown.')

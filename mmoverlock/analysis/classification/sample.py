@@ -1,6 +1,6 @@
 """A classifier's prediction for one picture."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,8 +58,13 @@ def samples(subject: Subject) -> Iterator[Sample]:
         hook.remove()
 
 
-def pooled(features: Tensor) -> Tensor:
-    """(B, D) float32 from maps (B, D, H, W), tokens (B, N, D) or vectors (B, D)."""
+def pooled(features: Tensor | Sequence[Tensor]) -> Tensor:
+    """(B, D) float32 from maps (B, D, H, W), tokens (B, N, D) or vectors (B, D).
+
+    Several, such as DeiT's two tokens, are put side by side.
+    """
+    if not isinstance(features, Tensor):
+        return torch.cat([pooled(one) for one in features], 1)
     if features.ndim == 4:
         features = features.mean((2, 3))
     elif features.ndim == 3:

@@ -46,6 +46,7 @@ def class_rows(labels: np.ndarray, predicted: np.ndarray, number: int) -> list[d
         labels, predicted, labels=range(number), zero_division=np.nan
     )
     counts = np.bincount(predicted, minlength=number)
+    support = support.astype(int)  # scikit-learn's is float where no prediction is right
     columns = dict(precision=precision, recall=recall, f1=f1, support=support, predicted=counts)
     values = zip(*(column.tolist() for column in columns.values()), strict=True)
     return [dict(zip(columns, row, strict=True)) for row in values]

@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from mmoverlock.analysis.analysis import Options
@@ -14,7 +15,7 @@ from mmoverlock.analysis.classification.errors import Errors
 from mmoverlock.analysis.classification.features import Features, colour_groups, sample_points
 from mmoverlock.analysis.classification.predictions import Predictions, choose
 from mmoverlock.analysis.classification.results import results_of
-from mmoverlock.analysis.classification.sample import Sample
+from mmoverlock.analysis.classification.sample import Sample, pooled
 from mmoverlock.analysis.measures.label_errors import label_errors
 from mmoverlock.engine.calibrators import read_calibrator, softmax
 
@@ -148,3 +149,8 @@ def test_small_sets(number, classes, labelled, tmp_path):
             assert (tmp_path / file).is_file()
         if not labelled and analysis.needs_labels:
             assert 'no labels' in section.text[0] and not section.files
+
+
+def test_several_tokens_are_put_side_by_side():
+    found = pooled((torch.tensor([[1.0, 2.0]]), torch.tensor([[[3.0], [5.0]]])))
+    assert found.tolist() == [[1, 2, 4]]

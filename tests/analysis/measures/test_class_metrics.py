@@ -40,3 +40,8 @@ def test_figures_of_classes():
     assert macro(class_rows(labels[known], predicted[known], 5), 'recall') == pytest.approx(
         balanced_accuracy_score(labels[known], predicted[known])
     )
+
+
+def test_pictures_are_counted_in_whole_numbers_where_none_is_right():
+    rows = class_rows(np.array([0, 1]), np.array([1, 0]), 3)
+    assert [str(row['support']) for row in rows] == ['1', '1', '0']
