@@ -24,7 +24,7 @@ def test_all_files(at_home, tmp_path):
     metrics = read(tmp_path, 'eval_metrics.json')
     matrix = np.load(tmp_path / 'confusion_matrix.npy')
     assert matrix.sum() == 2 and metrics['top1'] == matrix.trace() / 2
-    assert [row['class'] for row in metrics['classes']] == ['class 0', 'class 1']
+    assert [row['class'] for row in metrics['classes']] == ['dark', 'light']
     assert [row['support'] for row in metrics['classes']] == [1, 1]
     assert metrics['balanced_accuracy'] == metrics['top1'] and 'top5' not in metrics
     assert metrics['multiply_adds'] > 1e5 and metrics['images_per_second'] > 0
