@@ -157,9 +157,11 @@ def read_calibrator(path: str | os.PathLike, classes: Sequence[str]) -> Calibrat
         classes: Names of the model's classes, by label.
 
     Raises:
-        ValueError: it is no calibrator's file, damaged, or for other classes.
+        ValueError: it does not exist, is no calibrator's file, damaged, or for other classes.
         OSError: it cannot be read.
     """
+    if not Path(path).is_file():
+        raise ValueError(f"calibration: '{path}' does not exist")
     try:
         data = json.loads(Path(path).read_text('utf-8'))
         cls, names = _METHODS[data['method']], [str(name) for name in data['classes']]

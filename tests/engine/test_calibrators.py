@@ -96,3 +96,8 @@ def test_other_classes(tmp_path):
             read_calibrator(tmp_path / 'a.json', classes)
     with pytest.raises(OSError, match='nowhere'):
         read_calibrator(tmp_path / 'nowhere.json', CLASSES)
+
+
+def test_a_file_that_is_missing(tmp_path):
+    with pytest.raises(ValueError, match='nothing.json. does not exist$'):
+        read_calibrator(tmp_path / 'nothing.json', CLASSES)
