@@ -68,7 +68,7 @@ def read_requirements(name: str) -> list[str]:
     return [line for line in (line.partition('#')[0].strip() for line in lines) if line]
 
 
-extras = {name: read_requirements(name) for name in ('det', 'cls', 'seg', 'data')}
+extras = {name: read_requirements(name) for name in ('det', 'cls', 'seg', 'data', 'analysis')}
 extras['all'] = sorted({line for lines in extras.values() for line in lines})
 extras |= {name: read_requirements(name) for name in ('tests', 'docs')}
 
@@ -92,7 +92,7 @@ setup(
     python_requires='>=3.10',
     packages=find_packages(include=['mmoverlock', 'mmoverlock.*']),
     py_modules=[HOOK],
-    package_data={'': ['*.md', '*.txt']},
+    package_data={'': ['*.md', '*.txt'], 'mmoverlock.analysis.report': ['template/*']},
     install_requires=read_requirements('runtime'),
     extras_require=extras,
     entry_points={'console_scripts': ['mmoverlock = mmoverlock.cli.main:main']},

@@ -31,7 +31,7 @@ def worker(setting: str, arch: str, size: int) -> None:
         import mmoverlock  # noqa: F401  which decides how threads wait, if torch is not there yet
     import torch
 
-    from mmoverlock.analysis.profiling import machine
+    from mmoverlock.analysis.benchmark.profiling import machine
     from mmoverlock.models import OverLoCK
 
     model, image = OverLoCK(arch, deploy=True).eval(), torch.randn(1, 3, size, size)

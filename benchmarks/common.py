@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from torch import Tensor
 
-from mmoverlock.analysis.profiling import in_turns, machine, peak_memory
+from mmoverlock.analysis.benchmark.profiling import in_turns, machine, peak_memory
 
 TOLERANCE = {torch.float32: 1e-4, torch.float16: 2e-2, torch.bfloat16: 5e-2}
 

@@ -57,15 +57,14 @@ def test_wheel_holds_every_module_and_mim(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     expected = {'mmoverlock/.mim/model-index.yml'}
     expected |= {'mmoverlock_import_hook.py', 'mmoverlock_import_hook.pth'}
-    for path in (ROOT / 'mmoverlock').rglob('*.py'):
-        if '.mim' not in path.parts:
+    for path in (ROOT / 'mmoverlock').rglob('*'):
+        if path.is_file() and not {'.mim', '__pycache__'} & {*path.parts}:
             expected.add(path.relative_to(ROOT).as_posix())
     for folder in ('configs', 'tools'):
         for path in (ROOT / folder).rglob('*'):
             if path.is_file() and '__pycache__' not in path.parts:
                 expected.add('mmoverlock/.mim/' + path.relative_to(ROOT).as_posix())
     assert expected - names == set()
-    assert 'mmoverlock/datasets/imagenet100_classes.txt' in names
     assert f'mmoverlock/.mim/configs/{CONFIG}' in names
     assert not [name for name in names if name.startswith(('tests', 'configs'))]
 
@@ -79,7 +78,7 @@ def test_wheel_metadata(wheel):
     assert metadata['Requires-Python'] == '>=3.10'
     assert 'Apache-2.0' in (metadata['License-Expression'] or metadata['License'])
     assert set(metadata.get_all('Provides-Extra')) == {
-        *('all', 'cls', 'data', 'det', 'seg', 'docs', 'tests')
+        *('all', 'analysis', 'cls', 'data', 'det', 'seg', 'docs', 'tests')
     }
     classifiers = '\n'.join(metadata.get_all('Classifier'))
     tested = [int(minor) for minor in re.findall(r':: Python :: 3\.(\d+)', classifiers)]
@@ -89,7 +88,8 @@ def test_wheel_metadata(wheel):
         assert tested == list(range(int(first), int(last) + 1)), page
     required = metadata.get_all('Requires-Dist')
     assert 'torch>=2.6' in required
-    for extra, requirement in {'det': 'onedl-mmdetection', 'seg': 'onedl-mmsegmentation'}.items():
+    extras = dict(det='onedl-mmdetection', seg='onedl-mmsegmentation', analysis='captum')
+    for extra, requirement in extras.items():
         for where in (extra, 'all'):
             assert any(r.startswith(requirement) and f'"{where}"' in r for r in required)
     assert any(name.endswith('/LICENSE') for name in archive.namelist())

@@ -162,6 +162,7 @@ def home(tmp_path_factory) -> Path:
         cfg = Config.fromfile(home / f'{name}.py')
         cfg.dump(home / f'{name}.py')  # without its bases: it loads faster
         with DefaultScope.overwrite_default_scope(cfg.default_scope):
+            torch.manual_seed(0)
             torch.save(dict(state_dict=MODELS.build(cfg.model).state_dict()), home / f'{name}.pth')
     gc.freeze()  # data sets collect garbage when they are built, and everything is imported now
     return home

@@ -1,1 +1,1 @@
-"""What models cost: parameters, multiply-adds, time and memory."""
+"""What a trained model does, and what it costs: measurements, pictures and a report."""

@@ -11,23 +11,22 @@ import mmcv
 import numpy as np
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
-from mmengine.runner.checkpoint import CheckpointLoader
 
 from mmoverlock.datasets.image_bits import KEY, use_image_bits
-from mmoverlock.engine.checkpoints import fit_state_dict
-from mmoverlock.models.overlock.reparam import DilatedReparam
+from mmoverlock.engine.calibrators import read_calibrator
 from mmoverlock.utils.config import read_config, require
 from mmoverlock.utils.datasets import leaf_dataset
 from mmoverlock.utils.device import pick_device
 from mmoverlock.utils.errors import one_line
 from mmoverlock.utils.files import removed_on_error
 from mmoverlock.utils.json import dumps
-from mmoverlock.utils.models import build_model, library_of
+from mmoverlock.utils.models import library_of
 
 from .images import VIDEO_SUFFIXES, as_picture, find_images, new_file, read_image
+from .loading import load_model
 from .names import class_names, colours
 from .slices import SlicedDetector
-from .tasks import TASKS, Detector
+from .tasks import TASKS, Classifier, Detector
 from .videos import JsonList, Video, VideoWriter
 
 
@@ -43,6 +42,8 @@ class Inferencer:
         merge: Merge the large-kernel branches, which is faster and exact.
         slice: For detectors and large pictures: side of the tiles, in pixels, into which a picture
             is cut; see :class:`~mmoverlock.apis.slices.SlicedDetector`. Needs supervision.
+        calibration: For classifiers: a calibrator's file, as ``mmoverlock analyze`` writes it,
+            which is applied to the scores.
 
     Raises:
         ValueError, OSError: if the config or an argument is wrong, or the checkpoint is unsafe or
@@ -61,6 +62,7 @@ class Inferencer:
         score_thr: float = 0.3,
         merge: bool = True,
         slice: int | None = None,
+        calibration: str | os.PathLike | None = None,
     ):
         if topk < 1:
             raise ValueError(f'topk={topk}: at least 1 is needed')
@@ -76,15 +78,9 @@ class Inferencer:
         if dataset.get('pipeline') is None:
             raise ValueError(f"config '{cfg.filename}': test_dataloader.dataset has no pipeline")
         place = pick_device(device)
-        loaded = CheckpointLoader.load_checkpoint(str(checkpoint), map_location='cpu')
         with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
-            model = build_model(cfg)
-            fits, _ = fit_state_dict(model, loaded, strict=True, path=str(checkpoint))
-            model.load_state_dict(fits, strict=False)
-            model.to(place).eval()
-            for module in model.modules():
-                if isinstance(module, DilatedReparam) and merge:
-                    module.reparameterize()
+            model, loaded = load_model(cfg, str(checkpoint), merge)
+            model.to(place)
             self.classes = class_names(dataset, loaded, model)
             palette = colours(dataset, loaded, len(self.classes))
             model.dataset_meta = dict(classes=self.classes, palette=palette)
@@ -97,6 +93,10 @@ class Inferencer:
                 raise ValueError(
                     f'slice={slice} is for detectors; segmentors have model.test_cfg.mode=slide'
                 )
+        if calibration is not None:
+            if task is not Classifier:
+                raise ValueError(f'calibration={str(calibration)!r} is for classifiers')
+            self._task.calibrator = read_calibrator(calibration, self.classes)
 
     def predict(self, image: str | os.PathLike | np.ndarray) -> dict[str, Any]:
         """What the model says about one picture.

@@ -7,6 +7,7 @@ import torch
 from mmengine.dataset import Compose, pseudo_collate
 from torch import nn
 
+from mmoverlock.engine.calibrators import Calibrator
 from mmoverlock.utils.config import type_name
 from mmoverlock.utils.errors import shown
 from mmoverlock.visualization.drawing import BAR, draw_bars, draw_objects, paint, usual_colours
@@ -42,11 +43,15 @@ class Task:
 
 
 class Classifier(Task):
+    calibrator: Calibrator | None = None  # of the scores
+
     def predict(self, picture: np.ndarray) -> dict[str, Any]:
         # A data set that reads no files, such as CIFAR, gives its arrays as the model needs them.
         if not self.reads_files and not getattr(self.model.data_preprocessor, 'to_rgb', False):
             picture = np.ascontiguousarray(picture[..., ::-1])
         every = self.sample(picture).pred_score.float()
+        if self.calibrator:
+            every = torch.from_numpy(self.calibrator(every.numpy()[None])[0])
         scores, labels = every.topk(min(self.topk, len(every)))
         pairs = zip(labels.tolist(), scores.tolist(), strict=True)
         names = dict(enumerate(self.classes))  # the model may not tell how many there are

@@ -11,8 +11,8 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
 from mmengine.runner import set_random_seed
 
-from mmoverlock.utils.config import require, type_name, walk
-from mmoverlock.utils.datasets import leaf_dataset
+from mmoverlock.utils.config import require
+from mmoverlock.utils.datasets import delivers_bgr, spread_indices
 from mmoverlock.utils.registry import build
 from mmoverlock.visualization.contact_sheet import IGNORED, Panel, draw_sheet
 from mmoverlock.visualization.drawing import usual_colours
@@ -55,7 +55,7 @@ def training_sheet(cfg: Config, number: int = SAMPLES) -> Sheet:
             dataset.full_init()
         set_random_seed(_SEED)
         classes = [str(name) for name in dataset.metainfo.get('classes') or ()]
-        bgr = delivers_bgr(cfg)
+        bgr = delivers_bgr(cfg, 'train_dataloader')
         chosen = spread_indices(len(dataset), number)
         panels = [panel_of(dataset[index], classes, bgr) for index in chosen]
     if not panels:
@@ -65,27 +65,6 @@ def training_sheet(cfg: Config, number: int = SAMPLES) -> Sheet:
     colours = [tuple(colour) for colour in palette or usual_colours(len(classes))]
     picture = draw_sheet(panels, classes, colours)
     return Sheet(picture, len(panels))
-
-
-def spread_indices(length: int, number: int) -> list[int]:
-    """Up to `number` indices below `length`: one, by chance, of each of as many equal parts."""
-    number = min(length, number)
-    edges = [part * length // number for part in range(number + 1)] if number else []
-    rng = np.random.default_rng(_SEED)
-    return [int(rng.integers(a, b)) for a, b in zip(edges, edges[1:], strict=False)]
-
-
-def delivers_bgr(cfg: Config) -> bool:
-    """Whether the training pipeline's pictures are BGR, as the loading transforms give them."""
-    for part in (cfg.get('data_preprocessor'), cfg.get('model', {}).get('data_preprocessor')):
-        if (part or {}).get('to_rgb') or (part or {}).get('bgr_to_rgb'):
-            return True
-        if (part or {}).get('rgb_to_bgr'):
-            return False
-    for _, step in walk(leaf_dataset(cfg.train_dataloader.dataset).get('pipeline') or []):
-        if 'LoadImage' in type_name(step):
-            return step.get('channel_order', 'bgr') == 'bgr'
-    return False  # arrays, such as CIFAR's
 
 
 def panel_of(sample: Mapping[str, Any], classes: Sequence[str], bgr: bool) -> Panel:

@@ -38,6 +38,10 @@ def add_arguments(parser: ArgumentParser) -> None:
         '--slice', type=int, metavar='SIDE',
         help='let a detector search large images in tiles of this side, in pixels',
     )  # fmt: skip
+    parser.add_argument(
+        '--calibration', metavar='FILE',
+        help='calibrate the scores of a classifier: a calibrator_*.json of "mmoverlock analyze"',
+    )  # fmt: skip
     add_config_options(parser)
 
 
@@ -47,8 +51,9 @@ def main(args: argparse.Namespace) -> None:
         MMLogger.get_current_instance().setLevel('WARNING')
     cfg = load_config(args.config, args.cfg_options)
     model = Inferencer(
-        cfg, args.checkpoint, args.device, args.topk, args.score_thr, args.merge, args.slice
-    )
+        cfg, args.checkpoint, args.device, args.topk, args.score_thr, args.merge, args.slice,
+        args.calibration,
+    )  # fmt: skip
     failures, videos = [], False
     for result in model.run(args.images, args.out or Path(cfg.work_dir, 'infer')):
         failures.append('error' in result)

@@ -1,4 +1,4 @@
-"""The console command: ``mmoverlock train|test|infer|benchmark|prepare|draw``."""
+"""The console command: ``mmoverlock train|test|infer|analyze|benchmark|prepare|draw|plot``."""
 
 import argparse
 import sys
@@ -13,9 +13,11 @@ COMMANDS = {
     'train': 'train a model',
     'test': 'evaluate a checkpoint',
     'infer': 'show what a model finds in images and videos',
+    'analyze': 'analyse a trained model: measurements, pictures and a report',
     'benchmark': 'measure speed, memory, parameters and multiply-adds of a model',
     'prepare': 'lay out or verify a data set, or look at your own data',
     'draw': 'draw curves and predictions of a run',
+    'plot': 'compare runs by their losses, learning rates and metrics',
 }
 
 

@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.dist import master_only
 from mmengine.evaluator import DumpResults
 from mmengine.logging import print_log
+from rich.cells import cell_len
 
 from mmoverlock.apis.images import read_image
 from mmoverlock.datasets.image_bits import KEY
@@ -119,7 +120,7 @@ def _check_one_dataset(cfg: Config, option: str) -> None:
         raise ValueError(f'{option} needs one test data set, the config has {number}')
 
 
-def check_new_file(option: str, path: str) -> None:
+def check_new_file(option: str, path: str | Path) -> None:
     if Path(path).exists():
         raise ValueError(f"{option}: '{path}' exists, choose another name or remove it")
     if not Path(path).absolute().parent.is_dir():
@@ -183,7 +184,7 @@ def write_metrics(cfg: Config, metrics: Mapping[str, Any], classes: Rows, folder
     write_whole(path, (dumps(result, indent=2) + '\n').encode())
     table = '\n'.join(f'  {name:<28} {value:.4f}' for name, value in numbers.items())
     if classes:
-        table += '\n' + _aligned(classes)
+        table += '\n' + aligned(classes)
     print_log(f'results of {cfg.load_from} (in {path}):\n{table}', logger='current')
 
 
@@ -199,15 +200,18 @@ def _cell(value: float | int | None) -> str:
     return f'{value:.4f}' if isinstance(value, float) else str(value)
 
 
-def _aligned(rows: Rows) -> str:
-    """The rows below their headings; of what a class does not have, a dash."""
+def aligned(rows: Rows) -> str:
+    """The rows below their headings; of what a row does not have, a dash."""
     cells = [list(rows[0])]
     for row in rows:
         name, *values = row.values()
         cells.append([name, *map(_cell, values)])
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
     lines = []
     for name, *values in cells:
-        numbers = (f'{v:>{width}}' for v, width in zip(values, widths[1:], strict=True))
-        lines.append('  '.join([f'  {name:<{widths[0]}}', *numbers]))
+        pads = [
+            ' ' * (width - cell_len(v)) for v, width in zip([name, *values], widths, strict=True)
+        ]
+        numbers = (pad + value for pad, value in zip(pads[1:], values, strict=True))
+        lines.append('  '.join([f'  {name}{pads[0]}', *numbers]))
     return '\n'.join(lines)

@@ -45,7 +45,10 @@ class Panel:
 
 
 def draw_sheet(
-    panels: Sequence[Panel], names: Sequence[str], colours: Sequence[Colour]
+    panels: Sequence[Panel],
+    names: Sequence[str],
+    colours: Sequence[Colour],
+    columns: int = COLUMNS,
 ) -> np.ndarray:
     """Draw a contact sheet (H, W, 3) in RGB; at least one panel is needed.
 
@@ -53,9 +56,10 @@ def draw_sheet(
         panels: Its pictures, row by row, each fitted into a panel of the same size.
         names: Of the labels.
         colours: Of the labels.
+        columns: How many pictures stand side by side.
     """
     colours = [*colours, _STRIPES[0]]  # the last is that of IGNORED
-    columns = min(COLUMNS, len(panels))
+    columns = min(columns, len(panels))
     rows = -(-len(panels) // columns)
     font = font_for(WIDTH)
     line = round(1.6 * font.size)
@@ -147,11 +151,12 @@ def _end(text: str, font: Font, room: float) -> str:
 def legend_of(panels: Sequence[Panel], names: Sequence[str]) -> list[tuple[int | None, str]]:
     """Labels and texts, the most frequent first: numbers of objects, or shares of label maps."""
     counts: dict[int, float] = {}
+    maps = sum(panel.labels is not None for panel in panels)
     for panel in panels:
         labels, numbers = [one['label'] for one in panel.objects], None
         if panel.labels is not None:
             labels, numbers = np.unique(panel.labels, return_counts=True)
-            numbers = numbers / panel.labels.size / len(panels)
+            numbers = numbers / panel.labels.size / maps
         for index, label in enumerate(labels):
             counts[int(label)] = counts.get(int(label), 0) + (
                 1 if numbers is None else numbers[index]

@@ -10,12 +10,11 @@ from mmengine.structures import InstanceData, PixelData
 
 from mmoverlock.checks.samples import (
     SAMPLES,
-    delivers_bgr,
     panel_of,
-    spread_indices,
     to_picture,
     training_sheet,
 )
+from mmoverlock.utils.datasets import delivers_bgr, spread_indices
 from mmoverlock.visualization.contact_sheet import IGNORED
 
 INPUTS = torch.arange(3 * 4 * 5, dtype=torch.uint8).reshape(3, 4, 5)
@@ -59,7 +58,10 @@ def test_order_of_channels(preprocessor, loading, expected):
         dict(data_preprocessor=preprocessor),
         dict(model=dict(data_preprocessor=preprocessor)),
     ):
-        assert delivers_bgr(Config(dict(train_dataloader=loader, **place))) is expected
+        assert (
+            delivers_bgr(Config(dict(train_dataloader=loader, **place)), 'train_dataloader')
+            is expected
+        )
 
 
 def test_panel_of_a_detector():

@@ -15,6 +15,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
 from mmoverlock.apis import Inferencer, infer
+from mmoverlock.engine.calibrators import PlattScaling, to_json
 
 from ..user import ROOT
 
@@ -252,6 +253,57 @@ def test_unreadable_images_are_named_and_the_rest_goes_on(at_home, tool, tmp_pat
         assert name in line
     assert [path.name for path in (tmp_path / 'out').glob('*.png')] == ['dark.png']
     assert [set(one) for one in predictions(tmp_path / 'out')[:3]] == [{'image', 'error'}] * 3
+
+
+@pytest.fixture
+def calibrators(tmp_path) -> Path:
+    for name, classes in dict(mine=['class 0', 'class 1'], other=['cat', 'dog']).items():
+        text = to_json(PlattScaling([1.0, 1.0], [3.0, -3.0]), classes)
+        (tmp_path / f'{name}.json').write_text(text)
+    (tmp_path / 'damaged.json').write_text(text[:30])
+    return tmp_path
+
+
+def test_calibrated_scores(at_home, tool, lively, calibrators, capsys):
+    """The odds of class 0 grow by e^3, those of class 1 shrink as much."""
+    arguments = ['cls.py', str(lively), str(PHOTOS), '--out']
+    tool('infer')([*arguments, str(calibrators / 'before')])
+    tool('infer')(
+        [*arguments, str(calibrators / 'after'), '--calibration', str(calibrators / 'mine.json')]
+    )
+    before, after = (predictions(calibrators / name) for name in ('before', 'after'))
+    for one, other in zip(before, after, strict=True):
+        old, new = (
+            {top['label']: top['score'] for top in result['top']} for result in (one, other)
+        )
+        odds = old[0] / old[1] * np.exp(3.0)
+        chances = odds / (1 + odds), 1 / (1 + odds)
+        assert new == pytest.approx(dict(enumerate(chances)), rel=1e-4)
+        assert other['top'][0]['score'] == max(new.values())
+
+
+@pytest.mark.parametrize(
+    ('config', 'file', 'message'),
+    [
+        (
+            'cls',
+            'other.json',
+            "other.json' is for 2 classes, 'cat', 'dog'; the model has 2, 'class 0'",
+        ),
+        ('cls', 'damaged.json', "damaged.json' is damaged, or no calibrator"),
+        ('cls', 'none.json', "none.json'"),
+        ('det', 'mine.json', 'mine.json is for classifiers'),
+        ('seg', 'mine.json', 'mine.json is for classifiers'),
+    ],
+)
+def test_calibrators_that_do_not_fit(at_home, tool, calibrators, capsys, config, file, message):
+    arguments = [f'{config}.py', f'{config}.pth', SCENES, '--out', str(calibrators / 'out')]
+    with pytest.raises(SystemExit) as stop:
+        tool('infer')([*arguments, '--calibration', str(calibrators / file)])
+    assert stop.value.code == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert message in error and (file == 'none.json' or error.startswith('error: --calibration'))
+    assert not (calibrators / 'out').exists()
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ def test_curves_of_nothing(tmp_path):
 
 def test_a_damaged_log_is_read_as_far_as_it_is_whole(work_dir, monkeypatch):
     told = []
-    path = 'mmoverlock.visualization.curves.print_log'
+    path = 'mmoverlock.utils.run_log.print_log'
     monkeypatch.setattr(path, lambda text, **_: told.append(text))
     whole = read_points(work_dir)
     (file,) = work_dir.glob('2026_1/vis_data/scalars.json')

@@ -1,4 +1,4 @@
-"""A hook for evaluations without detections, and without pixels of a class."""
+"""A hook for evaluations without detections, of a part of the images, or of the classes."""
 
 import contextlib
 import io
@@ -21,8 +21,9 @@ class EvaluationGuard(Hook):
     """Gives a detector that finds nothing its AP of 0; tells which mean IoU is not of all classes.
 
     Of no detections at all, mmdet's CocoMetric makes no metrics. With this hook it evaluates them:
-    0, or -1 where there is no ground truth. Of mmseg's IoUMetric, which leaves classes without a
-    pixel out of its mean, it says how many they are.
+    0, or -1 where there is no ground truth. Where it was given a part of the annotated images, a
+    warning says that the objects of the others count as missed. Of mmseg's IoUMetric, which leaves
+    classes without a pixel out of its mean, it says how many they are.
     """
 
     priority = 'VERY_HIGH'
@@ -67,6 +68,15 @@ def _compute(compute: Any, metric: Any, results: list) -> dict[str, float]:
                 level=logging.WARNING,
             )
         api.loadRes = partial(_no_results, api)
+    labelled = {image for image, objects in api.imgToAnns.items() if objects}
+    absent = len(labelled - {found['img_id'] for _, found in results})
+    if absent and not metric.format_only:
+        print_log(
+            f'{absent} of {len(labelled)} images with annotated objects were not given to the '
+            'model: their objects count as missed, and AP and AR are too low',
+            logger='current',
+            level=logging.WARNING,
+        )
     try:
         return compute(metric, results)
     finally:

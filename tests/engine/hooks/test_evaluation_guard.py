@@ -2,6 +2,7 @@
 
 import json
 import logging
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -73,6 +74,24 @@ def lines(monkeypatch):
 def test_perfect_boxes_have_an_ap_of_1(tmp_path, lines, ids, mode):
     found = evaluate(CocoMetric(truth(tmp_path, ids)), sample(), mode=mode)
     assert found['coco/bbox_mAP'] == found['coco/bbox_mAP_50'] == 1
+
+
+def test_images_that_the_model_did_not_get(tmp_path, lines):
+    file = Path(truth(tmp_path, (1, 2)))
+    data = json.loads(file.read_text())
+    for number, other in ((8, 'b'), (9, 'c')):  # of these, one has objects
+        data['images'].append(dict(data['images'][0], id=number, file_name=f'{other}.png'))
+    data['annotations'] += [dict(one, id=one['id'] + 2, image_id=8) for one in data['annotations']]
+    file.write_text(json.dumps(data))
+    assert 0.49 < evaluate(CocoMetric(str(file)), sample())['coco/bbox_mAP'] < 0.52
+    assert (
+        lines
+        == [
+            '1 of 2 images with annotated objects were not given to the model: their objects count as '
+            'missed, and AP and AR are too low'
+        ]
+        * 2
+    )
 
 
 def test_a_metric_of_classes_is_guarded_too(tmp_path, lines):

@@ -67,8 +67,8 @@ def _peak_resident() -> int:
     return int(line) * 1024
 
 
-def machine(device: torch.device | str = 'cpu') -> str:
-    """One line about where the figures come from."""
+def processor(device: torch.device | str = 'cpu') -> str:
+    """The name of the GPU or CPU, and how many threads PyTorch uses."""
     info = Path('/proc/cpuinfo')
     names = (
         re.findall(r'^model name\s*: (.+)', info.read_text('utf-8'), re.M) if info.exists() else []
@@ -76,8 +76,14 @@ def machine(device: torch.device | str = 'cpu') -> str:
     name = names[0] if names else platform.processor() or platform.machine()
     if torch.device(device).type == 'cuda':
         name = torch.cuda.get_device_name(device)
+    threads = torch.get_num_threads()
+    return f'{name}, {threads} thread{"s" if threads > 1 else ""}'
+
+
+def machine(device: torch.device | str = 'cpu') -> str:
+    """One line about where the figures come from."""
     return (
-        f'{name}, {torch.get_num_threads()} threads, torch {torch.__version__}, '
+        f'{processor(device)}, torch {torch.__version__}, '
         f'Python {platform.python_version()}, {time.strftime("%Y-%m-%d")}'
     )
 

@@ -19,7 +19,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Report:
-    """What :func:`mmoverlock.analysis.benchmark.benchmark` measured; printed by ``str``."""
+    """What :func:`.measure.benchmark` measured; printed by ``str``."""
 
     config: str
     mode: str

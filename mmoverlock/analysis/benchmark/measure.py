@@ -12,10 +12,8 @@ from mmengine.logging import MessageHub
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from mmoverlock.models.overlock.reparam import DilatedReparam
-from mmoverlock.ops import backend
 from mmoverlock.ops.dispatch import recording
 from mmoverlock.ops.explain import Explanation
 from mmoverlock.utils.config import require
@@ -23,6 +21,7 @@ from mmoverlock.utils.device import pick_device
 from mmoverlock.utils.errors import one_line
 from mmoverlock.utils.models import build_model, library_of
 
+from .counting import main_parts, part_multiply_adds, part_parameters
 from .profiling import OTHER, Meter, attributed, in_turns, machine, peak_memory
 from .report import Part, Report
 from .slow_paths import slow_model, slow_operators, slow_process
@@ -30,7 +29,6 @@ from .synthetic import image_size, make_batch
 
 BACKWARD = 'backward of '
 OPTIMIZER = 'optimizer'
-TRAINING_ONLY = ('head.aux', 'auxiliary_head')  # of OverLoCKHead and of mmseg
 SHARE_RUNS = 3
 
 
@@ -102,10 +100,10 @@ def benchmark(
 
         runs = max(warmup - 1, 0) + iters  # and one that in_turns() does not count
         seconds = in_turns({'step': step}, runs)['step'][-iters:]
-        parts = _main_parts(model)
+        parts = main_parts(model)
         times = _part_seconds(step, parts, optimizer, min(iters, SHARE_RUNS))
         memory = peak_memory(step, place)
-        macs = _part_multiply_adds(model, parts, make_batch(model, library, size, 1))
+        macs = part_multiply_adds(model, parts, make_batch(model, library, size, 1))
         with recording() as records:
             step()
         explanation = Explanation(tuple(records))
@@ -113,7 +111,7 @@ def benchmark(
 
     on_gpu = place.type == 'cuda'
     slow = [*slow_operators(explanation, place), *slow_model(model, place, bool(half))]
-    parameters = _part_parameters(model, parts, train)
+    parameters = part_parameters(model, parts, train)
     used = sum(parameters.values())
     return Report(
         config=cfg.filename,
@@ -172,18 +170,6 @@ def _half(amp: str | None, optimizer: Any) -> str | None:
     return str(optimizer.cast_dtype or torch.float16).removeprefix('torch.')
 
 
-def _main_parts(model: nn.Module) -> dict[str, nn.Module]:
-    """The modules whose shares are told: the model's children, and two of them in detail."""
-    parts = {}
-    for name, child in model.named_children():
-        if name in ('backbone', 'roi_head'):
-            for part, module in child.named_children():
-                if not isinstance(module, (nn.ModuleList, nn.ModuleDict)):
-                    parts[f'{name}.{part}'] = module
-        parts[name] = child
-    return parts
-
-
 def _part_seconds(
     step: Callable[[], Any], parts: dict[str, nn.Module], optimizer: Any, runs: int
 ) -> dict[str, float]:
@@ -211,36 +197,6 @@ def _part_seconds(
     if optimizer is not None:
         del optimizer.backward
     return {part: amount / runs for part, amount in meter.amounts.items() if part}
-
-
-def _part_multiply_adds(
-    model: nn.Module, parts: dict[str, nn.Module], batch: dict[str, list]
-) -> dict[str, float]:
-    """Multiply-adds of a forward pass; of a detector's, without what depends on the weights.
-
-    PyTorch's counter sees convolutions and matrix products, so ContMix runs as the `reference`
-    formula, in which all of its products are such.
-    """
-    training = model.training
-    counter = FlopCounterMode(display=False)
-    meter = Meter(lambda: counter.get_total_flops() / 2)
-    model.eval()
-    with torch.no_grad(), backend('reference'), counter, attributed(meter, parts):
-        # mmseg does not give Mask2Former's head what it needs but for a prediction.
-        mode = 'predict' if library_of(model) == 'mmseg' else 'tensor'
-        model(**model.data_preprocessor(batch, False), mode=mode)
-    model.train(training)
-    return meter.amounts
-
-
-def _part_parameters(model: nn.Module, parts: dict[str, nn.Module], train: bool) -> dict[str, int]:
-    """Number of parameters by part, without those that inference does not use."""
-    counts = dict.fromkeys([*parts, OTHER], 0)
-    for name, parameter in model.named_parameters():
-        if train or not f'{name}.'.startswith(tuple(f'{one}.' for one in TRAINING_ONLY)):
-            owner = next((part for part in parts if name.startswith(f'{part}.')), OTHER)
-            counts[owner] += parameter.numel()
-    return counts
 
 
 def _rows(

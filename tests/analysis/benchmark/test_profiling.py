@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from mmoverlock.analysis.profiling import OTHER, Meter, attributed, in_turns, peak_memory
-from mmoverlock.analysis.slow_paths import slow_model, slow_operators, slow_process
+from mmoverlock.analysis.benchmark.profiling import OTHER, Meter, attributed, in_turns, peak_memory
+from mmoverlock.analysis.benchmark.slow_paths import slow_model, slow_operators, slow_process
 from mmoverlock.models import ContMixBlock
 from mmoverlock.ops import _numba, backend, explain
 

@@ -1,0 +1,5 @@
+"""What models cost: parameters, multiply-adds, time and memory."""
+
+from .measure import benchmark
+
+__all__ = ['benchmark']

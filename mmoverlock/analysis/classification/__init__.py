@@ -1,0 +1,1 @@
+"""What a classifier does: analyses for mmpretrain's models."""

@@ -1,0 +1,1 @@
+"""What a detector does: analyses for mmdet's models, with and without masks."""

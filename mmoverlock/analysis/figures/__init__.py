@@ -1,0 +1,1 @@
+"""Figures of any task: PNG files in one style."""

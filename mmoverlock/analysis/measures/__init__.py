@@ -1,0 +1,1 @@
+"""What is computed from arrays and tensors, whatever the task: no files, no figures."""

@@ -1,0 +1,1 @@
+"""What a segmentor does: analyses for mmseg's models."""
