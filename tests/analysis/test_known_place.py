@@ -87,7 +87,7 @@ def test_peaks(reader):
             continue
         (slopes,) = torch.autograd.grad(logits[label], maps)
         found = activation_maps(maps, slopes)
-        overlays = {name: enlarged(one, (SIZE, SIZE), padded=True) for name, one in found.items()}
+        overlays = {name: enlarged(one, (SIZE, SIZE)) for name, one in found.items()}
         overlays['occlusion'] = occlusion_map(reader, inputs, int(label)).numpy()
         for name, overlay in overlays.items():
             ys, xs = np.nonzero(overlay == overlay.max())

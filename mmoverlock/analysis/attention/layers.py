@@ -91,14 +91,6 @@ def as_map(output: Tensor, size: Sequence[int]) -> Tensor | None:
     return None
 
 
-def pads(model: nn.Module) -> bool:
-    """Whether the first strided convolution pads by (k - 1) / 2, unlike one that embeds patches."""
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d) and module.stride[0] > 1:
-            return module.padding == tuple(size // 2 for size in module.kernel_size)
-    return False
-
-
 def short_names(model: nn.Module, run: Callable[[], Any], size: Sequence[int]) -> dict[str, Layer]:
     """The layers that have short names.
 

@@ -20,7 +20,7 @@ from ..measures.activation_maps import METHODS, activation_maps, enlarged
 from ..progress import progress
 from ..section import Picture, Section, Table
 from ..subject import Subject
-from .layers import Layer, as_map, catching, find_layers, pads, short_names
+from .layers import Layer, as_map, catching, find_layers, short_names
 
 PICTURES = 6
 FILE, OVERLAY = 'gradcam.pt', 'gradcam_overlay.png'
@@ -168,5 +168,5 @@ class ActivationMaps(Analysis):
 
     def _overlay(self, view: View, one: Tensor) -> np.ndarray:
         show = extra('pytorch_grad_cam.utils.image').show_cam_on_image
-        mask = enlarged(one, view.picture.shape[:2], pads(self.subject.model))
+        mask = enlarged(one, view.picture.shape[:2])
         return view.draw(show(view.picture.astype(np.float32) / 255, mask, use_rgb=True))

@@ -63,18 +63,23 @@ def first_component(activations: np.ndarray) -> np.ndarray:
     return component.reshape(height, width)
 
 
-def enlarged(one: Tensor, size: tuple[int, int], padded: bool) -> np.ndarray:
+def enlarged(one: Tensor, size: tuple[int, int]) -> np.ndarray:
     """A map (H, W), not negative, laid over the model's input, scaled to at most 1.
 
-    Between positions it is interpolated bilinearly.
+    Positions lie a stride apart, centred in the input: each in the middle of its cell, if the
+    stride divides the input's size. Between positions it is interpolated bilinearly.
+
+    Convolutions that pad on both sides put position i at pixel i · stride, which holds for random
+    weights. Training moves it towards the middle, in deep layers most: how far differs by model.
 
     Args:
         size: Height and width of the input.
-        padded: Whether the model's strided convolutions pad, as by (k - 1) / 2: then position i
-            lies at pixel i · stride. Otherwise it is the middle of a patch of that size.
     """
     strides = [stride_of(pixels, number) for pixels, number in zip(size, one.shape, strict=True)]
-    (top, left) = (0 if padded else 0.5 / stride - 0.5 for stride in strides)
+    top, left = (
+        ((number - 1) - (pixels - 1) / stride) / 2
+        for pixels, number, stride in zip(size, one.shape, strides, strict=True)
+    )
     matrix = np.array([[1 / strides[1], 0, left], [0, 1 / strides[0], top]])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     values = one.numpy() / max(float(one.max()), 1e-30)

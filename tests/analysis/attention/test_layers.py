@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from mmoverlock.analysis.attention.layers import as_map, catching, find_layers, pads, short_names
+from mmoverlock.analysis.attention.layers import as_map, catching, find_layers, short_names
 from mmoverlock.models import VOLO, OverLoCK
 
 ARCH = dict(
@@ -83,9 +83,3 @@ def test_unknown_layer():
         find_layers(model, ['backbone.basenet.blocks1'], dict.fromkeys(('c4', 'focus')))
     layers = find_layers(model, ['backbone.base_net.blocks1.0'] * 2, {})
     assert [layer.module for layer in layers] == [model.backbone.base_net.blocks1[0]]
-
-
-def test_pads():
-    assert pads(OverLoCK(ARCH))
-    assert not pads(VOLO('flat'))
-    assert not pads(nn.Linear(1, 1))

@@ -40,15 +40,22 @@ def test_eigen_cam(sign):
 
 
 def test_place():
-    """A position lies at i · stride if convolutions pad, else in the middle of its patch."""
+    """Positions lie in the middle of their cells."""
     one = torch.zeros(4, 6)
     one[1, 2] = 7
-    found = enlarged(one, (32, 48), padded=True)
-    assert np.argwhere(found == 1).tolist() == [[8, 16]]
-    found = enlarged(one, (32, 48), padded=False)
+    found = enlarged(one, (32, 48))
     ys, xs = np.nonzero(found == found.max())
     assert (ys.mean(), xs.mean()) == (8 + 3.5, 16 + 3.5)
-    assert not enlarged(torch.zeros(4, 6), (32, 48), padded=True).any()
+    assert not enlarged(torch.zeros(4, 6), (32, 48)).any()
+
+
+@pytest.mark.parametrize('size', [(32, 48), (29, 41), (25, 44)])
+def test_mirrored(size):
+    """A mirrored map is the mirrored overlay, also where the stride does not divide the size."""
+    one = torch.rand(4, 6)
+    np.testing.assert_allclose(
+        enlarged(one.flip(0, 1), size), enlarged(one, size)[::-1, ::-1], atol=1e-6
+    )
 
 
 def test_stride():
