@@ -10,6 +10,7 @@ import mmcv
 import mmcv._ext as operators
 import pytest
 
+from mmoverlock.analysis.catalog import NAMES
 from mmoverlock.cli.main import COMMANDS
 from mmoverlock.datasets.digits_scenes_layouts import LAYOUTS
 from mmoverlock.ops.dispatch import OPERATORS
@@ -38,6 +39,13 @@ def test_every_option_is_documented(command, capsys):
     options = set(re.findall(r'(?<![\w-])--[\w-]+', capsys.readouterr().out))
     pages = (ROOT / 'docs/reference/cli.md').read_text(encoding='utf-8')
     assert sorted(option for option in options if f'`{option}' not in pages) == []
+
+
+def test_every_analysis_is_documented():
+    guide, options = ('docs/guides/analyze.md', 'docs/reference/cli.md')
+    for page, text in ((guide, '| `{}` |'), (options, '`{}`')):
+        page = (ROOT / page).read_text(encoding='utf-8')
+        assert [name for name in NAMES if text.format(name) not in page] == []
 
 
 def test_every_operator_is_documented():

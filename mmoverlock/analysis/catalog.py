@@ -17,6 +17,7 @@ NAMES = (
     'eval', 'confusion', 'calibration', 'errors', 'predictions', 'gradcam', 'occlusion', 'erf',
     'features', 'speed',
 )  # fmt: skip
+_SHARED = {'erf': '.attention.erf.ReceptiveField', 'speed': '.speed.Speed'}
 _CLASSES = {
     'classification': {
         'eval': '.classification.evaluation.Evaluation',
@@ -26,9 +27,8 @@ _CLASSES = {
         'predictions': '.classification.predictions.Predictions',
         'gradcam': '.classification.attention.ClassifierMaps',
         'occlusion': '.classification.occlusion.Occlusion',
-        'erf': '.attention.erf.ReceptiveField',
         'features': '.classification.features.Features',
-        'speed': '.speed.Speed',
+        **_SHARED,
     },
     'detection': {
         'eval': '.detection.evaluation.Evaluation',
@@ -37,8 +37,7 @@ _CLASSES = {
         'errors': '.detection.errors.ErrorTypes',
         'predictions': '.detection.predictions.Predictions',
         'gradcam': '.detection.attention.DetectorMaps',
-        'erf': '.attention.erf.ReceptiveField',
-        'speed': '.speed.Speed',
+        **_SHARED,
     },
     'segmentation': {
         'eval': '.segmentation.evaluation.Evaluation',
@@ -47,8 +46,7 @@ _CLASSES = {
         'errors': '.segmentation.errors.Errors',
         'predictions': '.segmentation.predictions.Predictions',
         'gradcam': '.segmentation.attention.SegmentorMaps',
-        'erf': '.attention.erf.ReceptiveField',
-        'speed': '.speed.Speed',
+        **_SHARED,
     },
 }
 

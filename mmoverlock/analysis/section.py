@@ -17,7 +17,7 @@ class Table:
     Attributes:
         title: Above it.
         columns: Their names.
-        rows: As many cells as there are columns; None where there is no value.
+        rows: As many cells as there are columns; None or NaN where there is no value.
         note: A sentence or two below the title: what the columns mean.
     """
 

@@ -112,6 +112,12 @@ class Subject:
         with self._scope():
             return pseudo_collate([self.dataset[index]])
 
+    def predict(self, index: int) -> Any:
+        """The library's data sample of one picture, on the CPU."""
+        with self._scope(), torch.no_grad():
+            (sample,) = self.model.test_step(self.batch(index))
+        return sample.cpu()
+
     def inputs(self, index: int) -> Tensor:
         """What the model gets of a picture: (1, 3, H, W), normalized and padded, on `device`."""
         return self.model.data_preprocessor(self.batch(index), False)['inputs']

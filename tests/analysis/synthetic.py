@@ -4,8 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from mmoverlock.analysis.classification.results import results_of
-from mmoverlock.analysis.classification.sample import Sample
+from mmoverlock.analysis.classification.results import Results
 from mmoverlock.analysis.measures.calibration import ClassCalibration, classwise_ece
 from mmoverlock.engine.calibrators import softmax
 
@@ -28,13 +27,14 @@ def calibration_errors(scores: np.ndarray, labels: np.ndarray) -> dict[str, floa
 
 
 class FakeSubject:
-    """As far as analyses of predictions alone need a subject."""
+    """As far as analyses of predictions alone need a subject, with its predictions."""
 
     def __init__(self, number: int, classes: int):
         self.indices = list(range(number))
         self.classes = [f'class {label}' for label in range(classes)]
         self.speeds = [10.0]
         self.cfg = SimpleNamespace(test_dataloader={})
+        self.results = Results(self)
 
     def name(self, index: int) -> str:
         return f'{index:06d}.png'
@@ -51,5 +51,5 @@ def fake_subject(
     features = scores if features is None else features
     for index, row in enumerate(scores.astype(np.float32)):
         label = None if labels is None else int(labels[index])
-        results_of(subject).add(Sample(index, row, label, features[index].astype(np.float32)))
+        subject.results.add(index, row, label, features[index].astype(np.float32))
     return subject

@@ -6,14 +6,14 @@ from ..analysis import NO_LABELS, Analysis, Options
 from ..extras import extra
 from ..section import Section
 from ..subject import Subject
-from .results import results_of
-from .sample import Sample
+from .results import Results
 
 
 class ClassifierAnalysis(Analysis):
-    """An analysis that looks at all predictions at once, as ``results``.
+    """An analysis that looks at all predictions at once.
 
     Attributes:
+        results: The predictions.
         title: Of the section.
         needs: Modules of the extra ``analysis``.
         needs_labels: Whether there is nothing to say about a test set without labels.
@@ -22,15 +22,15 @@ class ClassifierAnalysis(Analysis):
     title = ''
     needs: tuple[str, ...] = ()
     needs_labels = True
+    results: Results
 
     def __init__(self, subject: Subject, folder: Path, options: Options):
         super().__init__(subject, folder, options)
         for module in self.needs:
             extra(module)
-        self.results = results_of(subject)
 
-    def see(self, sample: Sample) -> None:
-        self.results.add(sample)
+    def see(self, sample: Results) -> None:
+        self.results = sample
 
     def finish(self) -> Section:
         if self.needs_labels and not self.results.labelled:

@@ -38,7 +38,7 @@ class Evaluation(ClassifierAnalysis):
         table = Table(
             'Classes',
             [TITLES.get(key, key) for key in classes[0]],
-            [[_cell(value) for value in row.values()] for row in classes],
+            [[*row.values()] for row in classes],
             'Predicted counts the images that are taken for the class.',
         )
         pictures, text = [], [self._about_speed()]
@@ -89,7 +89,3 @@ class Evaluation(ClassifierAnalysis):
             'median over the batches of the test set, from loaded images to scores, on '
             f'{machine(self.subject.device)}.'
         )
-
-
-def _cell(value: Any) -> Any:
-    return None if value != value else value

@@ -1,12 +1,10 @@
 """All predictions of a classifier: one copy for every analysis of a run."""
 
 from functools import cached_property
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from ..subject import Subject
-from .sample import Sample
 
 NO_LABEL = -1
 
@@ -14,7 +12,7 @@ NO_LABEL = -1
 class Results:
     """Predictions, in the order of the test set.
 
-    Those of 50,000 pictures and 1,000 classes take 200 MB, so :func:`results_of` keeps one copy.
+    Those of 50,000 pictures and 1,000 classes take 200 MB: all analyses look at one table.
     """
 
     def __init__(self, subject: Subject):
@@ -22,25 +20,28 @@ class Results:
         self._columns: dict[str, np.ndarray] = {}
         self._count = 0
 
-    def add(self, sample: Sample) -> None:
-        """Take in the next prediction, once: several analyses may bring the same one.
+    def add(self, index: int, scores: np.ndarray, label: int | None, features: np.ndarray) -> None:
+        """Take in the next prediction.
+
+        Args:
+            index: Of the picture in the test set.
+            scores: Probabilities of the classes, (C,) float32.
+            label: The true class, or None if the test set has no labels.
+            features: What the head gets, averaged over positions, (D,) float32.
 
         Raises:
             ValueError: a score is not finite, or the label is none of the model's.
         """
-        if self._count and self._columns['indices'][self._count - 1] == sample.index:
-            return
-        if not np.isfinite(sample.scores).all():
-            name = self.subject.name(sample.index)
+        if not np.isfinite(scores).all():
+            name = self.subject.name(index)
             raise ValueError(f"picture '{name}': the model's scores are not finite")
-        label = NO_LABEL if sample.label is None else sample.label
-        if label >= len(sample.scores):
-            name, number = self.subject.name(sample.index), len(sample.scores)
+        label = NO_LABEL if label is None else label
+        if label >= len(scores):
+            name, number = self.subject.name(index), len(scores)
             raise ValueError(f"picture '{name}' has label {label}, the model {number} classes")
         row = dict(
-            indices=np.int64(sample.index), labels=np.int64(label),
-            scores=sample.scores, features=sample.features,
-        )  # fmt: skip
+            indices=np.int64(index), labels=np.int64(label), scores=scores, features=features
+        )
         for key, value in row.items():
             if key not in self._columns:
                 shape = len(self.subject.indices), *value.shape
@@ -94,13 +95,3 @@ class Results:
     def picture(self, position: int) -> np.ndarray:
         """The picture in row `position`, (H, W, 3) uint8 in RGB."""
         return self.subject.picture(int(self.indices[position]))
-
-
-_RESULTS: WeakKeyDictionary[Subject, Results] = WeakKeyDictionary()
-
-
-def results_of(subject: Subject) -> Results:
-    """The predictions of a subject, the same object at every call."""
-    if subject not in _RESULTS:
-        _RESULTS[subject] = Results(subject)
-    return _RESULTS[subject]

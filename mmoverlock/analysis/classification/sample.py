@@ -1,38 +1,21 @@
-"""A classifier's prediction for one picture."""
+"""The predictions of a classifier."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ..subject import Subject
+from .results import Results
 
 
-@dataclass(frozen=True)
-class Sample:
-    """A prediction.
-
-    Attributes:
-        index: Of the picture in the test set.
-        scores: Probabilities of the classes, (C,) float32.
-        label: The true class, or None if the test set has no labels.
-        features: What the head gets, averaged over positions, (D,) float32.
-    """
-
-    index: int
-    scores: np.ndarray
-    label: int | None
-    features: np.ndarray
-
-
-def samples(subject: Subject) -> Iterator[Sample]:
-    """Predict every picture.
+def samples(subject: Subject) -> Iterator[Results]:
+    """Predict every picture; yields after each the table of all so far, always the same one.
 
     Raises:
-        ValueError: pictures have several classes each.
+        ValueError: pictures have several classes each, or as :meth:`.results.Results.add`.
     """
+    results = Results(subject)
     caught: list[Tensor] = []
 
     def catch(head: torch.nn.Module, inputs: tuple) -> None:
@@ -48,12 +31,13 @@ def samples(subject: Subject) -> Iterator[Sample]:
             label = found.get('gt_label')
             if label is not None and label.numel() != 1:
                 raise ValueError(f'picture {index} has {label.numel()} classes: one is needed')
-            yield Sample(
+            results.add(
                 index,
                 found.pred_score.float().numpy(),
                 None if label is None else int(label),
                 caught.pop(0).numpy(),
             )
+            yield results
     finally:
         hook.remove()
 

@@ -4,14 +4,10 @@ from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
-import torch
-from mmengine.dataset import pseudo_collate
-from mmengine.registry import DefaultScope
 
 from ..attention.layers import Layer
 from ..attention.maps import ActivationMaps, View
-
-MIN_SCORE = 0.3
+from .matching import MIN_SCORE
 
 
 class DetectorMaps(ActivationMaps):
@@ -27,10 +23,8 @@ class DetectorMaps(ActivationMaps):
 
     def look(self, index: int) -> View:
         subject = self.subject
-        with DefaultScope.overwrite_default_scope(subject.cfg.get('default_scope')):
-            with torch.no_grad():
-                (sample,) = subject.model.test_step(pseudo_collate([subject.dataset[index]]))
-        found = sample.cpu().pred_instances
+        sample = subject.predict(index)
+        found = sample.pred_instances
         found = found[found.scores >= MIN_SCORE]
         boxes = found.bboxes.numpy() * np.tile(sample.scale_factor, 2)
         colours = [subject.colours[label] for label in found.labels.tolist()]

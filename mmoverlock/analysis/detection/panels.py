@@ -10,6 +10,7 @@ from pycocotools import mask as coco_mask
 from mmoverlock.visualization.contact_sheet import IGNORED, WIDTH, Panel, draw_sheet
 from mmoverlock.visualization.drawing import usual_colours
 
+from ..figures.style import shrunk
 from ..subject import Subject
 from .objects import Found, Mask, Objects, Truth
 from .sample import Sample
@@ -36,7 +37,9 @@ def pair_of(
         truth: Which true objects are drawn: numbers, or bool for each.
         found: Likewise of the detections.
     """
-    picture, scale = small(subject.picture(sample.index))
+    whole = subject.picture(sample.index)
+    picture = np.ascontiguousarray(shrunk(whole, SIDE))
+    scale = picture.shape[1] / whole.shape[1]
     name = subject.name(sample.index)
     left, right = Panel(picture, name, 'truth'), Panel(picture, name, caption)
     if sample.truth is None:
@@ -45,14 +48,6 @@ def pair_of(
         left.objects = [*_objects(subject, sample.truth, truth, picture, scale)]
     right.objects = [*_objects(subject, sample.found, found, picture, scale)]
     return left, right
-
-
-def small(picture: np.ndarray) -> tuple[np.ndarray, float]:
-    """A picture (H, W, 3), made smaller if it is larger than a panel needs, and by which factor."""
-    scale = min(1.0, SIDE / max(picture.shape[:2]))
-    size = [max(1, round(scale * side)) for side in picture.shape[1::-1]]
-    resized = picture if scale == 1 else cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-    return np.ascontiguousarray(resized), scale
 
 
 def _objects(
@@ -71,10 +66,10 @@ def _objects(
         elif isinstance(objects, Truth) and objects.crowds[i]:
             one |= dict(label=IGNORED, name=f'{one["name"]} (ignored)')
         if objects.masks is not None:
-            one['mask'] = _shrunk(objects.masks[i], picture.shape[1::-1])
+            one['mask'] = _mask(objects.masks[i], picture.shape[1::-1])
         yield one
 
 
-def _shrunk(mask: Mask, size: tuple[int, int]) -> np.ndarray:
+def _mask(mask: Mask, size: tuple[int, int]) -> np.ndarray:
     pixels = coco_mask.decode(mask)
     return cv2.resize(pixels, size, interpolation=cv2.INTER_NEAREST).astype(bool)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import cv2
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
@@ -41,3 +42,19 @@ def save_picture(picture: np.ndarray, path: Path) -> None:
     data = io.BytesIO()
     Image.fromarray(picture).save(data, format='png')
     write_whole(path, data.getvalue())
+
+
+def shrunk(picture: np.ndarray, side: int, smooth: bool = True) -> np.ndarray:
+    """A picture or map (H, W, ...), made smaller if a side has more than `side` pixels.
+
+    Args:
+        picture: Of a type that OpenCV resizes.
+        side: The most pixels.
+        smooth: Take means of pixels; else, for labels, single ones.
+    """
+    scale = side / max(picture.shape[:2])
+    if scale >= 1:
+        return picture
+    size = [max(1, round(scale * pixels)) for pixels in picture.shape[1::-1]]
+    method = cv2.INTER_AREA if smooth else cv2.INTER_NEAREST
+    return cv2.resize(picture, size, interpolation=method)

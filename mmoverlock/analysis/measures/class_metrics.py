@@ -7,18 +7,6 @@ import numpy as np
 from ..extras import extra
 
 
-def ranks(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """How many classes come before the true one, (N,); of equal scores the lower label is first.
-
-    Args:
-        scores: (N, C).
-        labels: True classes, (N,).
-    """
-    own = np.take_along_axis(scores, labels[:, None], 1)
-    lower = np.arange(scores.shape[1]) < labels[:, None]
-    return (scores > own).sum(1) + ((scores == own) & lower).sum(1)
-
-
 def accuracies(scores: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     """Shares of pictures whose class is among the best: ``top1``, and ``top5`` of over 5 classes.
 
@@ -26,8 +14,12 @@ def accuracies(scores: np.ndarray, labels: np.ndarray) -> dict[str, float]:
         scores: (N, C).
         labels: True classes, (N,).
     """
-    found = ranks(scores, labels)
-    return {f'top{k}': float((found < k).mean()) for k in (1, 5) if k == 1 or k < scores.shape[1]}
+    number = scores.shape[1]
+    found = dict(top1=float((scores.argmax(1) == labels).mean()))
+    if number > 5:
+        top_k = extra('sklearn.metrics').top_k_accuracy_score
+        found['top5'] = float(top_k(labels, scores, k=5, labels=range(number)))
+    return found
 
 
 def class_rows(labels: np.ndarray, predicted: np.ndarray, number: int) -> list[dict[str, Any]]:

@@ -68,7 +68,8 @@ def _tile(name: str, value: Cell) -> dict[str, Any]:
 
 
 def _table(table: Table) -> dict[str, Any]:
-    columns = list(zip(*table.rows, strict=True)) or [()] * len(table.columns)
+    table_rows = [[None if cell != cell else cell for cell in row] for row in table.rows]  # NaN
+    columns = list(zip(*table_rows, strict=True)) or [()] * len(table.columns)
     texts = zip(*map(format_cells, columns), strict=True)
     numeric = [all(is_number(cell) or cell is None for cell in column) for column in columns]
     return dict(
@@ -77,7 +78,7 @@ def _table(table: Table) -> dict[str, Any]:
         columns=list(zip(table.columns, numeric, strict=True)),
         rows=[
             list(zip(row, text, numeric, strict=True))
-            for row, text in zip(table.rows, texts, strict=True)
+            for row, text in zip(table_rows, texts, strict=True)
         ],
         is_long=len(table.rows) > _LONG,
     )

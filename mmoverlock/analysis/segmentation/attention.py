@@ -32,8 +32,10 @@ class SegmentorMaps(ActivationMaps):
         with torch.enable_grad():
             logits = subject.model.encode_decode(inputs.requires_grad_(), [meta])[0]
         if len(logits) == 1:  # one logit for two classes
+            labels = (logits[0].sigmoid() > subject.model.decode_head.threshold).long()
             logits = torch.cat([-logits, logits])
-        labels = logits.argmax(0)
+        else:
+            labels = logits.argmax(0)
         counts = torch.bincount(labels.flatten(), minlength=len(logits)).tolist()
         names = subject.classes
         order = sorted(range(len(counts)), key=lambda i: counts[i], reverse=True)

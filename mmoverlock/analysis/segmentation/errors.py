@@ -72,10 +72,9 @@ class Errors(Analysis):
     def _bands(self, pixels: np.ndarray, wrong: np.ndarray) -> Table:
         rows = []
         for number, name in enumerate(band_names()):
-            rate = wrong[number] / pixels[number] if pixels[number] else None
+            rate = float(wrong[number] / pixels[number]) if pixels[number] else None
             iou = mean_scores(self.confusion[: number + 1].sum(0))['mIoU']
-            iou = None if np.isnan(iou) else iou
-            rows.append([name, int(pixels[number]), int(wrong[number]), _plain(rate), iou])
+            rows.append([name, int(pixels[number]), int(wrong[number]), rate, iou])
         columns = ['distance in pixels', 'pixels', 'wrong', 'share wrong', 'mIoU up to here']
         return Table('Distance from the boundary', columns, rows)
 
@@ -92,7 +91,7 @@ class Errors(Analysis):
     def _of_classes(self, boundary_iou: np.ndarray) -> Table:
         iou = class_scores(self.confusion.sum(0))['IoU']
         rows = [
-            [name, _plain(iou[label]), _plain(boundary_iou[label])]
+            [name, float(iou[label]), float(boundary_iou[label])]
             for label, name in enumerate(self.subject.classes)
         ]
         return Table('Boundaries of classes', ['class', 'IoU', 'boundary IoU'], rows)
@@ -102,10 +101,6 @@ def band_names() -> list[str]:
     """What to call the bands: '≤ 1', '1–2', ..., '> 32'."""
     between = [f'{low}–{high}' for low, high in zip(BANDS, BANDS[1:], strict=False)]
     return [f'≤ {BANDS[0]}', *between, f'> {BANDS[-1]}']
-
-
-def _plain(value: float | None) -> float | None:
-    return None if value is None or np.isnan(value) else float(value)
 
 
 def _draw(confusion: np.ndarray, pixels: np.ndarray, wrong: np.ndarray, path: Path) -> None:

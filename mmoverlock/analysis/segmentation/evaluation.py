@@ -45,7 +45,7 @@ class Evaluation(Analysis):
         facts['mIoU of images, worst tenth'] = float(np.quantile(pictures, 0.1))
         scores = class_scores(self.confusion)
         rows = [
-            [name, *(_cell(scores[key][label]) for key in COLUMNS)]
+            [name, *(float(scores[key][label]) for key in COLUMNS)]
             for label, name in enumerate(names)
         ]
         classes = [dict(zip(('class', *COLUMNS), row, strict=True)) for row in rows]
@@ -73,7 +73,3 @@ class Evaluation(Analysis):
         save_json(self.folder / FILE, dict(classes=classes))
         table = Table('Classes', ['class', 'share predicted'], rows)
         return Section('Evaluation', {}, [NO_LABELS], [table], files=[FILE])
-
-
-def _cell(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)

@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 from matplotlib import colormaps
 
 from ..figures.picture_grid import Row, Tile, draw_grid
-from ..figures.style import save_picture
+from ..figures.style import save_picture, shrunk
 from ..measures.pixels import entropy
 from ..subject import Subject
 from .painting import error_marks, painted
@@ -37,8 +36,8 @@ class UncertaintyMaps:
             wrong = None
             if sample.truth is not None:
                 marks = error_marks(sample.prediction, sample.truth)
-                wrong = fitted(marks, cv2.INTER_NEAREST)
-            self.maps.append((sample.index, fitted(entropy(sample.probabilities)), wrong))
+                wrong = shrunk(marks, SIDE, smooth=False)
+            self.maps.append((sample.index, shrunk(entropy(sample.probabilities), SIDE), wrong))
         self.seen += 1
 
     @property
@@ -60,7 +59,7 @@ class UncertaintyMaps:
         """Draw the images, a row for each, to a PNG file."""
         rows = []
         for index, one, wrong in self.maps:
-            picture = fitted(self.subject.picture(index))
+            picture = shrunk(self.subject.picture(index), SIDE)
             colours = 255 * colormaps['inferno'](one / self.highest)[..., :3]
             tiles = [
                 Tile(picture, ['image']),
@@ -70,12 +69,3 @@ class UncertaintyMaps:
                 tiles.append(Tile(painted(picture, wrong), ['errors']))
             rows.append(Row(self.subject.name(index), tiles))
         save_picture(draw_grid(rows, max(len(row.tiles) for row in rows)), path)
-
-
-def fitted(picture: np.ndarray, method: int = cv2.INTER_AREA) -> np.ndarray:
-    """A picture (H, W, ...) with no side over 480 pixels."""
-    scale = SIDE / max(picture.shape[:2])
-    if scale >= 1:
-        return picture
-    size = [max(1, round(scale * side)) for side in picture.shape[1::-1]]
-    return cv2.resize(picture, size, interpolation=method)

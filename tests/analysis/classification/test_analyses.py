@@ -14,8 +14,7 @@ from mmoverlock.analysis.classification.confusion import Confusion
 from mmoverlock.analysis.classification.errors import Errors
 from mmoverlock.analysis.classification.features import Features, colour_groups, sample_points
 from mmoverlock.analysis.classification.predictions import Predictions, choose
-from mmoverlock.analysis.classification.results import results_of
-from mmoverlock.analysis.classification.sample import Sample, pooled
+from mmoverlock.analysis.classification.sample import pooled
 from mmoverlock.analysis.measures.label_errors import label_errors
 from mmoverlock.engine.calibrators import read_calibrator, softmax
 
@@ -25,17 +24,16 @@ EVERY = Calibration, Confusion, Errors, Features, Predictions
 
 
 def finish(analysis, subject, folder):
-    return analysis(subject, folder, Options()).finish()
+    one = analysis(subject, folder, Options())
+    one.see(subject.results)
+    return one.finish()
 
 
-def test_results_keep_one_copy():
+def test_table_of_predictions():
     scores, labels = softmax(gaussian_logits(6, 3)), np.arange(6) % 3
-    subject = fake_subject(scores, labels)
-    results = results_of(subject)
-    results.add(Sample(5, scores[5].astype(np.float32), 2, scores[5].astype(np.float32)))  # again
+    results = fake_subject(scores, labels).results
     assert len(results) == 6 and results.labels.tolist() == labels.tolist()
     assert np.allclose(results.scores, scores) and results.file(3) == '000003.png'
-    assert results_of(subject) is results is not results_of(fake_subject(scores, labels))
 
 
 def test_bad_scores_and_labels():

@@ -1,12 +1,14 @@
 """The report's text: escaped, whole, with what is missing named."""
 
+import math
 import re
 from html.parser import HTMLParser
 
 import pytest
 
 from mmoverlock.analysis.report import write_report
-from mmoverlock.analysis.report.html import render
+from mmoverlock.analysis.report.html import _table, render
+from mmoverlock.analysis.section import Table
 
 from .conftest import NAMES
 
@@ -100,3 +102,8 @@ def test_files_are_listed_with_their_sizes(page, record):
 def test_it_is_written_as_utf8(record, tmp_path):
     write_report(record, tmp_path / 'report.html')
     assert '数字 7' in (tmp_path / 'report.html').read_bytes().decode()
+
+
+def test_nan_is_no_value():
+    rows = _table(Table('t', ['class', 'AP'], [['x', math.nan], ['y', 0.5]]))['rows']
+    assert [cell[:2] for _, cell in rows] == [(None, '–'), (0.5, '0.500')]
