@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.logging import print_log
@@ -101,20 +102,33 @@ def _see_predictions(subject: Subject, analyses: dict[str, Analysis]) -> dict[st
     """Show every prediction to those that need them; remove those that fail, and return why."""
     seeing = {name: one for name, one in analyses.items() if one.sees}
     failed: dict[str, ValueError] = {}
-    if not seeing:
-        return failed
     start = time.perf_counter()
-    for sample in samples_of(subject):
-        for name, analysis in list(seeing.items()):
-            try:
-                analysis.see(sample)
-            except ValueError as error:
-                _warn(name, error)
-                failed[name] = error
-                del seeing[name], analyses[name]
-        if not seeing:
-            return failed
-    _tell(f'predictions of {len(subject.indices)} images', start)
+    try:
+        for sample in samples_of(subject) if seeing else ():
+            failed |= _show(sample, seeing)
+            if not seeing:
+                break
+    except ValueError as error:  # there are no predictions for any of them
+        _warn('predictions', error)
+        failed |= dict.fromkeys(seeing, error)
+        seeing.clear()
+    for name in failed:
+        del analyses[name]
+    if seeing:
+        _tell(f'predictions of {len(subject.indices)} images', start)
+    return failed
+
+
+def _show(sample: Any, seeing: dict[str, Analysis]) -> dict[str, ValueError]:
+    """Show a prediction; remove the analyses that fail, and return why."""
+    failed = {}
+    for name, analysis in list(seeing.items()):
+        try:
+            analysis.see(sample)
+        except ValueError as error:
+            _warn(name, error)
+            failed[name] = error
+            del seeing[name]
     return failed
 
 

@@ -104,6 +104,17 @@ def test_others_go_on_when_one_fails(go, monkeypatch):
     ]
 
 
+def test_without_predictions_the_rest_goes_on(go, monkeypatch):
+    def samples(subject):
+        yield 0
+        raise ValueError('the scores are not finite')
+
+    monkeypatch.setattr(run, 'samples_of', samples)
+    with pytest.raises(ValueError, match='no result of eval, errors, see above; the others are in'):
+        go(eval=Seen, errors=Seen, speed=Blind)
+    assert go.found() == dict(speed=dict(samples=0))
+
+
 def test_all_goes_without_what_does_not_suit_the_model(go, monkeypatch):
     printed = []
     monkeypatch.setattr(run, 'print_log', lambda message, **_: printed.append(message))
