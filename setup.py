@@ -68,9 +68,11 @@ def read_requirements(name: str) -> list[str]:
     return [line for line in (line.partition('#')[0].strip() for line in lines) if line]
 
 
-extras = {name: read_requirements(name) for name in ('det', 'cls', 'seg', 'data', 'analysis')}
+extras = {
+    name: read_requirements(name) for name in ('det', 'cls', 'seg', 'data', 'analysis', 'deploy')
+}
 extras['all'] = sorted({line for lines in extras.values() for line in lines})
-extras |= {name: read_requirements(name) for name in ('tests', 'docs')}
+extras |= {name: read_requirements(name) for name in ('demo', 'tests', 'docs')}
 
 setup(
     name='mmoverlock',

@@ -18,6 +18,12 @@ COMMANDS = {
     'prepare': 'lay out or verify a data set, or look at your own data',
     'draw': 'draw curves and predictions of a run',
     'plot': 'compare runs by their losses, learning rates and metrics',
+    'export': 'write a trained model as ONNX, torch.export, TorchScript or OpenVINO',
+    'publish': 'write the weights of a checkpoint alone, with their hash in the name',
+    'reparameterize': 'merge the branches of a checkpoint',
+    'validate': 'measure the accuracy of a classifier on a folder of classes',
+    'doctor': 'say what of this installation is slow or broken, and how to mend it',
+    'demo': 'show on a local web page what a model finds',
 }
 
 
