@@ -22,6 +22,7 @@ if find_spec('mmpretrain'):
     __all__ += ['OverLoCKHead']
 
 if find_spec('timm'):
+    from . import timm_models  # noqa: F401  registers overlock_t and others in timm
     from .volo import VOLO  # noqa: F401
 
     __all__ += ['VOLO']
