@@ -1,4 +1,4 @@
-"""The accuracy of a classifier with one of timm's names, on a folder with one folder for each class.
+"""The accuracy of a classifier that has one of timm's names, on a folder of class folders.
 
 Images are prepared by timm, as the model's ``pretrained_cfg`` says: that is how the published
 accuracies were measured.

@@ -100,7 +100,9 @@ def main(args: argparse.Namespace) -> None:
     result = dict(model=args.model, checkpoint=args.checkpoint or 'published', data=folder)
     result |= dict(classes=len(images.classes), img_size=config['input_size'][-1])
     result |= {name: config[name] for name in ('crop_pct', 'interpolation')}
-    result |= validation.topk_accuracy(model, progress(loader, 'validate', len(loader)), device, amp)
+    result |= validation.topk_accuracy(
+        model, progress(loader, 'validate', len(loader)), device, amp
+    )
     if args.results_file:
         write_whole(args.results_file, (dumps(result, indent=2) + '\n').encode())
     print(

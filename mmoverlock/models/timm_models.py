@@ -275,21 +275,24 @@ def checkpoint_filter_fn(state_dict: MutableMapping, model: TimmOverLoCK) -> dic
 
 
 def _cfg(file: str | None = None, **values: Any) -> dict[str, Any]:
-    return dict(
-        url=f'{WEIGHTS}/{file}' if file else '',
-        num_classes=1000,
-        input_size=(3, 224, 224),
-        pool_size=(7, 7),
-        interpolation='bicubic',
-        mean=IMAGENET_DEFAULT_MEAN,
-        std=IMAGENET_DEFAULT_STD,
-        first_conv='backbone.base_net.patch_embed1.0',
-        classifier='head.main.4',
-        paper_ids='arXiv:2502.20087',
-        paper_name='OverLoCK: An Overview-first-Look-Closely-next ConvNet with Context-Mixing '
-        'Dynamic Kernels',
-        origin_url='https://github.com/LMMMEng/OverLoCK',
-    ) | values
+    return (
+        dict(
+            url=f'{WEIGHTS}/{file}' if file else '',
+            num_classes=1000,
+            input_size=(3, 224, 224),
+            pool_size=(7, 7),
+            interpolation='bicubic',
+            mean=IMAGENET_DEFAULT_MEAN,
+            std=IMAGENET_DEFAULT_STD,
+            first_conv='backbone.base_net.patch_embed1.0',
+            classifier='head.main.4',
+            paper_ids='arXiv:2502.20087',
+            paper_name='OverLoCK: An Overview-first-Look-Closely-next ConvNet with Context-Mixing '
+            'Dynamic Kernels',
+            origin_url='https://github.com/LMMMEng/OverLoCK',
+        )
+        | values
+    )
 
 
 default_cfgs = generate_default_cfgs(
