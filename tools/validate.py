@@ -1,4 +1,4 @@
-"""Measure the accuracy of a classifier: python tools/validate.py FOLDER --model NAME --pretrained."""
+"""Measure a classifier's accuracy: python tools/validate.py FOLDER --model NAME --pretrained."""
 
 import signal
 import sys

@@ -109,7 +109,7 @@ def load_classifier(
         classes: How many the model must have.
         checkpoint: What :func:`read_weights` gave; None: published weights.
         path: Of the checkpoint, for messages.
-        merge: Whether to merge the large-kernel branches.
+        merge: Whether to merge the large-kernel branches, if the file has not merged them.
 
     Raises:
         ValueError: for an unknown name, one without published weights, a checkpoint that does not
@@ -120,20 +120,24 @@ def load_classifier(
         raise ValueError(
             f"model '{name}' is unknown{did_you_mean(name, known)}: {shown(known)} are allowed"
         )
-    number = 1000
+    number, merged = 1000, False
     if checkpoint is not None:
         state = state_dict_of(checkpoint)
+        merged = any(str(key).endswith('lk_origin.bias') for key in state)
         number = next((len(state[key]) for key in CLASSIFIERS if key in state), classes)
     elif not timm.models.is_model_pretrained(name):
         names = [one for one in known if timm.models.is_model_pretrained(one)]
         raise ValueError(f"model '{name}' has no published weights, only {shown(names)} have")
     if number != classes:
         raise ValueError(f'the model has {number} classes, the data {classes} folders')
-    model = timm.create_model(name, checkpoint is None, num_classes=classes, deploy=merge)
+    model = timm.create_model(name, checkpoint is None, num_classes=classes, deploy=merged)
     if checkpoint is not None:
         fits, _ = fit_state_dict(model, checkpoint, strict=True, path=path)
         model.load_state_dict(fits, strict=False)
-    return model.eval()
+    model.eval()
+    if merge:
+        model.backbone.reparameterize()
+    return model
 
 
 def image_loader(

@@ -51,10 +51,9 @@ class OverLoCKClassifierHead(nn.Module):
         layers = [*conv1x1_bn(in_features, hidden_size), nn.SiLU()] if hidden_size else []
         layers = layers or [nn.Identity() for _ in range(3)]
         self.width = hidden_size or in_features
-        self.main = nn.Sequential(*layers, nn.Identity(), nn.Identity())
+        self.main = nn.Sequential(*layers, nn.Identity(), nn.Identity()).apply(init_weights)
         self.drop = nn.Dropout(drop_rate)
         self.reset(num_classes, global_pool)
-        self.apply(init_weights)
 
     def reset(self, num_classes: int, global_pool: str | None = None) -> None:
         """A new classifier, and other pooling unless it is None."""
@@ -172,7 +171,7 @@ class TimmOverLoCK(nn.Module):
 
     def forward_maps(self, x: Tensor, last: int) -> list[Tensor]:
         """The maps c2, c3, c4, c5, at least up to index `last`; they are the stages' outputs."""
-        if min(x.shape[2:]) < 32:
+        if any(length < 32 for length in x.shape[2:]):
             raise ValueError(f'input of {tuple(x.shape[2:])} pixels: at least 32×32 are needed')
         net = self.backbone
         maps = net.base_net(best_layout(x))

