@@ -119,7 +119,7 @@ def check_folders(package: Path) -> Iterator[Finding]:
             'kernels are compiled again in every process',
         ),
         _folder('downloads', [hub], 'export TORCH_HOME=/another/folder', 'no weights are kept'),
-        _folder('work_dirs', [Path('work_dirs')], 'mmoverlock train CONFIG --work-dir /another/folder'),
+        _folder('work_dirs', [Path('work_dirs')], 'mmoverlock train CONFIG --work-dir /a/folder'),
     )  # fmt: skip
 
 

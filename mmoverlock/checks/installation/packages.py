@@ -108,7 +108,7 @@ def _check(package: Package, found: Installed) -> Finding:
     versions, others = found.get(name, []), found.get(original, [])
     if versions and others:
         return Finding(
-            name, f'{versions[0]} and {original} {others[0]} are both here: one overwrites the other',
+            name, f'{versions[0]} and {original} {others[0]}: one overwrote the other',
             package.need, f'pip uninstall -y {original} {name} && {package.pip}',
         )  # fmt: skip
     if others:
