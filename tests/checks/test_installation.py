@@ -24,8 +24,8 @@ WORKING = {
     'torchvision': Result({}),
     'mmcv': Result(dict(compiled=False, hooked=True)),
     'mmoverlock': Result(dict(version='1', limited='1000')),
-    'operators': Result(dict(operators={'contmix': dict(backend='numba', reasons={'natten': 'it has no contmix'})})),
-    'speed': Result(dict(auto=0.1, reference=0.3, device='cpu', size=192)),
+    'operators': Result(dict(operators={'contmix': dict(backends=['numba'], reasons={'natten': 'it has no contmix'})})),
+    'speed': Result(dict(auto=0.1, reference=3.0, network=0.1, device='cpu', size=224)),
 }  # fmt: skip
 
 
@@ -114,6 +114,14 @@ def test_what_needs_a_missing_package_is_not_tried():
     assert not {'mmcv', 'mmdet'} & {*imports.steps(lacking)}
 
 
+def test_what_fails_because_another_does_is_not_told():
+    results = {
+        name: Result({}, 'ImportError: x') for name in ('torch', 'torchvision', 'mmengine', 'mmdet')
+    }
+    found = [one.topic for one in imports.check_imports(results, HEALTHY) if one.level == 'error']
+    assert found == ['torch', 'mmdet']  # mmcv, which the latter needs, was not tried
+
+
 def test_a_gpu_that_pytorch_does_not_use(monkeypatch):
     monkeypatch.setattr(imports, 'has_gpu', lambda: True)
     one = only(imports.check_imports({'torch': Result(TORCH)}, HEALTHY), 'device')
@@ -184,9 +192,9 @@ def test_folders_that_cannot_be_written(monkeypatch, tmp_path):
     [
         ({'mmoverlock': Result({}, 'ImportError: no')}, 'mmoverlock', 'error', "pip install --upgrade 'mmoverlock[all]'"),
         ({'operators': Result({}, "ValueError: unknown backend 'fast'")}, 'operators', 'error', 'unset MMOVERLOCK_BACKEND'),
-        ({'operators': Result(dict(operators={'contmix': dict(backend='reference', reasons={'numba': 'numba is not installed: pip install "numba>=0.68,<0.69"'})}))}, 'contmix', 'warning', 'pip install "numba>=0.68,<0.69"'),
-        ({'operators': Result(dict(operators={'contmix': dict(backend='reference', reasons={'numba': 'reference was asked for'})}))}, 'contmix', 'warning', 'unset MMOVERLOCK_BACKEND'),
-        ({'speed': Result(dict(auto=0.3, reference=0.3, device='cpu', size=192))}, 'speed', 'warning', 'top '),
+        ({'operators': Result(dict(operators={'contmix': dict(backends=['reference'], reasons={'numba': 'numba is not installed: pip install "numba>=0.68,<0.69"'})}))}, 'contmix', 'warning', 'pip install "numba>=0.68,<0.69"'),
+        ({'operators': Result(dict(operators={'contmix': dict(backends=['reference'], reasons={'numba': 'reference was asked for'})}))}, 'contmix', 'warning', 'unset MMOVERLOCK_BACKEND'),
+        ({'speed': Result(dict(auto=0.3, reference=0.3, network=0.1, device='cpu', size=224))}, 'speed', 'warning', 'top '),
         ({'speed': Result({}, 'the process was ended by SIGKILL')}, 'speed', 'warning', 'mmoverlock doctor'),
     ],
 )  # fmt: skip
@@ -232,7 +240,7 @@ def test_exit_code_and_report(monkeypatch, capsys, broken):
             one.topic for one in machine_only if one.topic not in ('disk', 'shared memory')
         ] == []
         assert stop.value.code == exit_code(findings)
-        assert 'numba      not natten: it has no contmix' in output
+        assert 'numba; not natten: it has no contmix' in output
         return
     assert stop.value.code == 1
     assert 'error   onedl-mmdetection' in output and 'not tried' in output

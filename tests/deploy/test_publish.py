@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -106,8 +107,7 @@ def test_averages_of_other_programs_and_wrappers(tmp_path):
     assert torch.equal(published(tmp_path / 'timm.pth', ema=False)['weight'], model.weight)
 
 
-@pytest.mark.parametrize('suffix', ['pth', 'safetensors'])
-@pytest.mark.parametrize('key', ['cls/xxt', 'det/xxt'])
+@pytest.mark.parametrize(('key', 'suffix'), [('cls/xxt', 'pth'), ('det/xxt', 'safetensors')])
 def test_merged_as_the_network_merges_itself(tmp_path, key, suffix):
     state = golden_state_dict(key)
     torch.save(state, tmp_path / 'overlock_xxt.pth')
@@ -154,8 +154,9 @@ def test_a_merged_file_gives_the_same_answers_with_the_same_config(at_home, merg
 
 def test_a_merged_file_is_tested(at_home, merged, tool, tmp_path):
     tool('test')(['cls.py', merged['cls'], '--work-dir', str(tmp_path)])
-    ema = 'custom_hooks=[dict(type="EMAHook")]'
-    tool('test')(['cls.py', merged['cls'], '--work-dir', str(tmp_path), '--cfg-options', ema])
+    ema = tmp_path / 'ema.py'
+    ema.write_text(f"_base_ = '{at_home}/cls.py'\ncustom_hooks = [dict(type='EMAHook')]")
+    tool('test')([str(ema), merged['cls'], '--work-dir', str(tmp_path)])
     assert (tmp_path / 'metrics.json').is_file()
 
 
@@ -191,8 +192,8 @@ def test_safetensors_are_known_by_their_content(tmp_path, monkeypatch):
     save_file({'a': torch.ones(2)}, tmp_path / 'a.pth', metadata={'meta': 'not ours'})
     loaded = CheckpointLoader.load_checkpoint(str(tmp_path / 'a.pth'), map_location='cpu')
     assert torch.equal(loaded['state_dict']['a'], torch.ones(2)) and loaded['meta'] == {}
-    monkeypatch.setitem(__import__('sys').modules, 'safetensors.torch', None)
-    monkeypatch.setitem(__import__('sys').modules, 'safetensors', None)
+    monkeypatch.delitem(sys.modules, 'safetensors.torch')
+    monkeypatch.setitem(sys.modules, 'safetensors', None)
     with pytest.raises(ValueError, match='pip install safetensors'):
         read_checkpoint(tmp_path / 'a.pth')
 

@@ -32,9 +32,9 @@ def report(sections: Iterable[tuple[str, list[Finding]]]) -> str:
     for title, findings in sections:
         lines += ['', title]
         for one in findings:
-            lines.append(f'  {one.level:<8}{one.topic:<20}{one.text}'.rstrip())
+            lines.append(f'  {one.level:<8}{one.topic:<22}{one.text}'.rstrip())
             if one.remedy:
-                lines.append(f'{"":30}-> {one.remedy}')
+                lines.append(f'{"":12}-> {one.remedy}')
             if one.level in count:
                 count[one.level] += 1
     verdict = (

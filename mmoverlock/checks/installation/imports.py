@@ -6,6 +6,7 @@ from pathlib import Path
 
 from .findings import ERROR, NOTE, WARNING, Finding
 from .packages import PACKAGES, Installed
+from .probe import NEEDS
 from .probing import Result
 
 # Modules by package of pip, in the order in which they need each other.
@@ -44,9 +45,9 @@ def check_imports(results: Mapping[str, Result], found: Installed) -> Iterator[F
     """What cannot be imported although it is installed, and what the devices are."""
     for name, (facts, error) in results.items():
         if error:
-            yield _failed(name, error, found)
-            if name == 'torch':
-                return  # what the others say follows from it
+            need = NEEDS.get(name)
+            if not (need in results and results[need].error):  # else that is what is to be mended
+                yield _failed(name, error, found)
         elif name == 'torch':
             yield from _check_torch(facts)
         elif name == 'mmcv':

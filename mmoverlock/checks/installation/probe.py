@@ -15,7 +15,7 @@ from typing import Any
 
 MARK = 'MMOVERLOCK-PROBE '  # what is printed besides is the packages' own
 _SECONDS = 4.0  # of the speed check
-_SIZE = 192  # pixels
+_SIZE = 224  # pixels
 
 
 def torch() -> dict[str, Any]:
@@ -98,33 +98,46 @@ def operators() -> dict[str, Any]:
     ran = explain(*_network(_device()))
     chosen = {}
     for record in ran.records:
-        one = chosen.setdefault(record.operator, dict(backend=record.backend, reasons={}))
+        one = chosen.setdefault(record.operator, dict(backends=[], reasons={}))
+        one['backends'] = sorted({*one['backends'], record.backend})
         one['reasons'].update(record.reasons)
     return dict(operators=chosen, seconds=time.perf_counter() - start)
 
 
 def speed() -> dict[str, Any]:
-    """The network of :func:`_network`, by the backends that run by themselves, and by reference."""
+    """ContMix by the backend that runs by itself and by reference, in turns; and the network."""
     import torch
 
-    from mmoverlock.ops import backend
+    from mmoverlock.ops import backend, contmix
 
     device = _device()
+    groups, channels, regions, height, width, small, large = 8, 16, 49, 32, 48, 5, 13
+    shapes = [
+        (1, groups, channels, height, width), (1, groups, channels, regions),
+        (1, 2, groups, channels, height, width), (small**2 + large**2, regions),
+        (small**2 + large**2,), (groups, 2 * small - 1, 2 * small - 1),
+        (groups, 2 * large - 1, 2 * large - 1),
+    ]  # fmt: skip
+    tensors = [torch.randn(shape, device=device) / 4 for shape in shapes]
     model, image = _network(device)
-    best = dict(auto=float('inf'), reference=float('inf'))
-    end = time.perf_counter() + _SECONDS
-    runs = 0
+    runs = {
+        'auto': lambda: contmix(*tensors, small, large),
+        'reference': lambda: contmix(*tensors, small, large),
+        'network': lambda: model(image),
+    }
+    best = dict.fromkeys(runs, float('inf'))
+    end, done = time.perf_counter() + _SECONDS, 0
     with torch.no_grad():
-        while runs < 3 or time.perf_counter() < end:
-            for name in best:
-                with backend(name):
+        while done < 3 or time.perf_counter() < end:
+            for name, run in runs.items():
+                with backend('reference' if name == 'reference' else 'auto'):
                     start = time.perf_counter()
-                    model(image)
+                    run()
                     if device == 'cuda':
                         torch.cuda.synchronize()
-                    if runs:  # the first is a warm-up
+                    if done:  # the first is a warm-up
                         best[name] = min(best[name], time.perf_counter() - start)
-            runs += 1
+            done += 1
     return dict(**best, device=device, size=_SIZE)
 
 
@@ -135,19 +148,28 @@ def _import(name: str) -> dict[str, Any]:
 
 def main(steps: list[str]) -> None:
     root = Path(__file__).resolve().parents[3]
-    sys.path[0] = str(root)  # not this folder, whose files have the names of none of the packages
+    sys.path[0] = str(root)  # not this folder
+    failed = set()
     for step in steps:
         print(f'{MARK}{json.dumps(dict(step=step))}', flush=True)
         try:
+            if NEEDS.get(step) in failed:
+                raise ImportError(f'{NEEDS[step]} cannot be imported')
             known = globals().get(step)
             facts = known() if step in STEPS else _import(step)
             found = dict(step=step, facts=facts)
         except BaseException as error:  # whatever a broken package raises
             text = ' '.join(str(error).split())
+            failed.add(step)
             found = dict(step=step, error=f'{type(error).__name__}: {text}')
         print(f'{MARK}{json.dumps(found)}', flush=True)
 
 
+# Steps that fail if another does, which then is what has to be mended.
+NEEDS = {
+    'torchvision': 'torch', 'timm': 'torchvision', 'natten': 'torch', 'mmengine': 'torch',
+    'mmcv': 'mmengine', 'mmdet': 'mmcv', 'operators': 'mmoverlock', 'speed': 'operators',
+}  # fmt: skip
 STEPS = ('torch', 'torchvision', 'natten', 'mmcv', 'mmdet', 'mmoverlock', 'operators', 'speed')
 
 if __name__ == '__main__':
