@@ -19,13 +19,12 @@ _LARGEST_HEADER = 100_000_000  # bytes, as the library has it
 
 def _library() -> Any:
     try:
-        import safetensors.torch
-    except ModuleNotFoundError as error:
-        if error.name != 'safetensors':
-            raise
-        raise ValueError(
-            "'safetensors' is needed, but not installed: pip install safetensors"
-        ) from (None)
+        import safetensors
+    except ModuleNotFoundError:
+        remedy = 'pip install safetensors'
+        raise ValueError(f"'safetensors' is needed, but not installed: {remedy}") from None
+    import safetensors.torch
+
     return safetensors
 
 
