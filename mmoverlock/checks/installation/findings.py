@@ -40,7 +40,9 @@ def report(sections: Iterable[tuple[str, list[Finding]]]) -> str:
     verdict = (
         'Training a detector would not work here' if count[ERROR] else 'All that is needed works'
     )
-    numbers = ', '.join(f'{number} {level}{"s" * (number > 1)}' for level, number in count.items() if number)
+    numbers = ', '.join(
+        f'{number} {level}{"s"[: number - 1]}' for level, number in count.items() if number
+    )
     lines += ['', f'{verdict}{f" ({numbers})" if numbers else ""}.']
     return without_home('\n'.join(lines).lstrip('\n'))
 
