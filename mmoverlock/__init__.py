@@ -9,10 +9,11 @@ __version__ = '0.2.0'
 
 from mmoverlock import environment
 
-environment.limit_spinning()  # before anything loads PyTorch
+if not environment.doctor_runs():  # it starts where what follows is missing or broken
+    environment.limit_spinning()  # before anything loads PyTorch
 
-from mmoverlock import compat  # noqa: E402
+    from mmoverlock import compat
 
-compat.install()  # before anything imports mmcv.ops
+    compat.install()  # before anything imports mmcv.ops
 
-from mmoverlock import datasets, engine, models  # noqa: E402, F401
+    from mmoverlock import datasets, engine, models  # noqa: F401

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 
 
 def backend() -> str | None:
@@ -38,3 +39,13 @@ def limit_spinning() -> None:
     decided = {'GOMP_SPINCOUNT', 'OMP_WAIT_POLICY'} & os.environ.keys()
     if 'torch' not in sys.modules and not decided:
         os.environ['GOMP_SPINCOUNT'] = '1000'
+
+
+def doctor_runs() -> bool:
+    """Whether this process is ``mmoverlock doctor`` or ``tools/doctor.py``, by its command line."""
+    program, *arguments = getattr(sys, 'argv', None) or ['']
+    place, package = Path(program), Path(__file__).resolve().parent
+    if place.stem == 'mmoverlock':
+        return arguments[:1] == ['doctor']
+    tools = (package.parent / 'tools', (package / '.mim' / 'tools').resolve())
+    return place.stem == 'doctor' and place.resolve().parent in tools

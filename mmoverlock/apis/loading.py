@@ -6,8 +6,8 @@ from mmengine.config import Config
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import nn
 
-from mmoverlock.engine.checkpoints import fit_state_dict
-from mmoverlock.models.overlock.reparam import DilatedReparam
+from mmoverlock.engine.checkpoints import fit_state_dict, merge_like
+from mmoverlock.models.overlock.reparam import reparameterize
 from mmoverlock.utils.models import build_model
 
 
@@ -21,17 +21,18 @@ def load_model(
     Args:
         cfg: Of mmpretrain, mmdet or mmseg.
         checkpoint: File or URL; every tensor of the model must come from it.
-        merge: Merge the large-kernel branches, which is faster and exact.
+        merge: Merge the large-kernel branches, which is faster and exact. If the file's are merged,
+            the model's are in any case.
 
     Raises:
         ValueError, OSError: the checkpoint is unsafe or does not belong to the config.
     """
     loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
     model = build_model(cfg)
+    merge_like(model, loaded)
     fits, _ = fit_state_dict(model, loaded, strict=True, path=checkpoint)
     model.load_state_dict(fits, strict=False)
     model.eval()
-    for module in model.modules():
-        if isinstance(module, DilatedReparam) and merge:
-            module.reparameterize()
+    if merge:
+        reparameterize(model)
     return model, loaded

@@ -6,7 +6,7 @@ from typing import Any
 from mmengine.config import Config
 from torch import nn
 
-from mmoverlock.engine.checkpoints import check_finite, fit_state_dict
+from mmoverlock.engine.checkpoints import check_finite, fit_state_dict, merge_like
 from mmoverlock.engine.run_files import TRAINING_PARTS
 from mmoverlock.utils.checkpoint import read_checkpoint, state_dict_of
 from mmoverlock.utils.config import PRETRAINED, as_list, type_name, walk
@@ -35,6 +35,8 @@ def check_checkpoints(cfg: Config, model: nn.Module, training: bool) -> dict[str
                 f"resume: checkpoint '{path}' has no '{absent[0]}', it holds weights only: "
                 f'to start from them, set load_from={path} and do not resume'
             )
+        if not training:
+            merge_like(model, checkpoint)
         fit_state_dict(model, checkpoint, resume or not training, path)
         if resume:
             check_state(checkpoint, path)

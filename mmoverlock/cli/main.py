@@ -5,9 +5,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from .command import command
 from .encoding import use_utf8
-from .options import ArgumentParser
 
 COMMANDS = {
     'train': 'train a model',
@@ -27,15 +25,10 @@ COMMANDS = {
 }
 
 
-def add_arguments(parser: ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(dest='command', required=True, metavar='COMMAND')
     for name, text in COMMANDS.items():
         commands.add_parser(name, help=text)
-
-
-@command(add_arguments, 'OverLoCK for the OpenMMLab libraries.')
-def choose(args: argparse.Namespace) -> str:
-    return args.command
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -43,5 +36,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     if argv is None:
         use_utf8()
     argv = sys.argv[1:] if argv is None else list(argv)
-    name = choose(argv[:1], 'mmoverlock')
+    name = 'doctor' if argv[:1] == ['doctor'] else _choose(argv[:1])
     import_module(f'.{name}', __package__).main(argv[1:], f'mmoverlock {name}')
+
+
+def _choose(argv: list[str]) -> str:
+    from .command import command  # loads PyTorch, without which the doctor starts
+
+    choose = command(add_arguments, 'OverLoCK for the OpenMMLab libraries.')
+    return choose(lambda args: args.command)(argv, 'mmoverlock')

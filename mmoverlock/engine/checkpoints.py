@@ -6,6 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from mmoverlock.models.overlock.checkpoint import LoadReport, match_state_dict
+from mmoverlock.models.overlock.reparam import is_merged, reparameterize
 from mmoverlock.utils.checkpoint import state_dict_of
 
 
@@ -43,6 +44,15 @@ def fit_state_dict(
         reason = str(error).removeprefix('checkpoint ')
         raise ValueError(f"checkpoint '{path}' {reason}") from error
     return fits, report
+
+
+def merge_like(model: nn.Module, checkpoint: Mapping[str, Any]) -> None:
+    """Merge the model's large-kernel branches, in place, if the checkpoint's are merged.
+
+    For inference alone: a merged model cannot be trained as before.
+    """
+    if is_merged(state_dict_of(checkpoint)):
+        reparameterize(model)
 
 
 def check_finite(tensors: Mapping[str, Any]) -> None:

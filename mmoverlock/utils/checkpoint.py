@@ -21,6 +21,7 @@ from mmengine.logging.history_buffer import HistoryBuffer
 from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
 
 from .errors import one_line
+from .safetensors_files import SUFFIX, is_safetensors, read_safetensors
 
 _ZIP = b'PK\x03\x04'
 _LEGACY = b'\x80\x02\x8a\x0a'  # torch.save before 1.6: a pickled magic number comes first
@@ -72,7 +73,10 @@ def read_checkpoint(
     map_location: str | torch.device | None = 'cpu',
     mmap: bool = False,
 ) -> dict[str, Any]:
-    """Read a file of ``torch.save``, in today's or the legacy format, without running code from it.
+    """Read a file of ``torch.save`` or of safetensors without running code from it.
+
+    Of ``torch.save`` it may be in today's or the legacy format. What is in a file of safetensors
+    is known by its first bytes; its tensors become the ``state_dict`` of a checkpoint.
 
     Args:
         filename: The file.
@@ -93,16 +97,18 @@ def read_checkpoint(
         raise IsADirectoryError(f"checkpoint '{path}' is a directory, not a file")
     if not path.is_file():
         raise FileNotFoundError(f"checkpoint '{path}' does not exist")
-    is_zip = _check_kind(path)
-    return load_safely(path, str(path), map_location, mmap and is_zip)
-
-
-def _check_kind(path: Path) -> bool:
-    """Whether it is of today's format; ValueError if it is of none."""
     with path.open('rb') as file:
         head = file.read(512)
     if not head:
         raise ValueError(f"checkpoint '{path}' is empty (0 bytes)")
+    if path.suffix == SUFFIX or is_safetensors(head):
+        return _load_safetensors(path, str(path), map_location)
+    is_zip = _check_kind(path, head)
+    return load_safely(path, str(path), map_location, mmap and is_zip)
+
+
+def _check_kind(path: Path, head: bytes) -> bool:
+    """Whether it is of today's format of torch.save; ValueError if it is of none."""
     if head.startswith(_LEGACY):
         return False
     if head.startswith(_ZIP):
@@ -140,6 +146,8 @@ def load_safely(
     source: Path | IO[bytes], name: str, map_location: Any = 'cpu', mmap: bool = False
 ) -> dict[str, Any]:
     """:func:`read_checkpoint` for a file that may be open already, called `name` in messages."""
+    if not isinstance(source, Path) and is_safetensors(_peek(source)):
+        return _load_safetensors(source.read(), name, map_location)
     try:
         checkpoint = restricted_load(source, map_location, mmap)
     except pickle.UnpicklingError as error:
@@ -154,6 +162,29 @@ def load_safely(
     except Exception as error:  # a damaged file may fail anywhere in the reader
         reason = one_line(error).partition(' Exception raised from')[0][:200]
         raise ValueError(f"checkpoint '{name}' cannot be read, is it damaged? {reason}") from error
+    return _checked(checkpoint, name)
+
+
+def _load_safetensors(source: Path | bytes, name: str, map_location: Any) -> dict[str, Any]:
+    device = str(map_location) if isinstance(map_location, (str, torch.device)) else 'cpu'
+    try:
+        checkpoint = read_safetensors(source, device)
+    except ValueError as error:
+        reason = str(error) if str(error).startswith('is ') else f'cannot be read: {error}'
+        raise ValueError(f"checkpoint '{name}' {reason}") from error
+    return _checked(checkpoint, name)
+
+
+def _peek(file: IO[bytes]) -> bytes:
+    """The first bytes of an open file, which stays where it is."""
+    place = file.tell()
+    head = file.read(9)
+    file.seek(place)
+    return head
+
+
+def _checked(checkpoint: Any, name: str) -> dict[str, Any]:
+    """A checkpoint that was read; ValueError if it is none."""
     if not isinstance(checkpoint, dict):
         kind = type(checkpoint).__name__
         raise ValueError(f"checkpoint '{name}' holds a {kind}, not a dict of tensors")

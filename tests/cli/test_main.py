@@ -9,7 +9,7 @@ from mmoverlock.cli.main import COMMANDS, main
 from ..user import TOOLS
 
 SHIM = re.compile(
-    r'"""(?P<what>.+): python (?P<path>tools/\w+\.py) .+\."""\n\nimport signal\nimport sys\n.+ # noqa: E402\n\n'
+    r'"""(?P<what>.+): python (?P<path>tools/\w+\.py)( .+)?\."""\n\nimport signal\nimport sys\n.+ # noqa: E402\n\n'
     r"if __name__ == '__main__':\n    main\(\)\n",
     re.DOTALL,
 )

@@ -13,7 +13,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
 from torch import nn
 
-from mmoverlock.models.overlock.reparam import DilatedReparam
+from mmoverlock.models.overlock.reparam import reparameterize
 from mmoverlock.ops.dispatch import recording
 from mmoverlock.ops.explain import Explanation
 from mmoverlock.utils.config import require
@@ -76,9 +76,8 @@ def benchmark(
         # Weights are loaded by init_weights(), which is not called.
         model = build_model(cfg).to(place).train(train)
         library = library_of(model)
-        for module in model.modules():
-            if isinstance(module, DilatedReparam) and merge and not train:
-                module.reparameterize()
+        if merge and not train:
+            reparameterize(model)
         size, source = (size, 'given') if size else image_size(cfg, library)
         of_config = (cfg.get('train_dataloader') or {}).get('batch_size') or 2
         batch_size = batch_size or (of_config if train else 1)

@@ -4,10 +4,12 @@ from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
+from mmengine.optim import OptimWrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
-from mmoverlock.engine.checkpoints import fit_state_dict
+from mmoverlock.engine.checkpoints import fit_state_dict, merge_like
+from mmoverlock.engine.snapshot import trained_modules
 
 
 @HOOKS.register_module()
@@ -28,7 +30,13 @@ class CheckpointGuard(Hook):
         self.strict = strict
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Replace the checkpoint's state dict by what fits the model."""
+        """Replace the checkpoint's state dict by what fits the model.
+
+        If its branches are merged and nothing is trained, the model's are merged first.
+        """
+        if not isinstance(runner.optim_wrapper, OptimWrapper):  # not built: a test or a validation
+            for model in trained_modules(runner):
+                merge_like(model, checkpoint)
         strict = self.strict or runner._resume
         fits, report = fit_state_dict(runner.model, checkpoint, strict)
         print_log(f'checkpoint: {report}', logger='current')

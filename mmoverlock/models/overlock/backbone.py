@@ -31,7 +31,7 @@ from .blocks import DynamicBlock, RepConvBlock
 from .checkpoint import classifier_names, load_official, translate
 from .layer_depth import layer_depth
 from .layers import GELU, Conv1x1, LayerNorm2d, LayerScale, conv3x3_bn, init_weights, resize
-from .reparam import DilatedReparam
+from .reparam import reparameterize
 
 
 def rep_blocks(arch: Arch, stage: int, rates: Iterator[float], deploy: bool) -> nn.ModuleList:
@@ -358,9 +358,7 @@ class OverLoCK(BaseModule):
 
     def reparameterize(self) -> None:
         """Merge the large-kernel branches in place; exact in evaluation mode."""
-        for module in self.modules():
-            if isinstance(module, DilatedReparam):
-                module.reparameterize()
+        reparameterize(self)
 
     @staticmethod
     def _checkpoint_filter(state_dict: dict, prefix: str, *args) -> None:

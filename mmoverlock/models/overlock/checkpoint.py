@@ -67,6 +67,9 @@ def translate(backbone: nn.Module, state_dict: MutableMapping, prefix: str, *_) 
     What this backbone has not built, as its `out_indices` do not need it, is left out. A backbone
     with merged branches has the file's branches merged, too; one for images of other channels than
     three, the first convolution adapted.
+
+    Raises:
+        ValueError: the file's branches are merged, and the backbone's are not.
     """
     for name in [name for name in state_dict if name.startswith(prefix)]:
         net, _, rest = name[len(prefix) :].partition('.')
@@ -85,9 +88,15 @@ def translate(backbone: nn.Module, state_dict: MutableMapping, prefix: str, *_) 
         state_dict[stem] = adapt_input_conv(channels, state_dict[stem])
     for name, module in backbone.named_modules():
         branch = f'{prefix}{name}.'
-        if isinstance(module, DilatedReparam) and module.deploy:
-            if f'{branch}origin_bn.weight' in state_dict:
-                merge_state_dict(state_dict, branch, module.kernel_size)
+        if not isinstance(module, DilatedReparam):
+            continue
+        if module.deploy and f'{branch}origin_bn.weight' in state_dict:
+            merge_state_dict(state_dict, branch, module.kernel_size)
+        if not module.deploy and f'{branch}lk_origin.bias' in state_dict:
+            raise ValueError(
+                f'checkpoint holds merged branches: build {type(backbone).__name__} with '
+                'deploy=True; to train, take the file that is not merged'
+            )
 
 
 def classifier_names(
@@ -156,8 +165,6 @@ def match_state_dict(model: nn.Module, state_dict: Mapping) -> tuple[dict[str, T
     )
     what = type(backbone or model).__name__
     if backbone is not None:
-        if any(name.endswith('lk_origin.bias') and name not in own for name in state):
-            raise ValueError(f'checkpoint holds merged branches: build {what} with deploy=True')
         classifier = bool(prefix) and isinstance(getattr(model, 'head', None), nn.Module)
         for name in misfits:
             found, wanted = _shape(state[name]), _shape(own[name])

@@ -7,6 +7,7 @@ fixed statistics is a scale and a shift.
 """
 
 from collections.abc import Mapping, MutableMapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -53,6 +54,49 @@ def merge_state_dict(state_dict: MutableMapping, prefix: str, kernel_size: int) 
     state = {name[len(prefix) :]: state_dict.pop(name) for name in names}
     weight, bias = merged_kernel(state, kernel_size)
     state_dict.update({f'{prefix}lk_origin.weight': weight, f'{prefix}lk_origin.bias': bias})
+
+
+def merge_branches(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A state dict of any network, published or ours, with all of its branches merged.
+
+    It is found by the names, so that no model is needed: what stands before them does not matter.
+
+    Raises:
+        ValueError: the branches are merged already, there are none, or some of their tensors are
+            missing.
+    """
+    merged, norm = dict(state_dict), 'origin_bn.weight'
+    prefixes = [name.removesuffix(norm) for name in merged if name.endswith(norm)]
+    if not prefixes:
+        already = is_merged(merged)
+        raise ValueError(
+            'checkpoint is merged already: its large kernels have no branches'
+            if already
+            else 'checkpoint has no branches to merge: it is not of an OverLoCK'
+        )
+    for prefix in prefixes:
+        kernel = merged.get(f'{prefix}lk_origin.weight')
+        size = kernel.shape[-1] if isinstance(kernel, Tensor) and kernel.ndim == 4 else None
+        if size not in DILATED_BRANCHES:
+            raise ValueError(f"checkpoint has no large kernel '{prefix}lk_origin.weight'")
+        try:
+            merge_state_dict(merged, prefix, size)
+        except KeyError as error:
+            lost = f'{prefix}{error.args[0]}'
+            raise ValueError(f"checkpoint lacks '{lost}', a part of a branch") from error
+    return merged
+
+
+def is_merged(state_dict: Mapping[str, Any]) -> bool:
+    """Whether it is the state dict of a network with merged branches."""
+    return any(isinstance(name, str) and name.endswith('lk_origin.bias') for name in state_dict)
+
+
+def reparameterize(model: nn.Module) -> None:
+    """Merge the branches of every large kernel of a model in place; exact in evaluation mode."""
+    for module in model.modules():
+        if isinstance(module, DilatedReparam):
+            module.reparameterize()
 
 
 class DilatedReparam(nn.Module):

@@ -2,6 +2,7 @@
 
 import pytest
 from mmengine.model import BaseTTAModel, ExponentialMovingAverage, MMDistributedDataParallel
+from mmengine.optim import OptimWrapper
 from mmengine.registry import HOOKS
 from torch import nn
 
@@ -13,6 +14,8 @@ def runner():
     class Runner:
         model = OverLoCK(arch='xxt')
         _resume = False
+        optim_wrapper = None  # as in a test
+        hooks = ()
 
     return Runner()
 
@@ -24,6 +27,18 @@ def test_guard_translates_published_names(runner, golden):
     own = runner.model.state_dict()
     assert checkpoint['state_dict'].keys() <= own.keys()
     assert len(checkpoint['state_dict']) > 0.9 * len(own)
+
+
+def test_guard_merges_the_model_of_a_test_alone(runner, golden):
+    merged = golden.state_dict('cls_reparam/xxt')
+    guard = HOOKS.build(dict(type='CheckpointGuard'))
+    runner.optim_wrapper = OptimWrapper.__new__(OptimWrapper)
+    with pytest.raises(ValueError, match='merged branches.*to train, take the file'):
+        guard.after_load_checkpoint(runner, dict(merged))
+    runner.optim_wrapper = None
+    checkpoint = dict(merged)
+    guard.after_load_checkpoint(runner, checkpoint)
+    assert checkpoint['state_dict'].keys() == runner.model.state_dict().keys()
 
 
 class TTA(BaseTTAModel):
