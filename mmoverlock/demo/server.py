@@ -84,6 +84,8 @@ def require_gradio() -> None:
 
 def _free_port(host: str, port: int | None) -> int:
     """`port` if it can be listened on, or the first free one."""
+    if port is not None and not 1 <= port <= 65535:
+        raise ValueError(f'port={port}: a number from 1 to 65535 is needed')
     ports = range(FIRST, FIRST + TRIED) if port is None else [port]
     for number in ports:
         try:
@@ -94,8 +96,6 @@ def _free_port(host: str, port: int | None) -> int:
             return number
         except socket.gaierror as error:
             raise ValueError(f'host={host!r}: no address of this machine') from error
-        except OverflowError as error:
-            raise ValueError(f'port={port}: a number from 1 to 65535 is needed') from error
         except OSError as error:
             if isinstance(error, PermissionError) or error.errno != errno.EADDRINUSE:
                 what = f'port={port}' if isinstance(error, PermissionError) else f'host={host!r}'

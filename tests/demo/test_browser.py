@@ -31,7 +31,9 @@ def hosts():
     asked, resolve = [], socket.getaddrinfo
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            socket, 'getaddrinfo', lambda host, *rest, **more: asked.append(host) or resolve(host, *rest, **more)
+            socket,
+            'getaddrinfo',
+            lambda host, *rest, **more: asked.append(host) or resolve(host, *rest, **more),
         )
         yield asked
 
@@ -73,7 +75,9 @@ def test_upload_slider_example_and_a_bad_file(server, browser, hosts, home, tmp_
     page.on('requestfailed', lambda r: 'ERR_ABORTED' in r.failure or wrong.append(r.url))
     page.on(
         'request',
-        lambda r: r.url.startswith((server.url, 'data:', f'blob:{server.url}')) or wrong.append(r.url),
+        lambda r: (
+            r.url.startswith((server.url, 'data:', f'blob:{server.url}')) or wrong.append(r.url)
+        ),
     )
     page.goto(server.url)
     assert page.locator('h1').inner_text() == 'a <detector>'
@@ -131,7 +135,14 @@ def test_addresses_that_cannot_be_used(server, host, port, message):
 
 
 def test_ctrl_c(at_home):
-    command = [sys.executable, str(Path(ROOT, 'tools/demo.py')), 'cls.py', 'cls.pth', '--device', 'cpu']
+    command = [
+        sys.executable,
+        str(Path(ROOT, 'tools/demo.py')),
+        'cls.py',
+        'cls.pth',
+        '--device',
+        'cpu',
+    ]
     running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert running.stdout.readline().startswith('demo: http://127.0.0.1:')
     running.send_signal(2)
