@@ -25,6 +25,11 @@ def set_quiet(quiet: bool) -> None:
     os.environ['MMOVERLOCK_QUIET'] = str(int(quiet))
 
 
+def forbid_telemetry() -> None:
+    """Set GRADIO_ANALYTICS_ENABLED=False: gradio reports nothing and asks for no newer version."""
+    os.environ['GRADIO_ANALYTICS_ENABLED'] = 'False'
+
+
 def triton_interpreted() -> bool:
     """TRITON_INTERPRET=1, Triton's own: kernels run in its interpreter, on the CPU."""
     return os.environ.get('TRITON_INTERPRET') == '1'

@@ -68,7 +68,7 @@ setup_env() {
     fi
     echo '==> setup: the first time takes a few minutes, and about 6 GB on Linux'
     step 'install mmoverlock' "$REPO/work_dirs/setup.log" \
-        "$PYTHON" -m pip install -e "$REPO[all,tests,docs]" -c "$REPO/requirements/constraints.txt"
+        "$PYTHON" -m pip install -e "$REPO[all,tests,docs,demo]" -c "$REPO/requirements/constraints.txt"
     # An environment may be read-only but for the user's own folder: then the next run asks pip again.
     [ ! -w "$(dirname "$stamp")" ] || echo "$fingerprint" >"$stamp"
 }

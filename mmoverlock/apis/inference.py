@@ -26,7 +26,7 @@ from .images import VIDEO_SUFFIXES, as_picture, find_images, new_file, read_imag
 from .loading import load_model
 from .names import class_names, colours
 from .slices import SlicedDetector
-from .tasks import TASKS, Classifier, Detector
+from .tasks import TASKS, Classifier, Detector, Segmentor
 from .videos import JsonList, Video, VideoWriter
 
 
@@ -118,9 +118,38 @@ class Inferencer:
             return self._task.predict(as_picture(image, self._bits))
         if not isinstance(image, (str, os.PathLike)):
             raise ValueError(f'{type(image).__name__} is neither a file nor a NumPy array')
-        return self._task.predict(self._read(Path(image)))
+        return self._task.predict(self.read(Path(image)))
 
-    def _read(self, path: Path) -> np.ndarray:
+    @property
+    def task(self) -> str:
+        """'classification', 'detection' or 'segmentation'."""
+        return self._task.name
+
+    def draw(
+        self, picture: np.ndarray, result: Mapping[str, Any], opacity: float | None = None
+    ) -> np.ndarray:
+        """Draw a result of :meth:`predict`.
+
+        Args:
+            picture: (H, W, 3) uint8, BGR; it is not changed.
+            result: What was found in it.
+            opacity: Of a segmentor's colours, from 0 to 1; by default 0.6.
+
+        Returns:
+            The drawn picture, uint8, BGR; tiny pictures are enlarged, bars stand below.
+
+        Raises:
+            ValueError: opacity is given, but the model is not a segmentor.
+        """
+        rgb = picture[..., ::-1]
+        if opacity is None:
+            return self._task.draw(rgb, result)[..., ::-1]
+        if not isinstance(self._task, Segmentor):
+            raise ValueError(f'opacity={opacity} is for segmentors')
+        return self._task.draw(rgb, result, opacity=opacity)[..., ::-1]
+
+    def read(self, path: Path) -> np.ndarray:
+        """A picture as the test pipeline reads it: see :func:`~.images.read_image`."""
         return read_image(path, self._bits, self._task.turns)
 
     def run(
@@ -166,14 +195,14 @@ class Inferencer:
 
     def _one(self, path: Path, out_dir: Path | None) -> dict[str, Any]:
         try:
-            picture = self._read(path)
+            picture = self.read(path)
             result = dict(image=str(path), **self._task.predict(picture))
         except ValueError as error:
             return dict(image=str(path), error=_reason(error, f"image '{path}'", path))
         if out_dir is None:
             return result
         suffix = '.jpg' if path.suffix.lower() in ('.jpg', '.jpeg') else '.png'
-        drawn = self._task.draw(picture[..., ::-1], result)[..., ::-1]  # drawn in RGB
+        drawn = self.draw(picture, result)
         result['picture'] = str(new_file(out_dir, path.stem + suffix))
         _write(drawn, result['picture'])
         if 'labels' in result:

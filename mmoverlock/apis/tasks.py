@@ -26,6 +26,8 @@ class Task:
     the pipeline turns pictures as their EXIF tags say.
     """
 
+    name: str
+
     def __init__(self, model: nn.Module, steps: list[dict], topk: int, score_thr: float):
         self.model, self.topk, self.score_thr = model, topk, score_thr
         self.classes, self.palette = model.dataset_meta['classes'], model.dataset_meta['palette']
@@ -43,6 +45,7 @@ class Task:
 
 
 class Classifier(Task):
+    name = 'classification'
     calibrator: Calibrator | None = None  # of the scores
 
     def predict(self, picture: np.ndarray) -> dict[str, Any]:
@@ -66,6 +69,8 @@ class Classifier(Task):
 
 
 class Detector(Task):
+    name = 'detection'
+
     def predict(self, picture: np.ndarray) -> dict[str, Any]:
         from mmdet.structures.mask import encode_mask_results, mask2bbox
 
@@ -89,6 +94,8 @@ class Detector(Task):
 
 
 class Segmentor(Task):
+    name = 'segmentation'
+
     def predict(self, picture: np.ndarray) -> dict[str, Any]:
         labels = self.sample(picture).pred_sem_seg.data[0].numpy()
         found, counts = np.unique(labels, return_counts=True)
@@ -98,11 +105,17 @@ class Segmentor(Task):
         ]
         return dict(labels=labels, classes=sorted(classes, key=lambda one: -one['share']))
 
-    def draw(self, picture: np.ndarray, result: dict[str, Any], frame: bool = False) -> np.ndarray:
+    def draw(
+        self,
+        picture: np.ndarray,
+        result: dict[str, Any],
+        frame: bool = False,
+        opacity: float = OPACITY,
+    ) -> np.ndarray:
         drawn, bars = picture.copy(), []
         for one in result['classes']:
             colour = self.palette[one['label']]
-            paint(drawn, result['labels'] == one['label'], colour, OPACITY)
+            paint(drawn, result['labels'] == one['label'], colour, opacity)
             bars.append((one['name'], one['share'], colour))
         rows = min(LISTED, len(self.classes)) if frame else 0
         return draw_bars(drawn, bars[:LISTED], rows)
