@@ -16,3 +16,4 @@ from mmoverlock import compat  # noqa: E402
 compat.install()  # before anything imports mmcv.ops
 
 from mmoverlock import datasets, engine, models  # noqa: E402, F401
+from mmoverlock.apis.hub import get_model, list_models  # noqa: E402, F401
