@@ -17,3 +17,4 @@ if not environment.doctor_runs():  # it starts where what follows is missing or 
     compat.install()  # before anything imports mmcv.ops
 
     from mmoverlock import datasets, engine, models  # noqa: F401
+    from mmoverlock.apis.hub import get_model, list_models  # noqa: F401

@@ -30,6 +30,11 @@ def forbid_telemetry() -> None:
     os.environ['GRADIO_ANALYTICS_ENABLED'] = 'False'
 
 
+def weights() -> str | None:
+    """MMOVERLOCK_WEIGHTS: a folder of weights, looked into before any are downloaded."""
+    return os.environ.get('MMOVERLOCK_WEIGHTS') or None
+
+
 def triton_interpreted() -> bool:
     """TRITON_INTERPRET=1, Triton's own: kernels run in its interpreter, on the CPU."""
     return os.environ.get('TRITON_INTERPRET') == '1'

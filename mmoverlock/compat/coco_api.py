@@ -11,11 +11,11 @@ in the order of the ids: it would call a class's AP by another's name.
 mmdet is not imported for this: classes are changed when their modules are imported.
 """
 
-import importlib.abc
-import importlib.util
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
+
+from .on_import import on_import
 
 MODULE = 'mmdet.datasets.api_wrappers.coco_api'
 PARALLEL = 'mmdet.datasets.api_wrappers.cocoeval_mp'
@@ -27,34 +27,6 @@ _readers: list[Callable[[str], dict[str, Any]]] = []
 def read_files_with(reader: Callable[[str], dict[str, Any]]) -> None:
     """Have COCO files read by `reader`, a function of the path, from now on."""
     _readers[:] = [reader]
-
-
-class _Finder(importlib.abc.MetaPathFinder):
-    """Finds a module of mmdet as everybody does, and changes it after its import."""
-
-    def __init__(self, module: str, change: Callable[[Any], None]) -> None:
-        self.module, self.change = module, change
-
-    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        if name != self.module:
-            return None
-        sys.meta_path.remove(self)  # once
-        spec = importlib.util.find_spec(name)
-        if spec is not None and spec.loader is not None:
-            spec.loader = _Loader(spec.loader, self.change)
-        return spec
-
-
-class _Loader(importlib.abc.Loader):
-    def __init__(self, loader: Any, change: Callable[[Any], None]) -> None:
-        self.loader, self.change = loader, change
-
-    def create_module(self, spec: Any) -> Any:
-        return self.loader.create_module(spec)
-
-    def exec_module(self, module: Any) -> None:
-        self.loader.exec_module(module)
-        self.change(module)
 
 
 def change_api(module: Any) -> None:
@@ -148,10 +120,7 @@ def change(kind: Any) -> None:
 def install() -> None:
     """Change mmdet's classes now, if their modules are imported, or as soon as they are."""
     for name, change_it in ((MODULE, change_api), (PARALLEL, change_parallel)):
-        if name not in sys.modules:
-            if not any(isinstance(one, _Finder) and one.module == name for one in sys.meta_path):
-                sys.meta_path.insert(0, _Finder(name, change_it))
-        elif not _is_changed(sys.modules[name]):
+        if not on_import(name, change_it) and not _is_changed(sys.modules[name]):
             before = getattr(sys.modules[name], 'COCOeval', None)
             change_it(sys.modules[name])
             _pass_on(before, getattr(sys.modules[name], 'COCOeval', None))

@@ -8,10 +8,7 @@ takes, and never leaves half a file: MMEngine writes in place.
 
 import io
 import os
-from pathlib import Path
 from typing import IO, Any
-from urllib.error import URLError
-from urllib.parse import urlparse
 
 import mmengine.runner
 import mmengine.runner.checkpoint as mmengine_checkpoint
@@ -19,9 +16,11 @@ import torch
 from mmengine.fileio import FileClient, LocalBackend, get_file_backend
 from mmengine.runner.checkpoint import CheckpointLoader
 
+from mmoverlock import environment
 from mmoverlock.utils.checkpoint import load_safely, read_checkpoint
 from mmoverlock.utils.files import write_whole
 from mmoverlock.utils.plain import to_plain
+from mmoverlock.utils.weights import find_weights
 
 _save_elsewhere = mmengine_checkpoint.save_checkpoint
 
@@ -29,20 +28,18 @@ _save_elsewhere = mmengine_checkpoint.save_checkpoint
 def load_url(
     url: str, model_dir: str | None = None, map_location: Any = None, progress: bool = True
 ) -> dict[str, Any]:
-    """MMEngine's `load_url`, safe: downloads a file once, by default into torch's hub folder.
+    """MMEngine's `load_url`, safe: finds or downloads a file, see :func:`find_weights`.
 
     Raises:
-        ValueError: the download failed, or see :func:`read_checkpoint`.
+        ValueError: the file cannot be had, or see :func:`read_checkpoint`.
     """
-    folder = Path(model_dir or Path(torch.hub.get_dir(), 'checkpoints'))
-    path = folder / Path(urlparse(url).path).name
-    if not path.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            torch.hub.download_url_to_file(url, str(path), progress=progress)
-        except (URLError, TimeoutError, ConnectionError) as error:
-            raise ValueError(f"cannot download checkpoint '{url}': {error}") from error
-    return read_checkpoint(path, map_location)
+    path, is_new = find_weights(url, environment.weights(), model_dir, progress)
+    try:
+        return read_checkpoint(path, map_location)
+    except ValueError:
+        if is_new:  # the next attempt is to download it again
+            path.unlink(missing_ok=True)
+        raise
 
 
 def _safe_torch_load(

@@ -6,7 +6,7 @@ import sys
 
 import mmdet.datasets.api_wrappers.coco_api as mmdet_coco
 
-from mmoverlock.compat import coco_api
+from mmoverlock.compat import coco_api, on_import
 
 
 def test_it_is_changed_once():
@@ -24,7 +24,8 @@ def test_it_is_changed_when_it_is_imported(monkeypatch):
     fresh = importlib.import_module(coco_api.MODULE)
     assert fresh is not mmdet_coco
     assert fresh.COCO.getCatIds.__module__ == coco_api.__name__
-    assert not any(isinstance(one, coco_api._Finder) for one in sys.meta_path)
+    waiting = [one.module for one in sys.meta_path if isinstance(one, on_import._Finder)]
+    assert coco_api.MODULE not in waiting
     monkeypatch.setattr(sys.modules['mmdet.datasets.api_wrappers'], 'coco_api', mmdet_coco)
 
 
@@ -43,7 +44,7 @@ def test_an_evaluation_that_was_imported_before_is_replaced(tmp_path):
 import mmengine, mmdet.evaluation.metrics.coco_metric as early
 import pycocotools.cocoeval as original
 assert early.COCOeval is original.COCOeval
-from mmoverlock.compat import coco_api
+from mmoverlock.compat import coco_api, on_import
 coco_api.install()
 assert early.COCOeval is not original.COCOeval
 for kind in (early.COCOeval, early.COCOevalMP):

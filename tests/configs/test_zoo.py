@@ -9,12 +9,15 @@ import pytest
 import yaml
 from mmengine.registry import MODELS, init_default_scope
 
+from mmoverlock.utils.model_index import model_infos
+
 from ..testing import on_meta
 from .leaves import CONFIGS, LEAVES, ROOT, read
 
 FOLDERS = sorted({path.parent for path in LEAVES})
 READMES = [folder / 'README.md' for folder in FOLDERS if (folder / 'README.md').is_file()]
 METAFILES = sorted(CONFIGS.glob('*/metafile.yml'))
+INFOS = [*model_infos().values()]
 ENTRIES = [
     pytest.param(path, entry, id=entry['Name'])
     for path in METAFILES
@@ -52,7 +55,12 @@ def test_entry(metafile, entry):
     They are counted merged and without the auxiliary head, as in inference.
     """
     config, metadata = ROOT / entry['Config'], entry['Metadata']
-    assert config in LEAVES and entry['Name'] == config.stem
+    assert config in LEAVES
+    if '_3rdparty_' in entry['Name']:  # as mmpretrain calls others' weights: in training's place
+        parts = re.fullmatch(r'(.+)_3rdparty_(.+)', entry['Name']).groups()
+        assert config.stem.startswith(f'{parts[0]}_') and config.stem.endswith(f'_{parts[1]}')
+    else:
+        assert entry['Name'] == config.stem
     cfg = read(config)
     if 'max_iters' in cfg.train_cfg:
         assert metadata['Iterations'] == cfg.train_cfg.max_iters
@@ -66,10 +74,11 @@ def test_entry(metafile, entry):
         figures += map(str, result['Metrics'].values())
     cells = re.split(r'[|/\s]+', row)
     assert [figure for figure in figures if figure not in cells] == []
-    assert ('](http' in row) == ('Weights' in entry)
-    if 'Weights' in entry:
-        assert f'({entry["Weights"]})' in row
+    links = re.findall(r'\]\((http[^)]+)\)', row)
+    weights = [info.weights for info in INFOS if info.config.name == config.name and info.weights]
+    assert links == weights and entry.get('Weights') in (None, *links)
 
+    assert model_infos()[entry['Name']].scope == cfg.default_scope
     init_default_scope(cfg.default_scope)
     if cfg.model.get('backbone', {}).get('type') == 'OverLoCK':
         cfg.model.backbone.update(deploy=True, init_cfg=None)
