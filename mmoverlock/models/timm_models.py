@@ -7,17 +7,25 @@ and a model returns the same in training and evaluation. The auxiliary head's we
 dropped. To train with it, take mmpretrain's configs.
 """
 
+import os
 from collections.abc import MutableMapping, Sequence
 from typing import Any
 
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from timm.layers import SelectAdaptivePool2d
-from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
+from timm.models import (
+    build_model_with_cfg,
+    generate_default_cfgs,
+    register_model,
+    resolve_pretrained_cfg,
+)
 from timm.models._features import feature_take_indices
 from torch import Tensor, nn
 
+from mmoverlock import environment
 from mmoverlock.ops.dispatch import best_layout
 from mmoverlock.utils.checkpoint import state_dict_of
+from mmoverlock.utils.weights import find_weights
 
 from .overlock.backbone import OverLoCK
 from .overlock.checkpoint import classifier_names, match_state_dict
@@ -305,15 +313,34 @@ default_cfgs = generate_default_cfgs(
 )
 
 
-def _create(variant: str, pretrained: bool, **kwargs: Any) -> nn.Module:
-    return build_model_with_cfg(
+def _create(
+    variant: str,
+    pretrained: bool,
+    pretrained_cfg: str | dict[str, Any] | None = None,
+    pretrained_cfg_overlay: dict[str, Any] | None = None,
+    cache_dir: str | os.PathLike | None = None,
+    **kwargs: Any,
+) -> nn.Module:
+    cfg = resolve_pretrained_cfg(variant, pretrained_cfg, pretrained_cfg_overlay)
+    overlay, found = dict(pretrained_cfg_overlay or {}), None
+    elsewhere = cfg.file or cfg.state_dict or cfg.hf_hub_id or cfg.source
+    if pretrained and (cfg.url or '').startswith(WEIGHTS) and not elsewhere:
+        found, _ = find_weights(cfg.url, environment.weights(), cache_dir)
+        overlay['file'] = str(found)
+    model = build_model_with_cfg(
         TimmOverLoCK,
         variant,
         pretrained,
+        pretrained_cfg,
+        overlay,
         pretrained_filter_fn=checkpoint_filter_fn,
         feature_cfg=dict(out_indices=tuple(range(LAST + 1)), feature_cls='getter'),
+        cache_dir=cache_dir,
         **dict(arch=variant.removeprefix('overlock_')) | kwargs,
     )
+    if found is not None:
+        model.pretrained_cfg.pop('file')  # a place on this machine
+    return model
 
 
 @register_model

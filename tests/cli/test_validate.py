@@ -13,7 +13,7 @@ from PIL import Image
 from timm.data import create_transform
 from torch import nn
 
-from ..fake_data import picture
+from ..fake_data import picture, wnids
 
 CLASSES = ['1', '2', '3', '10', '11', '20', 'x']  # timm's order
 SIZE = 48
@@ -192,3 +192,20 @@ def test_mistakes(faults, validate, capsys, data, arguments, message):
         validate(*arguments, data=data)
     (line,) = capsys.readouterr().err.splitlines()
     assert stop.value.code == 2 and line.startswith('error: ') and message in line
+
+
+def test_published_weights_by_name(here, validate, capsys, tmp_path, monkeypatch):
+    for name in wnids(1000):
+        (tmp_path / 'imagenet/val' / name).mkdir(parents=True)
+    for index in range(3):
+        picture(tmp_path / f'imagenet/val/{wnids(1000)[-1]}/{index}.JPEG', seed=index)
+    model = timm.create_model('overlock_xt')
+    model.get_classifier().bias.data[999] = 100
+    torch.save(model.state_dict(), tmp_path / 'overlock_xt_in1k_224.pth')
+    monkeypatch.setenv('MMOVERLOCK_WEIGHTS', str(tmp_path))
+    validate(
+        '--model', 'overlock_xt', '--pretrained', '--img-size', '32', data=f'{tmp_path}/imagenet'
+    )
+    assert capsys.readouterr().out.startswith(
+        'overlock_xt: top-1 100.000 %, top-5 100.000 % (3 images of 1000 classes, 32 pixels, '
+    )

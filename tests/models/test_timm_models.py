@@ -326,3 +326,18 @@ def test_weights_of_another_arch(published):
     overlay = dict(file=str(published[0]))
     with pytest.raises(ValueError, match='checkpoint is of another arch'):
         timm.create_model('overlock_xxt', pretrained=True, pretrained_cfg_overlay=overlay)
+
+
+def test_pretrained_finds_the_file(published, image, tmp_path, monkeypatch):
+    path, other = published
+    (tmp_path / 'overlock_xt_in1k_224.pth').write_bytes(path.read_bytes())
+    monkeypatch.setenv('MMOVERLOCK_WEIGHTS', str(tmp_path))
+    overlay = dict(num_classes=9)
+    options = dict(arch=ARCH, pretrained=True, pretrained_cfg_overlay=overlay)
+    model = timm.create_model('overlock_xt', **options).eval()
+    expected = run(lambda x: other.head(other.backbone(x)), image)
+    assert_close(run(model, image), expected, 1e-6)
+    assert 'file' not in model.pretrained_cfg and model.pretrained_cfg['url'] == URL.format('xt')
+    monkeypatch.setenv('MMOVERLOCK_WEIGHTS', str(tmp_path / 'nowhere'))
+    with pytest.raises(ValueError, match='MMOVERLOCK_WEIGHTS: .* is not a folder'):
+        timm.create_model('overlock_xt', **options)
