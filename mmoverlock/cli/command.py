@@ -22,8 +22,8 @@ from typing import Any, NoReturn
 from mmengine.logging import MMLogger
 
 from mmoverlock.compat.quiet import leave_out_known_messages
-from mmoverlock.engine.hooks.preemption import Stopped
 from mmoverlock.utils.errors import one_line
+from mmoverlock.utils.signals import Stopped
 
 from .encoding import escape_output, use_utf8
 from .options import ArgumentParser
