@@ -9,6 +9,7 @@ from .spec import INPUT, KEY, OUTPUTS, Spec
 
 SUFFIX = '.onnx'
 INSTALL = 'pip install onnxruntime'
+_PROVIDERS = ('CUDAExecutionProvider', 'CPUExecutionProvider')  # the best first
 _DTYPES = {'tensor(float)': np.float32, 'tensor(float16)': np.float16, 'tensor(uint8)': np.uint8}
 
 
@@ -41,9 +42,11 @@ class Session:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # errors
         options.intra_op_num_threads = threads or 0
+        available = onnxruntime.get_available_providers()
+        providers = [one for one in _PROVIDERS if one in available]
         try:
             self._session = onnxruntime.InferenceSession(
-                os.fspath(path), options, providers=onnxruntime.get_available_providers()
+                os.fspath(path), options, providers=providers
             )
         except Exception as error:  # it has a dozen, without a common base
             reason = str(error).splitlines()[0]
@@ -89,7 +92,7 @@ class Session:
             if not least <= side <= most:
                 allowed = f'{least}' if least == most else f'{least} to {most}'
                 raise ValueError(
-                    f'the image has a {name} of {side} after preprocessing, the model takes {allowed}'
+                    f'its {name} is {side} after preprocessing, but the model takes {allowed}'
                 )
         batch = np.repeat(image.transpose(2, 0, 1)[None], self.spec.batch[0], 0)
         batch = np.ascontiguousarray(batch, self._dtype)

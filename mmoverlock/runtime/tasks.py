@@ -61,7 +61,8 @@ class Segmentor(Task, Segmentation):
             logits = outputs['logits'][:, :rows, :columns]
             return self.result(best_label(logits, size, self.spec.align_corners))
         labels = outputs['labels'][:rows, :columns]  # of each pixel the nearest
-        y, x = (((np.arange(b) + 0.5) * a / b).astype(int) for a, b in zip(labels.shape, size))
+        sides = zip(labels.shape, size, strict=True)
+        y, x = (((np.arange(new) + 0.5) * old / new).astype(int) for old, new in sides)
         return self.result(labels[y[:, None], x])
 
 
