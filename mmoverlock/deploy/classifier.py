@@ -42,9 +42,7 @@ class ExportedClassifier(nn.Module):
         self.model = model
         self.probabilities = probabilities
 
-    def forward(
-        self, image: Tensor, size: Size | None = None, original: Size | None = None
-    ) -> tuple[Tensor]:
+    def forward(self, image: Tensor, size: Size | None = None) -> tuple[Tensor]:
         logits = self.model(image)
         if isinstance(logits, Tensor):
             logits = logits.float()  # half precision ends here
