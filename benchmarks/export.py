@@ -27,7 +27,14 @@ import numpy as np
 Arrays = list[np.ndarray]
 OURS, COMPILE, DYNAMIC = 'ours', '+ compile', 'dynamic'
 CLASSIFIED = 224  # pixels of a side, at most; larger inputs are for the backbone
-FLOATS = ('scores', 'logits', 'c2', 'c3', 'c4', 'c5')  # compared; labels and boxes may change places
+FLOATS = (
+    'scores',
+    'logits',
+    'c2',
+    'c3',
+    'c4',
+    'c5',
+)  # compared; labels and boxes may change places
 
 
 def onnxruntime(file: Path) -> Callable[[np.ndarray], Arrays]:
@@ -166,7 +173,9 @@ def measure(bench, size: tuple[int, int]) -> None:
             file = files[name] = Path(folder, f'{name}.onnx')
             settings = Settings(dynamic=name == DYNAMIC)
             height, width = size
-            batch = (2, 3, height, width + 32 * (height == width)) if settings.dynamic else image.shape
+            batch = (
+                (2, 3, height, width + 32 * (height == width)) if settings.dynamic else image.shape
+            )
             with silence():
                 format_of('onnx').write(module, torch.rand(batch), Spec(task, ()), file, settings)
         files['openvino'] = files['onnxruntime']

@@ -1,4 +1,4 @@
-"""What is exported of a model: a module from pictures to the outputs that :mod:`..runtime.spec` names."""
+"""What is exported of a model: a module from pictures to the outputs named in a spec."""
 
 from importlib import import_module
 from typing import Protocol

@@ -35,7 +35,8 @@ def pictures(cfg: Config, number: int) -> tuple[list[np.ndarray], str]:
     data, (_, chosen) = load_scans(0.2, seed=0)
     scans = np.asarray(data.images / 16, np.float32)
     rng = np.random.default_rng(0)
-    return [compose_scene(rng, SIDE, scans, data.target, chosen)[0] for _ in range(number)], 'made up'
+    made = [compose_scene(rng, SIDE, scans, data.target, chosen)[0] for _ in range(number)]
+    return made, 'made up'
 
 
 def _picture(dataset: object, index: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Preprocessing inside the exported graph: the steps of :mod:`mmoverlock.runtime.spec` as modules."""
+"""Preprocessing inside the exported graph: the steps of `mmoverlock.runtime.spec`."""
 
 from collections.abc import Sequence
 
@@ -119,7 +119,6 @@ def pad(image: Tensor, step: Pad) -> Tensor:
     if step.square:
         least = [torch.sym_max(*least)] * 2
     below, right = (
-        edge + -edge % step.divisor - old
-        for edge, old in zip(least, (height, width), strict=True)
+        edge + -edge % step.divisor - old for edge, old in zip(least, (height, width), strict=True)
     )
     return F.pad(image, (0, right, 0, below), value=step.value)

@@ -57,7 +57,17 @@ def test_a_missing_library_is_named(at_home, tool, capsys, monkeypatch):
 def test_a_segmentor(at_home, tool, tmp_path, capsys):
     path = tmp_path / 'it.pt'
     tool('export')(
-        ['seg.py', 'seg.pth', '--format', 'torchscript', '--output', str(path), '--size', '64', '96']
+        [
+            'seg.py',
+            'seg.pth',
+            '--format',
+            'torchscript',
+            '--output',
+            str(path),
+            '--size',
+            '64',
+            '96',
+        ]
     )
     printed = capsys.readouterr()
     assert printed.err == ''

@@ -96,12 +96,20 @@ def test_volo_of_any_size(volo, tmp_path):
 
 
 def test_semantic_fpn_is_padded_by_nobody(folder, tmp_path):
-    check(make('semantic_fpn', folder), tmp_path / 'it.pt', 'torchscript', [(1, 64, 96)], size=(64, 96))
+    check(
+        make('semantic_fpn', folder),
+        tmp_path / 'it.pt',
+        'torchscript',
+        [(1, 64, 96)],
+        size=(64, 96),
+    )
 
 
 @pytest.mark.parametrize('format', ['torchscript', 'openvino'])
 def test_one_size(classifier, tmp_path, format):
-    check(classifier, tmp_path / f'it{format_of(format).SUFFIX}', format, [(1, 48, 64)], size=(48, 64))
+    check(
+        classifier, tmp_path / f'it{format_of(format).SUFFIX}', format, [(1, 48, 64)], size=(48, 64)
+    )
 
 
 def test_the_file_says_what_it_is(classifier, tmp_path):
@@ -164,4 +172,6 @@ def test_a_file_that_does_not_agree_is_not_kept(classifier, tmp_path, monkeypatc
 def test_every_format_has_the_same_names():
     for name in FORMATS:
         writer = format_of(name)
-        assert all(hasattr(writer, one) for one in ('SUFFIX', 'NEEDS', 'HALF_ON_CPU', 'write', 'run'))
+        assert all(
+            hasattr(writer, one) for one in ('SUFFIX', 'NEEDS', 'HALF_ON_CPU', 'write', 'run')
+        )

@@ -19,9 +19,7 @@ HALF_ON_CPU = 'PyTorch computes in half precision on a CPU, slower than in float
 def write(module: nn.Module, example: Tensor, spec: Spec, path: Path, settings: Settings) -> None:
     if settings.half:
         module.half()
-    program = torch.export.export(
-        module, (example,), dynamic_shapes=settings.shapes, strict=False
-    )
+    program = torch.export.export(module, (example,), dynamic_shapes=settings.shapes, strict=False)
     torch.export.save(program, path, extra_files={KEY: spec.to_json()})
 
 
