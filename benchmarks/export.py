@@ -1,6 +1,7 @@
 """Exported models against our kernels and torch.compile: size of the file, time, memory.
 
-    python benchmarks/export.py [--arch t] [--config CONFIG [CHECKPOINT] --sizes 800,1344] [--out DIR]
+    python benchmarks/export.py [--arch t] [--out DIR]
+    python benchmarks/export.py --config CONFIG [CHECKPOINT] --sizes 800,1344
 
 Without --config it takes two networks of --arch with random weights, merged: the classifier at
 224×224, and the detection backbone at 800×1344. --sizes has other sizes for them.
