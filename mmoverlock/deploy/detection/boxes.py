@@ -6,7 +6,7 @@ import torch
 from mmdet.structures.bbox import get_box_tensor
 from torch import Tensor
 
-Size = tuple[int, int]  # height and width; symbolic ones in a graph
+from ..exportable import Size
 
 
 def decode(coder: Any, priors: Tensor, deltas: Tensor, size: Size) -> Tensor:
@@ -27,6 +27,13 @@ def decode(coder: Any, priors: Tensor, deltas: Tensor, size: Size) -> Tensor:
         x, y = boxes[..., 0::2].clamp(0, width), boxes[..., 1::2].clamp(0, height)
         boxes = torch.stack([x, y], dim=-1).flatten(-2)
     return boxes.flatten(2)
+
+
+def rescale(boxes: Tensor, size: Size, original: Size) -> Tensor:
+    """Boxes (..., 4) of a picture of `size` in pixels of the `original` one."""
+    (height, width), (full_height, full_width) = size, original
+    x, y = boxes[..., 0::2] * full_width / width, boxes[..., 1::2] * full_height / height
+    return torch.stack([x, y], dim=-1).flatten(-2)
 
 
 def large_enough(boxes: Tensor, least: float) -> Tensor:

@@ -5,7 +5,8 @@ from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.dense_heads.rpn_head import RPNHead
 from torch import Tensor, nn
 
-from .boxes import Size, decode, large_enough
+from ..exportable import Size
+from .boxes import decode, large_enough
 from .nms import suppress
 from .refusals import check_nms, inherits, refuse
 from .rows import ABSENT, best_rows, take
@@ -51,9 +52,13 @@ class Dense(nn.Module):
             sizes, dtype=torch.float32, device=features[0].device
         )
         levels = [self.level(p, *m) for p, *m in zip(priors, *maps, strict=True)]
-        priors, deltas, scores, labels = (torch.cat(part, dim=1) for part in zip(*levels, strict=True))
+        priors, deltas, scores, labels = (
+            torch.cat(part, dim=1) for part in zip(*levels, strict=True)
+        )
         if self.is_rpn:  # suppressed level by level, not class by class
-            labels = torch.arange(len(sizes), device=labels.device).repeat_interleave(self.candidates)
+            labels = torch.arange(len(sizes), device=labels.device).repeat_interleave(
+                self.candidates
+            )
             labels = labels.expand_as(scores)
         boxes = decode(self.head.bbox_coder, priors, deltas, size)
         scores = scores.masked_fill(~large_enough(boxes, self.least_size), ABSENT)

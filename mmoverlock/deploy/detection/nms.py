@@ -10,7 +10,7 @@ from .rows import ABSENT, best_rows
 def suppress(
     boxes: Tensor, scores: Tensor, groups: Tensor, iou_threshold: float, count: int
 ) -> tuple[Tensor, Tensor]:
-    """Keep boxes that overlap no better one of the same picture and group; the `count` best of them.
+    """The `count` best boxes that overlap no better one of the same picture and group.
 
     Groups are moved apart to the right, as mmdet does, and pictures downwards: along one axis alone
     a large batch would leave float32 too few digits for the boxes themselves.

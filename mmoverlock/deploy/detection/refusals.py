@@ -24,7 +24,10 @@ def check_nms(nms: dict[str, Any] | None, where: str) -> tuple[float, bool]:
     threshold, agnostic = nms.pop('iou_threshold', None), nms.pop('class_agnostic', False)
     nms.pop('split_thr', None)  # the same result, computed in parts
     if kind != 'nms' or threshold is None or nms:
-        refuse(f'{where}.nms: {dict(type=kind, **nms)}', "type='nms' with iou_threshold, class_agnostic")
+        refuse(
+            f'{where}.nms: {dict(type=kind, **nms)}',
+            "type='nms' with iou_threshold, class_agnostic",
+        )
     return float(threshold), bool(agnostic)
 
 

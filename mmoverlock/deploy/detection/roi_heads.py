@@ -6,7 +6,8 @@ from mmdet.models.roi_heads.bbox_heads import BBoxHead
 from mmdet.models.roi_heads.mask_heads import FCNMaskHead
 from torch import Tensor, nn
 
-from .boxes import Size, decode
+from ..exportable import Size
+from .boxes import decode
 from .nms import suppress
 from .refusals import check_nms, inherits, refuse
 from .roi_align import Regions, regions_of
