@@ -42,9 +42,7 @@ class ExportedClassifier(nn.Module):
         self.model = model
         self.probabilities = probabilities
 
-    def forward(
-        self, image: Tensor, size: Size | None = None, original: Size | None = None
-    ) -> tuple[Tensor]:
+    def forward(self, image: Tensor, size: Size | None = None) -> tuple[Tensor]:
         logits = self.model(image)
         if isinstance(logits, Tensor):
             logits = logits.float()  # half precision ends here
@@ -59,16 +57,12 @@ def exportable(model: nn.Module, cfg: Config) -> ExportedClassifier:
     predicts = model if isinstance(model, (TimmClassifier, HuggingFaceClassifier)) else model.head
     if predicts is None:
         raise ValueError(f'model.head: {type(model).__name__} has none, there is nothing to export')
-    for kind, probabilities in PROBABILITIES.items():
-        if isinstance(predicts, kind):
-            break
-    else:
-        kind = None
     own = type(predicts)
+    kind = next((one for one in PROBABILITIES if issubclass(own, one)), None)
     if kind is None or any(getattr(own, name) is not getattr(kind, name) for name in PREDICTS):
         allowed = ', '.join(one.__name__ for one in PROBABILITIES)
         raise ValueError(
             f"model.head: '{own.__name__}' predicts in a way of its own, which is not exported; "
             f'exported are {allowed} and what inherits their predictions'
         )
-    return ExportedClassifier(model, probabilities)
+    return ExportedClassifier(model, PROBABILITIES[kind])

@@ -1,4 +1,4 @@
-"""What is exported of a model: a module from pictures to the outputs that :mod:`..runtime.spec` names."""
+"""What is exported of a model: a module from pictures to the outputs named in a spec."""
 
 from importlib import import_module
 from typing import Protocol
@@ -27,16 +27,12 @@ class Exportable(Protocol):
 
     outputs: tuple[str, ...]
 
-    def __call__(
-        self, image: Tensor, size: Size | None = None, original: Size | None = None
-    ) -> tuple[Tensor, ...]:
+    def __call__(self, image: Tensor, size: Size | None = None) -> tuple[Tensor, ...]:
         """
         Args:
             image: (B, C, H, W) as the network sees it: normalized, padded.
             size: Height and width of the picture inside the padding, which is below and on the
-                right; by default all of `image`.
-            original: Height and width of the picture before it was resized to `size`; by default
-                `size`. Boxes, masks and label maps are in its pixels.
+                right; by default all of `image`. Boxes end there, label maps have this size.
         """
         ...
 

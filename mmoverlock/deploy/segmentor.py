@@ -3,7 +3,6 @@
 import math
 
 import torch
-import torch.nn.functional as F
 from mmengine.config import Config
 from mmseg.models import EncoderDecoder
 from torch import Tensor, nn
@@ -25,20 +24,16 @@ class ExportedSegmentor(nn.Module):
     def __init__(self, model: EncoderDecoder):
         super().__init__()
         self.model = model
+        self.align_corners = model.align_corners  # where the logits are resized
         threshold = model.decode_head.threshold
         self.least = math.log(threshold / (1 - threshold)) if model.out_channels == 1 else None
 
-    def forward(
-        self, image: Tensor, size: Size | None = None, original: Size | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def forward(self, image: Tensor, size: Size | None = None) -> tuple[Tensor, Tensor]:
         shape = image.shape[2:]
         about = dict(ori_shape=shape, img_shape=shape, pad_shape=shape, padding_size=[0] * 4)
         logits = self.model.encode_decode(image, [about])
         if size is not None:
             logits = logits[..., : size[0], : size[1]]
-        if original is not None:
-            corners = self.model.align_corners
-            logits = F.interpolate(logits, original, mode='bilinear', align_corners=corners)
         if self.least is not None:
             logits = torch.cat([torch.zeros_like(logits), logits - self.least], 1)
         return logits.argmax(1), logits

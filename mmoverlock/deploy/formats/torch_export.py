@@ -1,0 +1,36 @@
+"""torch.export's ``.pt2``; run by PyTorch alone."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mmoverlock.runtime.spec import KEY, OUTPUTS, Spec
+
+from . import Settings
+
+SUFFIX = '.pt2'
+NEEDS = ()
+HALF_ON_CPU = 'PyTorch computes in half precision on a CPU, slower than in float32 on most'
+
+
+def write(module: nn.Module, example: Tensor, spec: Spec, path: Path, settings: Settings) -> None:
+    if settings.half:
+        module.half()
+    program = torch.export.export(module, (example,), dynamic_shapes=settings.shapes, strict=False)
+    torch.export.save(program, path, extra_files={KEY: spec.to_json()})
+
+
+def run(path: Path) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
+    extra = {KEY: ''}
+    module = torch.export.load(path, extra_files=extra).module()
+    names = OUTPUTS[Spec.from_json(extra[KEY]).task]
+
+    def call(image: np.ndarray) -> dict[str, np.ndarray]:
+        with torch.no_grad():
+            results = module(torch.from_numpy(image))
+        return {name: one.numpy() for name, one in zip(names, results, strict=False)}
+
+    return call
