@@ -29,6 +29,7 @@ class Session:
     """
 
     def __init__(self, path: str | os.PathLike, threads: int | None = None):
+        self.path = Path(path)
         if threads is not None and threads < 1:
             raise ValueError(f'threads={threads}: at least 1 is needed')
         if Path(path).suffix.lower() != SUFFIX:

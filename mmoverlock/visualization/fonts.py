@@ -6,7 +6,6 @@ machine, MMOVERLOCK_FONT first. A character that no font has is drawn as its num
 """
 
 import functools
-import logging
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,8 +16,7 @@ from matplotlib.ft2font import FT2Font
 from PIL import ImageDraw, ImageFont, features
 
 from mmoverlock import environment
-
-_log = logging.getLogger(__name__)
+from mmoverlock.utils.log import warn
 
 Run = tuple[ImageFont.FreeTypeFont, str]
 _BASE = 'DejaVu Sans'
@@ -181,7 +179,7 @@ def _warn(character: str) -> None:
         _warned.add(script)
         shown = script if script in ('CJK', 'emoji', 'unknown') else script.capitalize()
         package = _PACKAGES.get(script, 'fonts-noto-core')
-        _log.warning(
+        warn(
             f'no installed font has {shown} characters, such as U+{ord(character):04X}: they are '
             f'drawn as numbers. Install a font (Debian, Ubuntu: {package}), or set MMOVERLOCK_FONT '
             'to a font file',
@@ -191,7 +189,7 @@ def _warn(character: str) -> None:
 @functools.cache
 def _check_shaping() -> None:
     if not features.check('raqm'):
-        _log.warning(
+        warn(
             'Pillow has no Raqm here: Thai, Arabic and Indic names are drawn without joining or '
             'reordering their letters',
         )
