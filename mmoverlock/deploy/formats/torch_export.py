@@ -16,11 +16,16 @@ NEEDS = ()
 HALF_ON_CPU = 'PyTorch computes in half precision on a CPU, slower than in float32 on most'
 
 
-def write(module: nn.Module, example: Tensor, spec: Spec, path: Path, settings: Settings) -> None:
+def program(module: nn.Module, example: Tensor, settings: Settings) -> torch.export.ExportedProgram:
+    """The module's graph, for fixed or free sizes; in half precision the module becomes so, too."""
     if settings.half:
         module.half()
-    program = torch.export.export(module, (example,), dynamic_shapes=settings.shapes, strict=False)
-    torch.export.save(program, path, extra_files={KEY: spec.to_json()})
+    return torch.export.export(module, (example,), dynamic_shapes=settings.shapes, strict=False)
+
+
+def write(module: nn.Module, example: Tensor, spec: Spec, path: Path, settings: Settings) -> None:
+    found = program(module, example, settings)
+    torch.export.save(found, path, extra_files={KEY: spec.to_json()})
 
 
 def run(path: Path) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
