@@ -14,6 +14,7 @@ from mmoverlock.utils.models import library_of
 TASKS = {
     'mmpretrain': ('classification', 'classifier'),
     'mmseg': ('segmentation', 'segmentor'),
+    'mmdet': ('detection', 'detector'),
 }
 
 Size = tuple[int, int]
@@ -50,7 +51,7 @@ def exportable(model: nn.Module, cfg: Config) -> Exportable:
     """The module that is exported of a model with its weights, which it shares.
 
     Args:
-        model: Of mmpretrain or mmseg, in evaluation mode.
+        model: Of mmpretrain, mmdet or mmseg, in evaluation mode.
         cfg: The model's config.
 
     Raises:

@@ -6,7 +6,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
-from ..user import ARCH, ROOT
+from ..user import ARCH, DETECTION, ROOT
 
 UPERNET = f"""
 _base_ = '{ROOT}/configs/quickstart/upernet_overlock-xxt_digits.py'
@@ -41,7 +41,9 @@ arch = {ARCH}
 model = dict(backbone=dict(arch=arch), head=dict(arch=arch))
 """
 
-CONFIGS = dict(classifier=CLASSIFIER, upernet=UPERNET, semantic_fpn=SEMANTIC_FPN, volo=VOLO)
+CONFIGS = dict(
+    classifier=CLASSIFIER, detector=DETECTION, upernet=UPERNET, semantic_fpn=SEMANTIC_FPN, volo=VOLO
+)
 
 
 def make(name: str, folder: Path) -> tuple[Config, str]:
