@@ -101,8 +101,45 @@ def segmentation(expected: Outputs, actual: Outputs, tolerance: float) -> list[L
     ]
 
 
+def detection(expected: Outputs, actual: Outputs, tolerance: float) -> list[Line]:
+    """Compare objects with the nearest ones of the same label, whatever their order.
+
+    Boxes may be apart by `tolerance` of the largest coordinate. An object without a counterpart is
+    an error unless its score is so near to the weakest one of the picture that rounding decides
+    whether there is room for it, or whether it reaches the threshold.
+    """
+    names = [name for name in expected if name != 'labels']
+    if any(expected[name].shape != actual[name].shape for name in names):
+        return [Line(name, float('inf'), tolerance) for name in names]
+    allowed = {name: tolerance for name in names}
+    allowed['boxes'] = tolerance * max(1.0, float(expected['boxes'].max(initial=0)))
+    lines = [Line(name, 0.0, allowed[name]) for name in names]
+    objects = Line('objects', None)
+    for picture in range(len(expected['scores'])):
+        ours, theirs = (
+            {name: values[picture][one['labels'][picture] >= 0] for name, values in one.items()}
+            for one in (expected, actual)
+        )
+        apart = np.abs(ours['boxes'][:, None] - theirs['boxes']).max(-1, initial=0)
+        apart[ours['labels'][:, None] != theirs['labels']] = np.inf
+        near = apart <= allowed['boxes']
+        pairs = near.any(1)
+        nearest = apart[pairs].argmin(1) if pairs.any() else np.zeros(0, int)
+        for i, name in enumerate(names):
+            a, b = ours[name][pairs], theirs[name][nearest]
+            lines[i] = lines[i].joined(difference(name, a, b, allowed[name]))
+        alone = np.concatenate([ours['scores'][~pairs], theirs['scores'][~near.any(0)]])
+        weakest = ours['scores'].min() if len(pairs) else 0
+        clear = alone > weakest + 2 * tolerance
+        number = len(pairs) + int((~near.any(0)).sum())
+        found = Line('objects', None, 0.0, int(pairs.sum()), number, int(clear.sum()))
+        objects = objects.joined(found)
+    return [*lines, objects]
+
+
 # Of each task: (expected, actual, tolerance) → lines, always of the same names.
 COMPARE: dict[str, Callable[[Outputs, Outputs, float], list[Line]]] = {
     'classification': classification,
+    'detection': detection,
     'segmentation': segmentation,
 }

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import torch
 from mmengine.config import Config
-from mmpretrain.models.classifiers import HuggingFaceClassifier, TimmClassifier
+from mmpretrain.models.classifiers import TimmClassifier
 from mmpretrain.models.heads import ClsHead, ConformerHead, MultiLabelClsHead
 from torch import Tensor, nn
 
@@ -27,7 +27,6 @@ PROBABILITIES: dict[type, Callable] = {
     MultiLabelClsHead: torch.sigmoid,
     ClsHead: _softmax,
     TimmClassifier: _softmax,
-    HuggingFaceClassifier: _softmax,
 }
 PREDICTS = ('predict', '_get_predictions')
 
@@ -54,7 +53,7 @@ def exportable(model: nn.Module, cfg: Config) -> ExportedClassifier:
     Raises:
         ValueError: if the model has no head, or one that predicts in a way of its own.
     """
-    predicts = model if isinstance(model, (TimmClassifier, HuggingFaceClassifier)) else model.head
+    predicts = model if isinstance(model, TimmClassifier) else getattr(model, 'head', None)
     if predicts is None:
         raise ValueError(f'model.head: {type(model).__name__} has none, there is nothing to export')
     own = type(predicts)

@@ -4,7 +4,6 @@ from mmdet.models.detectors import SingleStageDetector, TwoStageDetector
 from mmengine.config import Config
 from torch import Tensor, nn
 
-from .detection.boxes import rescale
 from .detection.dense import Dense, is_plain_dense
 from .detection.pyramid import Pyramid
 from .detection.refusals import inherits, refuse
@@ -46,9 +45,7 @@ class ExportedDetector(nn.Module):
             self.masks = Masks(roi_head) if roi_head.with_mask else None
         self.outputs = ('boxes', 'scores', 'labels') + (('masks',) if self.masks else ())
 
-    def forward(
-        self, image: Tensor, size: Size | None = None, original: Size | None = None
-    ) -> tuple[Tensor, ...]:
+    def forward(self, image: Tensor, size: Size | None = None) -> tuple[Tensor, ...]:
         size = image.shape[-2:] if size is None else size
         features = self.pyramid(image)
         boxes, scores, labels = self.dense(features, size)
@@ -56,8 +53,6 @@ class ExportedDetector(nn.Module):
             boxes, scores, labels = self.boxes(features, boxes, scores >= 0, size)
         there = scores >= 0
         masks = () if self.masks is None else (self.masks(features, boxes, labels, there),)
-        if original is not None:
-            boxes = rescale(boxes, size, original)
         boxes = boxes.masked_fill(~there[..., None], 0)
         return boxes, scores.clamp(min=0), labels.masked_fill(~there, -1), *masks
 

@@ -123,17 +123,18 @@ def export(
             number, _, *sides = example.shape
             tried = shapes((number, *sides), dynamic)
             made = cases(module, spec, found, tried)
-    with _unfinished(output) as unfinished:
+    lines: list[Line] = []
+    with _unfinished(output) as unfinished, _quiet():
         _write(writer, module, example, spec, unfinished, settings, format)
-        lines = []
         if verified:
             tolerance = HALF_TOLERANCE if half else TOLERANCE
-            lines = verify(writer.run(unfinished), spec.task, made, tolerance)
+            try:
+                lines = verify(writer.run(unfinished), spec.task, made, tolerance)
+            except RuntimeError as error:
+                raise RuntimeError(f"'{output}' was not kept: {error}") from error
             if not all(line.good for line in lines):
-                raise RuntimeError(
-                    f"'{output}' was not kept, it does not agree with PyTorch: "
-                    + '; '.join(map(str, lines))
-                )
+                what = '; '.join(map(str, lines))
+                raise RuntimeError(f"'{output}' was not kept: it differs from PyTorch: {what}")
         files = _publish(unfinished, output)
     note = writer.HALF_ON_CPU if half else ''
     return Exported(files, spec, module.outputs, tried, source, lines, note)
@@ -257,11 +258,9 @@ def _write(
     settings: Settings,
     format: str,
 ) -> None:
-    """Write without what the exporters print; RuntimeError in one line if one of them fails."""
-    before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
+    """Write the file; RuntimeError in one line if the exporter fails."""
     try:
-        with silence(), torch.no_grad():
+        with torch.no_grad():
             writer.write(module, example, spec, path, settings)
     except OSError:
         raise
@@ -271,5 +270,15 @@ def _write(
         raise RuntimeError(
             f'{format} cannot express this {kind}: {type(error).__name__}: {reason}'
         ) from error
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what exporters and runtimes print, log and warn of."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with silence():
+            yield
     finally:
         logging.disable(before)

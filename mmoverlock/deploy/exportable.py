@@ -6,6 +6,7 @@ from typing import Protocol
 from mmengine.config import Config
 from torch import Tensor, nn
 
+from mmoverlock.models.overlock.any_size import adaptive_avg_pool2d
 from mmoverlock.runtime.spec import OUTPUTS
 from mmoverlock.utils.models import library_of
 
@@ -57,9 +58,26 @@ def exportable(model: nn.Module, cfg: Config) -> Exportable:
         ValueError: if the model, or a part of it, cannot be exported: what, and what can.
     """
     task, name = _row(model)
+    _pool_any_size(model)
     made = import_module(f'.{name}', __package__).exportable(model, cfg).eval()
     assert set(made.outputs) <= set(OUTPUTS[task]), made.outputs
     return made
+
+
+class _AdaptiveAvgPool2d(nn.AdaptiveAvgPool2d):
+    """PyTorch's, but in an exported graph it pools maps of any size."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        size = self.output_size
+        return adaptive_avg_pool2d(x, (size, size) if isinstance(size, int) else size)
+
+
+def _pool_any_size(model: nn.Module) -> None:
+    """Replace the libraries' adaptive pooling, as in UPerNet's head; nothing else changes."""
+    for parent in list(model.modules()):
+        for name, child in parent.named_children():
+            if type(child) is nn.AdaptiveAvgPool2d and child.output_size not in (1, (1, 1)):
+                setattr(parent, name, _AdaptiveAvgPool2d(child.output_size))
 
 
 def _row(model: nn.Module) -> tuple[str, str]:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mmoverlock.runtime.spec import Normalize, Spec
+from mmoverlock.utils.errors import one_line
 
 from .agreement import COMPARE, Line
 from .formats import LEAST
@@ -78,9 +79,18 @@ def verify(
         task: Of the model.
         made: With what is expected.
         tolerance: See :mod:`.agreement`.
+
+    Raises:
+        RuntimeError: if the file cannot run on an input.
     """
     total: dict[str, Line] = {}
     for case in made:
-        for line in COMPARE[task](case.expected, run(case.image), tolerance):
+        try:
+            actual = run(case.image)
+        except Exception as error:  # whatever a runtime raises
+            shape = '×'.join(map(str, case.image.shape))
+            reason = f'{type(error).__name__}: {one_line(error)[:300]}'
+            raise RuntimeError(f'it does not run on an input of {shape}: {reason}') from error
+        for line in COMPARE[task](case.expected, actual, tolerance):
             total[line.name] = total[line.name].joined(line) if line.name in total else line
     return list(total.values())

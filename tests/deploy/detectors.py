@@ -92,15 +92,10 @@ def picture(batch: int, height: int, width: int) -> Tensor:
 
 @torch.no_grad()
 def predict(
-    model: nn.Module,
-    image: Tensor,
-    size: tuple[int, int] | None = None,
-    original: tuple[int, int] | None = None,
+    model: nn.Module, image: Tensor, size: tuple[int, int] | None = None
 ) -> list[InstanceData]:
-    """mmdet's results, for pictures that were resized from `original` to `size` and padded."""
-    height, width = size or image.shape[-2:]
-    original = original or (height, width)
-    scale = width / original[1], height / original[0]
-    about = dict(img_shape=(height, width), ori_shape=original, scale_factor=scale)
+    """mmdet's results, for pictures of `size` that were padded below and on the right."""
+    size = tuple(size or image.shape[-2:])
+    about = dict(img_shape=size, ori_shape=size, scale_factor=(1.0, 1.0))
     samples = [DetDataSample(metainfo=about) for _ in image]
     return [sample.pred_instances for sample in model.predict(image, samples)]

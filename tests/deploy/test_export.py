@@ -91,6 +91,24 @@ def test_upernet_of_any_size(upernet, tmp_path, format):
     check(upernet, tmp_path / f'it{format_of(format).SUFFIX}', format, dynamic=True, size=(64, 96))
 
 
+def test_free_sizes_have_names(upernet, tmp_path):
+    import onnx
+
+    cfg, checkpoint = upernet
+    path = tmp_path / 'it.onnx'
+    export(cfg, checkpoint, 'onnx', path, dynamic=True, size=(64, 96), verified=False)
+    graph = onnx.load(path).graph
+    shapes = {
+        one.name: [d.dim_param or d.dim_value for d in one.type.tensor_type.shape.dim]
+        for one in (*graph.input, *graph.output)
+    }
+    assert shapes == dict(
+        image=['batch', 3, 'height', 'width'],
+        labels=['batch', 'height', 'width'],
+        logits=['batch', 11, 'height', 'width'],
+    )
+
+
 def test_volo_of_any_size(volo, tmp_path):
     check(volo, tmp_path / 'it.pt2', 'torch-export', dynamic=True)
 
@@ -164,7 +182,7 @@ def test_a_file_that_does_not_agree_is_not_kept(classifier, tmp_path, monkeypatc
 
     monkeypatch.setattr(writer, 'run', wrong)
     cfg, checkpoint = classifier
-    with pytest.raises(RuntimeError, match='was not kept, it does not agree .* difference 0.01, '):
+    with pytest.raises(RuntimeError, match='was not kept: it differs .* difference 0.01, '):
         export(cfg, checkpoint, 'torchscript', tmp_path / 'it.pt')
     assert not list(tmp_path.iterdir())
 

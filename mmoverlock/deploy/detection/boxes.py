@@ -29,13 +29,6 @@ def decode(coder: Any, priors: Tensor, deltas: Tensor, size: Size) -> Tensor:
     return boxes.flatten(2)
 
 
-def rescale(boxes: Tensor, size: Size, original: Size) -> Tensor:
-    """Boxes (..., 4) of a picture of `size` in pixels of the `original` one."""
-    (height, width), (full_height, full_width) = size, original
-    x, y = boxes[..., 0::2] * full_width / width, boxes[..., 1::2] * full_height / height
-    return torch.stack([x, y], dim=-1).flatten(-2)
-
-
 def large_enough(boxes: Tensor, least: float) -> Tensor:
     """Whether boxes (..., 4) are wider and higher than `least`; all are if it is negative."""
     if least < 0:

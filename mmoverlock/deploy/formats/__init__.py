@@ -44,12 +44,19 @@ class Settings:
     opset: int = OPSET
 
     @property
-    def shapes(self) -> dict | None:
+    def free(self) -> dict[int, str]:
+        """The free dimensions of the input, by name."""
+        return {0: 'batch', 2: 'height', 3: 'width'} if self.dynamic else {}
+
+    @property
+    def shapes(self) -> dict[str, dict[int, Dim]] | None:
         """``dynamic_shapes`` of torch.export."""
-        if not self.dynamic:
-            return None
-        sides = {i: Dim(name, min=LEAST, max=GREATEST) for i, name in ((2, 'height'), (3, 'width'))}
-        return {INPUT: {0: Dim('batch', min=1, max=BATCH), **sides}}
+        bounds = dict(batch=(1, BATCH), height=(LEAST, GREATEST), width=(LEAST, GREATEST))
+        sizes = {
+            index: Dim(name, min=bounds[name][0], max=bounds[name][1])
+            for index, name in self.free.items()
+        }
+        return {INPUT: sizes} if sizes else None
 
 
 def format_of(name: str) -> ModuleType:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mmoverlock.runtime.spec import INPUT, KEY, Spec
 
-from . import Settings
+from . import Settings, torch_export
 
 SUFFIX = '.onnx'
 NEEDS = ('onnx', 'onnxscript', 'onnxruntime')
@@ -18,20 +18,17 @@ HALF_ON_CPU = 'ONNX Runtime computes most of it in float32 on a CPU, with casts 
 
 def write(module: nn.Module, example: Tensor, spec: Spec, path: Path, settings: Settings) -> None:
     """Weights beyond 2 GB go into a second file, ``path`` with ``.data`` added."""
-    if settings.half:
-        module.half()
-    program = torch.onnx.export(
-        module,
-        (example,),
+    found = torch.onnx.export(
+        torch_export.program(module, example, settings),
         dynamo=True,
         input_names=[INPUT],
         output_names=list(module.outputs),
-        dynamic_shapes=settings.shapes,
+        dynamic_shapes={INPUT: settings.free},  # their names
         opset_version=settings.opset,
         verbose=False,
     )
-    program.model.metadata_props[KEY] = spec.to_json()
-    program.save(path)
+    found.model.metadata_props[KEY] = spec.to_json()
+    found.save(path)
 
 
 def run(path: Path) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
