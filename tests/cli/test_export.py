@@ -16,7 +16,6 @@ CASES = [
     (['--opset', '9'], '--opset 9: allowed are 18 to '),
     (['--opset', '999'], '--opset 999: allowed are 18 to '),
     (['--preprocess', 'all'], '--preprocess all: allowed are '),
-    (['--cfg-options', 'model.head.type=MultiTaskHead'], 'model.head'),
     (['--size', '0', '64'], "argument --size: '0' is not a positive number"),
 ]
 
