@@ -11,7 +11,7 @@ from mmoverlock.runtime.spec import Normalize, Spec
 from mmoverlock.utils.errors import one_line
 
 from .agreement import COMPARE, Line
-from .formats import LEAST
+from .formats import LEAST_FREE
 from .pictures import batch
 
 Shape = tuple[int, int, int]  # batch, height, width
@@ -36,7 +36,7 @@ def shapes(example: Shape, dynamic: bool) -> list[Shape]:
         (3, 3 * width // 4, height),
         (1, height // 2, 7 * width // 8 + 5),
     ]
-    return [(number, max(h, LEAST), max(w, LEAST)) for number, h, w in sizes]
+    return [(number, max(h, LEAST_FREE), max(w, LEAST_FREE)) for number, h, w in sizes]
 
 
 def cases(

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmoverlock.ops.dynamic_conv2d.reference import aggregate
+from mmoverlock.ops.dynamic_conv2d.reference import aggregate, window_start
 
 
 def position_bias(rpb: Tensor, size: tuple[int, int]) -> Tensor:
@@ -21,8 +21,8 @@ def position_bias(rpb: Tensor, size: tuple[int, int]) -> Tensor:
     table = rpb.unfold(1, kernel_size, 1).unfold(2, kernel_size, 1)  # (G, K, K, K, K)
     for axis, length in enumerate(size, start=1):
         pixel = torch.arange(length, device=rpb.device)
-        start = (pixel - kernel_size // 2).clamp(0, length - kernel_size)
-        table = table.index_select(axis, start - pixel + kernel_size - 1)
+        start = window_start(length, kernel_size, rpb) - pixel
+        table = table.index_select(axis, start + kernel_size - 1)
     return table.flatten(3)
 
 

@@ -1,18 +1,22 @@
 """Dynamic convolution as its formula says, in plain PyTorch: specification and export path.
 
-Runs on any device in any precision and is differentiable by autograd. It adds up the taps one after
-the other, and so needs no unfolded value map, unless for the gradient. Sizes may be symbolic.
+Runs on any device in any precision and is differentiable by autograd. It adds up the columns of the
+kernels one after the other, and so needs K times the memory of the value map instead of K² times,
+unless a gradient is wanted. Sizes may be symbols: there is no map whose size depends on K.
 """
 
-import torch.nn.functional as F
+import torch
 from torch import Tensor
 
 
-def aggregate(kernels: Tensor, value: Tensor) -> Tensor:
-    """Sum of the taps, each times the values that it meets.
+def window_start(length: int, kernel_size: int, like: Tensor) -> Tensor:
+    """Where the window of every pixel of a row or column starts: (length,)."""
+    pixel = torch.arange(length, device=like.device)
+    return (pixel - kernel_size // 2).clamp(0, length - kernel_size)
 
-    The taps (a, b) of the pixels whose window lies wholly inside meet the values that start at row
-    a and column b. A pixel near the border has the nearest of these windows: the edge is repeated.
+
+def aggregate(kernels: Tensor, value: Tensor) -> Tensor:
+    """Sum of every pixel's window, weighted by the pixel's kernel.
 
     Args:
         kernels: (B, G, K·K, H, W), K odd.
@@ -22,21 +26,16 @@ def aggregate(kernels: Tensor, value: Tensor) -> Tensor:
         (B, G, C, H, W).
     """
     kernel_size = round(int(kernels.shape[2]) ** 0.5)
-    half = kernel_size // 2
-    height, width = (length - 2 * half for length in value.shape[3:])
-    out = None
-    for b in range(kernel_size):
-        columns = repeat_edge(value.narrow(4, b, width), (half, half, 0, 0))
-        for a in range(kernel_size):
-            met = repeat_edge(columns.narrow(3, a, height), (0, 0, half, half))
-            term = met * kernels[:, :, a * kernel_size + b, None]
-            out = term if out is None else out + term
+    taps = torch.arange(kernel_size, device=value.device)
+    top, left = (window_start(length, kernel_size, value) for length in value.shape[3:])
+    rows = (top + taps[:, None]).flatten()
+    kernels = kernels.unflatten(2, (kernel_size, kernel_size))
+    out = torch.zeros_like(value)
+    for tap in range(kernel_size):
+        column = value.index_select(4, left + tap).index_select(3, rows)
+        column = column.unflatten(3, (kernel_size, -1))  # (B, G, C, K, H, W)
+        out = out + (column * kernels[:, :, None, :, tap]).sum(3)
     return out
-
-
-def repeat_edge(x: Tensor, padding: tuple[int, int, int, int]) -> Tensor:
-    """Repeat the edges of (B, G, C, H, W)."""
-    return F.pad(x.flatten(1, 2), padding, mode='replicate').unflatten(1, x.shape[1:3])
 
 
 def dynamic_conv2d(kernels: Tensor, value: Tensor) -> Tensor:
