@@ -117,6 +117,7 @@ class Bench:
         base: str,
         flops: float | None = None,
         nbytes: float = 0,
+        peaks: dict[str, int] | None = None,
     ) -> None:
         """Time the rivals in turns, measure their peak memory, and print the table.
 
@@ -126,6 +127,7 @@ class Bench:
             base: The rival that the others are compared with.
             flops: Floating-point operations of a run, two for a multiply-add.
             nbytes: Bytes that a run cannot but read or write.
+            peaks: Peak memory of each rival, in bytes, if it was measured elsewhere.
         """
         rivals = {key: self._synchronized(run) for key, run in rivals.items()}
         seconds = in_turns(rivals, self.args.rounds)
@@ -135,7 +137,7 @@ class Bench:
         print(f'{"":<28}{heads}')
         for rival, times in seconds.items():
             median = statistics.median(times)
-            peak = peak_memory(rivals[rival], self.device)
+            peak = peaks[rival] if peaks else peak_memory(rivals[rival], self.device)
             roof = flops and max(flops / self.flops, nbytes / self.bandwidth) / median
             row = Row(
                 name,

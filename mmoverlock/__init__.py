@@ -2,16 +2,17 @@
 
 Importing the package registers its models, hooks and data sets. What it changes in other libraries
 is listed in :func:`mmoverlock.compat.install`, and how idle threads wait in
-:func:`mmoverlock.environment.limit_spinning`.
+:func:`mmoverlock.environment.limit_spinning`. Where PyTorch, MMEngine or mmcv is not installed,
+there is nothing to register, and :mod:`mmoverlock.runtime` runs exported models.
 """
 
 __version__ = '0.2.0'
 
 from mmoverlock import environment
 
-if not environment.doctor_runs():  # it starts where what follows is missing or broken
-    environment.limit_spinning()  # before anything loads PyTorch
+environment.limit_spinning()  # before anything loads PyTorch
 
+if not environment.without_torch():
     from mmoverlock import compat
 
     compat.install()  # before anything imports mmcv.ops

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 
@@ -51,6 +52,11 @@ def limit_spinning() -> None:
         os.environ['GOMP_SPINCOUNT'] = '1000'
 
 
+def without_torch() -> bool:
+    """Whether this process does without PyTorch: it is missing, or may be, as for the doctor."""
+    return bool(missing()) or doctor_runs()
+
+
 def doctor_runs() -> bool:
     """Whether this process is ``mmoverlock doctor`` or ``tools/doctor.py``, by its command line."""
     program, *arguments = getattr(sys, 'argv', None) or ['']
@@ -59,3 +65,8 @@ def doctor_runs() -> bool:
         return arguments[:1] == ['doctor']
     tools = (package.parent / 'tools', (package / '.mim' / 'tools').resolve())
     return place.stem == 'doctor' and place.resolve().parent in tools
+
+
+def missing() -> list[str]:
+    """Which of PyTorch, MMEngine and mmcv are not installed; all but exported models needs them."""
+    return [name for name in ('torch', 'mmengine', 'mmcv') if find_spec(name) is None]

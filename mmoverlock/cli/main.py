@@ -4,8 +4,13 @@ import argparse
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from types import ModuleType
 
+from mmoverlock import environment
+
+from .command import command
 from .encoding import use_utf8
+from .options import ArgumentParser
 
 COMMANDS = {
     'train': 'train a model',
@@ -25,10 +30,25 @@ COMMANDS = {
 }
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: ArgumentParser) -> None:
     commands = parser.add_subparsers(dest='command', required=True, metavar='COMMAND')
     for name, text in COMMANDS.items():
         commands.add_parser(name, help=text)
+
+
+@command(add_arguments, 'OverLoCK for the OpenMMLab libraries.')
+def choose(args: argparse.Namespace) -> ModuleType:
+    """The command's module."""
+    try:
+        return import_module(f'.{args.command}', __package__)
+    except ModuleNotFoundError:
+        missing = environment.missing()
+        if not missing:
+            raise
+        raise ValueError(
+            f'{args.command} needs {", ".join(missing)}, not installed here: pip install '
+            'mmoverlock; without, "mmoverlock infer" runs exported models'
+        ) from None
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -36,12 +56,5 @@ def main(argv: Sequence[str] | None = None) -> None:
     if argv is None:
         use_utf8()
     argv = sys.argv[1:] if argv is None else list(argv)
-    name = 'doctor' if argv[:1] == ['doctor'] else _choose(argv[:1])
-    import_module(f'.{name}', __package__).main(argv[1:], f'mmoverlock {name}')
-
-
-def _choose(argv: list[str]) -> str:
-    from .command import command  # loads PyTorch, without which the doctor starts
-
-    choose = command(add_arguments, 'OverLoCK for the OpenMMLab libraries.')
-    return choose(lambda args: args.command)(argv, 'mmoverlock')
+    module = choose(argv[:1], 'mmoverlock')
+    module.main(argv[1:], f'mmoverlock {argv[0]}')

@@ -7,7 +7,6 @@ always there, and not mmdet's or mmseg's, which classification users need not ha
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor, nn
@@ -107,7 +106,7 @@ class CBAMFPN(BaseModule):
         levels = self.fpn({str(i): x for i, x in enumerate(maps)}).values()
         outs = [cbam(x) for cbam, x in zip(self.cbam, levels, strict=True)]
         for _ in range(self.extra):
-            outs.append(F.max_pool2d(outs[-1], 1, stride=2))
+            outs.append(outs[-1][:, :, ::2, ::2])
         return tuple(outs)
 
 

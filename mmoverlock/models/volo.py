@@ -22,6 +22,7 @@ from timm.models.volo import ClassBlock, Downsample, Outlooker, Transformer
 from torch import Tensor, nn
 
 from .conventions import check_frozen_stages, freeze, join_gradients, resolve_indices, run
+from .overlock.any_size import is_symbolic
 from .overlock.arch import find_arch
 from .overlock.layers import init_weights, resize
 
@@ -257,8 +258,9 @@ class VOLO(BaseModule):
         image = F.pad(image, (0, -width % self.patch_size, 0, -height % self.patch_size))
         x = self.patch_norm(self.patch_embed(image).permute(0, 2, 3, 1))
         positions = self.pos_embed
-        if positions.shape[1:3] != x.shape[1:3]:
-            positions = resize(positions.permute(0, 3, 1, 2), x.shape[1:3]).permute(0, 2, 3, 1)
+        size = x.shape[1:3]
+        if is_symbolic(*size) or positions.shape[1:3] != size:  # to its own size it is the same
+            positions = resize(positions.permute(0, 3, 1, 2), size).permute(0, 2, 3, 1)
         return self.pos_drop(x + positions)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:

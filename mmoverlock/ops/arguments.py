@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 
 def check_window(name: str, size: tuple[int, int], kernel_size: int) -> None:
-    if min(size) < kernel_size:
+    if any(length < kernel_size for length in size):
         raise ValueError(
             f'{name} map {tuple(size)}: at least {kernel_size}×{kernel_size} is needed'
         )

@@ -26,10 +26,13 @@ class Resize:
     """Resize a picture.
 
     Args:
-        mode: 'exact': to `size`. 'short_edge': the shorter side becomes size[0]. 'inside': keeping
-            the ratio, as large as fits into `size`, whose larger number holds for the longer side.
-        size: (height, width), pixels; one number for 'short_edge'.
-        interpolation: 'nearest', 'bilinear', 'bicubic', 'area' or 'lanczos'.
+        mode: 'exact': to `size`. 'short_edge', 'long_edge', 'width', 'height': that edge becomes
+            size[0], the other one keeps the ratio and is rounded down. 'inside': keeping the ratio,
+            as large as fits into `size`, whose larger number holds for the longer side; both edges
+            are rounded. 'multiple': up to multiples of size[0].
+        size: (height, width), pixels; one number where the mode says so.
+        interpolation: 'nearest', 'bilinear', 'bicubic', 'area' (cv2), 'lanczos', 'box' or 'hamming'
+            (pillow).
         library: 'cv2' or 'pillow': they interpolate differently.
     """
 
@@ -42,7 +45,7 @@ class Resize:
 
 @dataclass(frozen=True)
 class CenterCrop:
-    """Cut `size`, (height, width), out of the middle."""
+    """Cut `size`, (height, width), out of the middle; of smaller pictures what there is."""
 
     size: tuple[int, int]
     type: str = field(default='center_crop', init=False)
@@ -59,14 +62,16 @@ class Normalize:
 
 @dataclass(frozen=True)
 class Pad:
-    """Pad below and on the right, to multiples of `divisor` or to `size`, with `value`.
+    """Pad below and on the right with `value`, in the unit that the values then have.
 
-    It comes after normalisation, so that `value` is in the unit of what the network sees.
+    To `size` at least, (height, width), or to a square, or neither, and then to multiples of
+    `divisor`.
     """
 
     divisor: int = 1
     size: tuple[int, int] | None = None
     value: float = 0.0
+    square: bool = False
     type: str = field(default='pad', init=False)
 
 
@@ -78,15 +83,23 @@ Step = Resize | CenterCrop | Normalize | Pad
 class Spec:
     """All that a runtime has to know besides the graph.
 
+    Positions in the outputs are in pixels of the input, whatever is inside; label maps and logits
+    have its height and width. Rows that only fill up a detector's outputs have the label -1.
+
     Args:
         task: 'classification', 'detection' or 'segmentation'.
         classes: Names by label.
         palette: Colours by label (RGB, 0 to 255); empty for the usual ones.
-        channels: 'rgb' or 'bgr', or 'grey': of the input (B, C, H, W) float32.
+        channels: 'rgb', 'bgr' or 'grey': of the input (B, C, H, W) float32, with C = 3 or 1.
         before: What the caller does to a picture with values from 0 to 255.
         inside: What the graph does first, in this order.
         sizes: Least and greatest height and width of the input: ((h, h'), (w, w')); equal if fixed.
         batch: Least and greatest batch.
+        image_bits: That the values of 16-bit files have, from 8 to 16; None: all 16.
+        turns: Whether files are turned as their EXIF tags say.
+        mask_thr: From which probability on a pixel belongs to a detector's mask.
+        align_corners: How a segmentor's logits are resized to the picture: the corners' centres on
+            each other, or, usually, the edges.
         origin: Config, checkpoint, versions: for people, not for programs.
     """
 
@@ -98,6 +111,10 @@ class Spec:
     inside: tuple[Step, ...] = ()
     sizes: tuple[tuple[int, int], tuple[int, int]] = ((32, 4096), (32, 4096))
     batch: tuple[int, int] = (1, 1)
+    image_bits: int | None = None
+    turns: bool = True
+    mask_thr: float = 0.5
+    align_corners: bool = False
     origin: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:

@@ -293,7 +293,7 @@ class OverLoCK(BaseModule):
         Returns:
             ``(focus, overview)``, both at stride 32, or the pyramid maps of `out_indices`.
         """
-        if min(image.shape[2:]) < 32:
+        if any(length < 32 for length in image.shape[2:]):
             raise ValueError(f'input of {tuple(image.shape[2:])} pixels: at least 32×32 are needed')
         image = best_layout(image)
         if self.out_indices is None:

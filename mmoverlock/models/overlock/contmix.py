@@ -8,12 +8,12 @@ value map. `ContMixBase` is what the network's DynamicBlock and the stand-alone 
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from mmcv.cnn.bricks import DropPath
 from torch import Tensor, nn
 
 from mmoverlock.ops import contmix
 
+from .any_size import AdaptiveAvgPool2d, adaptive_avg_pool2d, at_least_kernel, is_symbolic
 from .layers import (
     SE,
     Conv1x1,
@@ -28,21 +28,6 @@ from .layers import (
 from .reparam import DilatedReparam
 
 POOL = 7  # the key map is summarised in POOL×POOL regions
-
-
-def at_least_kernel(height: int, width: int, kernel_size: int) -> tuple[int, int]:
-    """The size at which ContMix runs: the shorter side is brought up to the kernel size.
-
-    The floating-point expressions and their order are the published ones; the last step keeps
-    their rounding from ending below the kernel size.
-    """
-    if min(height, width) >= kernel_size:
-        return height, width
-    if height < width:
-        size = kernel_size, int(kernel_size / height * width)
-    else:
-        size = int(kernel_size / width * height), kernel_size
-    return max(size[0], kernel_size), max(size[1], kernel_size)
 
 
 class ContMixBase(nn.Module):
@@ -83,7 +68,7 @@ class ContMixBase(nn.Module):
         self.dwconv1 = ResDWConv(full_dim)
         self.norm1 = LayerNorm2d(full_dim)
         self.weight_query = nn.Sequential(*conv1x1_bn(dim, dim // 2))
-        self.weight_key = nn.Sequential(nn.AdaptiveAvgPool2d(POOL), *conv1x1_bn(key_dim, dim // 2))
+        self.weight_key = nn.Sequential(AdaptiveAvgPool2d(POOL), *conv1x1_bn(key_dim, dim // 2))
         self.weight_proj = nn.Conv2d(POOL**2, small_kernel**2 + kernel_size**2, 1)
         self.rpb1 = nn.Parameter(torch.zeros(groups, 2 * small_kernel - 1, 2 * small_kernel - 1))
         self.rpb2 = nn.Parameter(torch.zeros(groups, 2 * kernel_size - 1, 2 * kernel_size - 1))
@@ -101,7 +86,9 @@ class ContMixBase(nn.Module):
         """The maps, all of one size, resized if they are smaller than the large kernel."""
         size = maps[0].shape[2:]
         run_size = at_least_kernel(*size, self.kernel_size)
-        return maps if run_size == size else [resize(x, run_size) for x in maps]
+        if not is_symbolic(*size) and run_size == size:
+            return maps
+        return [resize(x, run_size) for x in maps]
 
     def mix(self, query: Tensor, key: Tensor, value: Tensor, size: torch.Size) -> Tensor:
         """Aggregate `value` with kernels computed from `query` and `key`, to (B, dim, *size).
@@ -122,7 +109,9 @@ class ContMixBase(nn.Module):
             self.small_kernel,
             self.kernel_size,
         )
-        return y if y.shape[2:] == size else F.adaptive_avg_pool2d(y, size)
+        if not is_symbolic(*size) and y.shape[2:] == size:
+            return y
+        return adaptive_avg_pool2d(y, size)
 
     def residual(self, identity: Tensor, y: Tensor, gate: Tensor, lepe: Tensor) -> Tensor:
         """The two residual steps around `identity`, (B, D, H, W): the mixed branch, then the MLP.

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmoverlock.ops.dynamic_conv2d.reference import dynamic_conv2d
+from mmoverlock.ops.dynamic_conv2d.reference import aggregate, window_start
 
 
 def position_bias(rpb: Tensor, size: tuple[int, int]) -> Tensor:
@@ -21,8 +21,8 @@ def position_bias(rpb: Tensor, size: tuple[int, int]) -> Tensor:
     table = rpb.unfold(1, kernel_size, 1).unfold(2, kernel_size, 1)  # (G, K, K, K, K)
     for axis, length in enumerate(size, start=1):
         pixel = torch.arange(length, device=rpb.device)
-        start = (pixel - kernel_size // 2).clamp(0, length - kernel_size)
-        table = table.index_select(axis, start - pixel + kernel_size - 1)
+        start = window_start(length, kernel_size, rpb) - pixel
+        table = table.index_select(axis, start + kernel_size - 1)
     return table.flatten(3)
 
 
@@ -43,8 +43,7 @@ def mix(logits: Tensor, rpb_small: Tensor, rpb_large: Tensor, value: Tensor) -> 
     halves = []
     for part, rpb, half in zip(logits.split(taps, -1), tables, value.unbind(1), strict=True):
         kernels = (part + position_bias(rpb, value.shape[-2:])).softmax(-1)
-        mixed = dynamic_conv2d(kernels, half.permute(0, 1, 3, 4, 2))  # (B, G, H, W, C)
-        halves.append(mixed.permute(0, 1, 4, 2, 3))
+        halves.append(aggregate(kernels.permute(0, 1, 4, 2, 3), half))
     return torch.stack(halves, dim=1)
 
 

@@ -1,32 +1,44 @@
 """Dynamic convolution as its formula says, in plain PyTorch: specification and export path.
 
-Runs on any device in any precision and is differentiable by autograd. It unfolds the value map,
-so it needs K² times its memory: the other backends exist to avoid that.
+Runs on any device in any precision and is differentiable by autograd. It adds up the columns of the
+kernels one after the other, and so needs K times the memory of the value map instead of K² times,
+unless a gradient is wanted. Sizes may be symbols: there is no map whose size depends on K.
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 
-def windows(x: Tensor, kernel_size: int) -> Tensor:
-    """The window of every pixel: (B, N, H, W) → (B, N, K·K, H, W).
+def window_start(length: int, kernel_size: int, like: Tensor) -> Tensor:
+    """Where the window of every pixel of a row or column starts: (length,)."""
+    pixel = torch.arange(length, device=like.device)
+    return (pixel - kernel_size // 2).clamp(0, length - kernel_size)
 
-    Unfolding gives the windows that lie wholly inside. A pixel near the border takes the nearest of
-    these, so they are repeated outwards.
+
+def aggregate(kernels: Tensor, value: Tensor) -> Tensor:
+    """Sum of every pixel's window, weighted by the pixel's kernel.
+
+    Args:
+        kernels: (B, G, K·K, H, W), K odd.
+        value: (B, G, C, H, W), H and W at least K.
+
+    Returns:
+        (B, G, C, H, W).
     """
-    batch, channels, height, width = x.shape
-    inside = F.unfold(x, kernel_size).view(
-        batch, -1, height - kernel_size + 1, width - kernel_size + 1
-    )
-    every = F.pad(inside, (kernel_size // 2,) * 4, mode='replicate')
-    return every.view(batch, channels, kernel_size**2, height, width)
+    kernel_size = round(int(kernels.shape[2]) ** 0.5)
+    taps = torch.arange(kernel_size, device=value.device)
+    top, left = (window_start(length, kernel_size, value) for length in value.shape[3:])
+    rows = (top + taps[:, None]).flatten()
+    kernels = kernels.unflatten(2, (kernel_size, kernel_size))
+    out = torch.zeros_like(value)
+    for tap in range(kernel_size):
+        column = value.index_select(4, left + tap).index_select(3, rows)
+        column = column.unflatten(3, (kernel_size, -1))  # (B, G, C, K, H, W)
+        out = out + (column * kernels[:, :, None, :, tap]).sum(3)
+    return out
 
 
 def dynamic_conv2d(kernels: Tensor, value: Tensor) -> Tensor:
     """See :func:`mmoverlock.ops.dynamic_conv2d`."""
-    batch, groups, height, width, channels = value.shape
-    kernel_size = round(int(kernels.shape[-1]) ** 0.5)
-    planes = value.permute(0, 1, 4, 2, 3).flatten(1, 2)
-    patches = windows(planes, kernel_size).unflatten(1, (groups, channels))
-    return torch.einsum('bghwt,bgcthw->bghwc', kernels, patches)
+    out = aggregate(kernels.permute(0, 1, 4, 2, 3), value.permute(0, 1, 4, 2, 3))
+    return out.permute(0, 1, 3, 4, 2)

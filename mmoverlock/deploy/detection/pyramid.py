@@ -1,0 +1,31 @@
+"""Backbone and neck."""
+
+from copy import copy
+
+from mmdet.models.necks import FPN
+from torch import Tensor, nn
+
+
+class Pyramid(nn.Module):
+    """The maps that a detector's heads see, (B, C, H, W), finest first.
+
+    FPN makes extra levels by max-pooling single pixels, which torch.export pins to the parity of
+    the example's size. Every second pixel is the same.
+    """
+
+    def __init__(self, model: nn.Module):
+        super().__init__()
+        self.backbone, self.neck = model.backbone, getattr(model, 'neck', None)
+        self.extra = 0
+        if isinstance(self.neck, FPN) and not self.neck.add_extra_convs:
+            self.neck = copy(self.neck)
+            levels = len(self.neck.lateral_convs)
+            self.extra, self.neck.num_outs = self.neck.num_outs - levels, levels
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        maps = self.backbone(image)
+        if self.neck is not None:
+            maps = self.neck(maps)
+        for _ in range(self.extra):
+            maps = *maps, maps[-1][:, :, ::2, ::2]
+        return maps

@@ -1,0 +1,65 @@
+"""Small models with random weights, as a user has them: a config and a checkpoint."""
+
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope
+
+from ..user import ARCH, DETECTION, ROOT
+
+NEW_ARCH = ARCH.replace('dict(', 'dict(_delete_=True,')
+
+UPERNET = f"""
+_base_ = '{ROOT}/configs/quickstart/upernet_overlock-xxt_digits.py'
+model = dict(
+    backbone=dict(arch={NEW_ARCH}),
+    decode_head=dict(in_channels=[8, 16, 40, 40], channels=16),
+    auxiliary_head=dict(in_channels=40, channels=8),
+)
+test_dataloader = dict(dataset=dict(data_prefix=dict(img_path='nowhere')))
+"""
+
+SEMANTIC_FPN = f"""
+_base_ = '{ROOT}/configs/semfpn_overlock/fpn_overlock-xt_8xb4-40k_ade20k-512x512.py'
+model = dict(
+    backbone=dict(arch={NEW_ARCH}, init_cfg=None),
+    neck=dict(in_channels=[8, 16, 40, 40], out_channels=16),
+    decode_head=dict(in_channels=[16] * 4, channels=16),
+)
+"""
+
+VOLO = f"""
+_base_ = '{ROOT}/configs/quickstart/volo-flat_digits.py'
+model = dict(
+    backbone=dict(arch=dict(dims=(24,), outlookers=(1,), transformers=(1,), heads=(2,))),
+    head=dict(in_channels=24),
+)
+"""
+
+CLASSIFIER = f"""
+_base_ = '{ROOT}/configs/quickstart/overlock-xxt_digits.py'
+model = dict(backbone=dict(arch={NEW_ARCH}), head=dict(arch={NEW_ARCH}))
+"""
+
+CONFIGS = dict(
+    classifier=CLASSIFIER, detector=DETECTION, upernet=UPERNET, semantic_fpn=SEMANTIC_FPN, volo=VOLO
+)
+
+
+def make(name: str, folder: Path) -> tuple[Config, str]:
+    """The config of :data:`CONFIGS`, and a checkpoint whose outputs tell pictures apart."""
+    file = folder / f'{name}.py'
+    file.write_text(CONFIGS[name])
+    cfg = Config.fromfile(file)
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        model = MODELS.build(cfg.model)
+    generator = torch.Generator().manual_seed(0)
+    state = {}
+    for key, value in model.state_dict().items():
+        if value.ndim > 1:
+            value = torch.randn(value.shape, generator=generator) / value[0].numel() ** 0.5
+        state[key] = value
+    path = folder / f'{name}.pth'
+    torch.save(dict(state_dict=state, meta={}), path)
+    return cfg, str(path)
