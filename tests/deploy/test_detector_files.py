@@ -23,7 +23,8 @@ SHAPES = [(1, 160, 96), (3, 77, 50), (2, 32, 32)]
 def test_a_file_takes_any_batch_and_size(kind, format, tmp_path):
     module = ExportedDetector(detector(kind)).eval().requires_grad_(False)
     writer = format_of(format)
-    pytest.importorskip('onnxruntime') if format == 'onnx' else None
+    for name in writer.NEEDS:
+        pytest.importorskip(name)
     path = tmp_path / f'model{writer.SUFFIX}'
     writer.write(module, picture(2, 264, 328), Spec('detection', ()), path, Settings(dynamic=True))
     run = writer.run(path)
