@@ -2,7 +2,8 @@
 
 Importing the package registers its models, hooks and data sets. What it changes in other libraries
 is listed in :func:`mmoverlock.compat.install`, and how idle threads wait in
-:func:`mmoverlock.environment.limit_spinning`.
+:func:`mmoverlock.environment.limit_spinning`. Where PyTorch, MMEngine or mmcv is not installed,
+there is nothing to register, and :mod:`mmoverlock.runtime` runs exported models.
 """
 
 __version__ = '0.2.0'
@@ -11,8 +12,9 @@ from mmoverlock import environment
 
 environment.limit_spinning()  # before anything loads PyTorch
 
-from mmoverlock import compat  # noqa: E402
+if not environment.missing():
+    from mmoverlock import compat
 
-compat.install()  # before anything imports mmcv.ops
+    compat.install()  # before anything imports mmcv.ops
 
-from mmoverlock import datasets, engine, models  # noqa: E402, F401
+    from mmoverlock import datasets, engine, models  # noqa: F401

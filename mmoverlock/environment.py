@@ -2,6 +2,7 @@
 
 import os
 import sys
+from importlib.util import find_spec
 
 
 def backend() -> str | None:
@@ -38,3 +39,8 @@ def limit_spinning() -> None:
     decided = {'GOMP_SPINCOUNT', 'OMP_WAIT_POLICY'} & os.environ.keys()
     if 'torch' not in sys.modules and not decided:
         os.environ['GOMP_SPINCOUNT'] = '1000'
+
+
+def missing() -> list[str]:
+    """Which of PyTorch, MMEngine and mmcv are not installed; all but exported models needs them."""
+    return [name for name in ('torch', 'mmengine', 'mmcv') if find_spec(name) is None]

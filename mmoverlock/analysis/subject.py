@@ -16,10 +16,10 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.utils.data import Subset
 
-from mmoverlock.apis.images import as_picture, read_image
 from mmoverlock.apis.loading import load_model
 from mmoverlock.apis.names import class_names, colours
 from mmoverlock.datasets.image_bits import KEY as IMAGE_BITS
+from mmoverlock.runtime.images import as_picture, read_image
 from mmoverlock.utils.config import require
 from mmoverlock.utils.datasets import delivers_bgr, leaf_dataset, spread_indices
 from mmoverlock.utils.device import pick_device

@@ -4,7 +4,9 @@ Models of mmpretrain, mmdet and mmseg predict by their own ``test_step``; only t
 config needs is imported.
 """
 
-from .images import find_images
-from .inference import Inferencer, describe, infer
+from mmoverlock.runtime.images import find_images
+from mmoverlock.runtime.pictures import describe
+
+from .inference import Inferencer, infer
 
 __all__ = ['Inferencer', 'describe', 'find_images', 'infer']

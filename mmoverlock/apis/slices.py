@@ -6,6 +6,8 @@ import mmcv
 import numpy as np
 from torch import nn
 
+from mmoverlock.runtime.masks import run_lengths
+
 from .tasks import Detector
 
 OVERLAP = 0.2  # of neighbouring tiles, as a share of their side
@@ -87,11 +89,3 @@ class SlicedDetector(Detector):
                 one['mask'] = run_lengths(found.mask[i])
             objects.append(one)
         return objects
-
-
-def run_lengths(mask: np.ndarray) -> dict[str, Any]:
-    """A mask (H, W) in COCO's compressed run lengths."""
-    from pycocotools import mask as coco_mask  # comes with mmdet
-
-    encoded = coco_mask.encode(np.asfortranarray(mask, np.uint8))
-    return {**encoded, 'counts': encoded['counts'].decode()}

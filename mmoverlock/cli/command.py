@@ -19,11 +19,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from mmengine.logging import MMLogger
-
-from mmoverlock.compat.quiet import leave_out_known_messages
-from mmoverlock.engine.hooks.preemption import Stopped
+from mmoverlock import environment
 from mmoverlock.utils.errors import one_line
+from mmoverlock.utils.signals import Stopped
 
 from .encoding import escape_output, use_utf8
 from .options import ArgumentParser
@@ -43,7 +41,10 @@ def command(add_arguments: Callable[[ArgumentParser], None], description: str) -
                 use_utf8()
             escape_output()
             argv = sys.argv[1:] if argv is None else list(argv)
-            leave_out_known_messages('--debug' not in argv)
+            if not environment.missing():
+                from mmoverlock.compat.quiet import leave_out_known_messages
+
+                leave_out_known_messages('--debug' not in argv)
             parser = ArgumentParser(prog=prog, description=description)
             given = {}
             try:
@@ -110,7 +111,11 @@ def _end(code: int) -> NoReturn:
 
 def _keep_traceback() -> str:
     """Add the current traceback to the run's log file, if it has one; say where to find it."""
-    log_file = MMLogger.get_current_instance().log_file
+    log_file = None
+    if not environment.missing():
+        from mmengine.logging import MMLogger
+
+        log_file = MMLogger.get_current_instance().log_file
     if log_file and Path(log_file).is_file():
         with contextlib.suppress(OSError):  # the disk may be what has failed
             with open(log_file, 'a', encoding='utf-8') as file:

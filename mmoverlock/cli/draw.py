@@ -6,8 +6,8 @@ from pathlib import Path
 
 from mmengine.registry import DATASETS, DefaultScope
 
-from mmoverlock.apis.images import read_image
 from mmoverlock.datasets.image_bits import KEY
+from mmoverlock.runtime.images import read_image
 from mmoverlock.utils.config import read_config, require
 from mmoverlock.utils.datasets import leaf_dataset
 from mmoverlock.utils.registry import find_class

@@ -8,7 +8,6 @@ import mmcv
 import numpy as np
 
 import mmoverlock
-from mmoverlock.apis.images import new_file
 from mmoverlock.checks.samples import training_sheet
 from mmoverlock.datasets.formats import find_format, read_labels, read_objects
 from mmoverlock.datasets.inspect import (
@@ -17,6 +16,7 @@ from mmoverlock.datasets.inspect import (
     inspect_labels,
     inspect_objects,
 )
+from mmoverlock.runtime.images import new_file
 from mmoverlock.utils.files import removed_on_error
 from mmoverlock.utils.silence import silence
 

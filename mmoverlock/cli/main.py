@@ -4,6 +4,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from types import ModuleType
+
+from mmoverlock import environment
 
 from .command import command
 from .encoding import use_utf8
@@ -34,8 +37,18 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 @command(add_arguments, 'OverLoCK for the OpenMMLab libraries.')
-def choose(args: argparse.Namespace) -> str:
-    return args.command
+def choose(args: argparse.Namespace) -> ModuleType:
+    """The command's module."""
+    try:
+        return import_module(f'.{args.command}', __package__)
+    except ModuleNotFoundError:
+        missing = environment.missing()
+        if not missing:
+            raise
+        raise ValueError(
+            f'{args.command} needs {", ".join(missing)}, not installed here: pip install '
+            'mmoverlock; without, "mmoverlock infer" runs exported models'
+        ) from None
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -43,5 +56,5 @@ def main(argv: Sequence[str] | None = None) -> None:
     if argv is None:
         use_utf8()
     argv = sys.argv[1:] if argv is None else list(argv)
-    name = choose(argv[:1], 'mmoverlock')
-    import_module(f'.{name}', __package__).main(argv[1:], f'mmoverlock {name}')
+    module = choose(argv[:1], 'mmoverlock')
+    module.main(argv[1:], f'mmoverlock {argv[0]}')

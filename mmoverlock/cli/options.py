@@ -2,19 +2,28 @@
 
 import argparse
 
-from mmengine.config import DictAction
-
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
 
 
 class ArgumentParser(argparse.ArgumentParser):
-    """Raises ValueError instead of printing the usage."""
+    """Raises ValueError instead of printing the usage.
+
+    Attributes:
+        intermixed: Options may stand between the positional arguments, also where the last of these
+            may be missing.
+    """
+
+    intermixed = False
+
+    def parse_args(self, *args, **kwargs) -> argparse.Namespace:
+        parse = super().parse_intermixed_args if self.intermixed else super().parse_args
+        return parse(*args, **kwargs)
 
     def error(self, message: str) -> None:
         raise ValueError(f'{message} (see {self.prog} --help)')
 
 
-class OptionsAction(DictAction):
+class OptionsAction(argparse.Action):
     """MMEngine's ``key=value`` pairs, refusing what is not one."""
 
     def __call__(self, parser, namespace, values, option_string=None) -> None:
@@ -24,7 +33,10 @@ class OptionsAction(DictAction):
                 raise argparse.ArgumentError(self, f"'{pair}' is not of the form key=value")
             if any(value.count(a) != value.count(b) for a, b in ('()', '[]')):
                 raise argparse.ArgumentError(self, f"'{pair}' has unbalanced brackets")
-        super().__call__(parser, namespace, values, option_string)
+        from mmengine.config import DictAction  # not installed where only exported models run
+
+        read = DictAction(self.option_strings, self.dest, nargs=self.nargs)
+        read(parser, namespace, values, option_string)
 
 
 def positive(text: str) -> int:

@@ -13,11 +13,11 @@ from mmengine.evaluator import DumpResults
 from mmengine.logging import print_log
 from rich.cells import cell_len
 
-from mmoverlock.apis.images import read_image
 from mmoverlock.datasets.image_bits import KEY
 from mmoverlock.engine.class_metrics import ClasswiseMetric, Rows, class_table
 from mmoverlock.engine.predictions import CocoPredictions, LabelMaps, dump_whole
 from mmoverlock.engine.runner import build_runner
+from mmoverlock.runtime.images import read_image
 from mmoverlock.utils.config import as_list
 from mmoverlock.utils.datasets import leaf_configs, leaf_datasets
 from mmoverlock.utils.errors import shown

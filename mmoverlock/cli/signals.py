@@ -1,20 +1,12 @@
-"""What signals do to a command: it ends without a traceback, and a training says where to go on."""
+"""What signals do to a command: it ends without a traceback."""
 
 import contextlib
-import os
 import signal
-import sys
 import threading
-import time
 from collections.abc import Iterator
 from types import FrameType
-from typing import NoReturn
 
-from mmengine.dist import get_world_size, is_main_process
-
-from mmoverlock.engine.distributed import under_torchrun
-from mmoverlock.engine.hooks.preemption import Stopped
-from mmoverlock.engine.workers import SIGNALS, end_forks_by_sigterm
+from mmoverlock.utils.signals import SIGNALS, end_forks_by_sigterm
 
 
 class Ended(BaseException):
@@ -48,32 +40,3 @@ def signals_end() -> Iterator[None]:
         for number, handler in before.items():
             if handler is not None:  # not set from Python
                 signal.signal(number, handler)
-
-
-@contextlib.contextmanager
-def says_where_it_stopped() -> Iterator[None]:
-    """Say on stderr, in one process, which signal stopped a training and what it has saved."""
-    try:
-        yield
-    except Stopped as stop:
-        if is_main_process():
-            with contextlib.suppress(OSError):  # the terminal is closed
-                sys.stdout.flush()
-                sys.stderr.write(
-                    f"stopped by {stop.signal.name} after step {stop.step}, saved '{stop.path}': "
-                    f'go on with --resume (exit code {stop.code})\n'
-                )
-                sys.stderr.flush()
-        if get_world_size() > 1 and not under_torchrun():
-            _leave_srun(stop.code)
-        raise
-
-
-def _leave_srun(code: int) -> NoReturn:
-    """Leave a group of processes, all but the first with 0: srun kills the rest at any other code.
-
-    Without a launcher of ours, nobody else adds up the codes.
-    """
-    if is_main_process():
-        time.sleep(1)
-    os._exit(code if is_main_process() else 0)

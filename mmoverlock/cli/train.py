@@ -21,7 +21,7 @@ from .config import load_config
 from .finetune import use_data_root
 from .finetune.common import data_folder
 from .options import ArgumentParser, add_run_options
-from .signals import says_where_it_stopped
+from .stopped import says_where_it_stopped
 from .work_dir import claimed, data_kept_on_error, earlier_checkpoints, remove, undone_on_error
 
 

@@ -30,7 +30,7 @@ from .exportable import exportable, task_of
 from .formats import BATCH, GREATEST, LEAST, OPSET, Settings, format_of
 from .pictures import pictures
 from .preprocess import INSIDE, Preprocessed, split
-from .preprocessing import preprocessing
+from .preprocessing import preprocessing, reading
 from .verify import PICTURES, Shape, cases, shapes, verify
 
 USUAL_SIZES = {'classification': (224, 224), 'detection': (800, 1344), 'segmentation': (512, 512)}
@@ -114,6 +114,7 @@ def export(
             sizes=((LEAST, GREATEST),) * 2 if dynamic else tuple((n, n) for n in example.shape[2:]),
             batch=(1, BATCH) if dynamic else (1, 1),
             origin=_origin(cfg, checkpoint, format, opset, half),
+            **reading(cfg, model),
         )
         tried, made, source = [], [], ''
         if verified:

@@ -7,9 +7,9 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.registry import DATASETS
 
-from mmoverlock.apis.images import as_picture, read_image
 from mmoverlock.datasets.compose import compose_scene
 from mmoverlock.datasets.digits_scenes import load_scans
+from mmoverlock.runtime.images import as_picture, read_image
 from mmoverlock.utils.datasets import spread_indices
 from mmoverlock.utils.registry import build
 

@@ -9,6 +9,7 @@ from mmengine.config import Config
 from torch import nn
 
 from mmoverlock.runtime.spec import CenterCrop, Normalize, Pad, Resize, Step
+from mmoverlock.utils.bits import KEY
 from mmoverlock.utils.config import require, type_name
 from mmoverlock.utils.datasets import leaf_dataset
 from mmoverlock.utils.errors import shown
@@ -40,6 +41,22 @@ def preprocessing(cfg: Config, model: nn.Module) -> tuple[str, tuple[Step, ...]]
             where = f"test_dataloader.dataset.pipeline.{index}: '{name}'"
             steps += _translated(name, options, where)
     return _channels(pipeline, model), (*steps, *_model_steps(model))
+
+
+def reading(cfg: Config, model: nn.Module) -> dict[str, Any]:
+    """How files are read and results used: these fields of the Spec, where they are unusual.
+
+    Args:
+        cfg: With a test pipeline.
+        model: Built from it.
+    """
+    pipeline = leaf_dataset(cfg.test_dataloader.dataset).get('pipeline') or ()
+    loaders = [step for step in pipeline if 'LoadImage' in type_name(step)]
+    found = dict(image_bits=cfg.get(KEY), align_corners=getattr(model, 'align_corners', False))
+    found['turns'] = not any('orientation' in str(step.get('color_type')) for step in loaders)
+    test_cfg = getattr(getattr(model, 'roi_head', None), 'test_cfg', None) or {}
+    found['mask_thr'] = test_cfg.get('mask_thr_binary', 0.5)
+    return found
 
 
 _SKIPPED = ('Load', 'Pack')

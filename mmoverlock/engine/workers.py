@@ -1,6 +1,5 @@
 """Worker processes leave signals to the process that they work for, which may end them."""
 
-import functools
 import os
 import signal
 import threading
@@ -8,36 +7,7 @@ from collections.abc import Callable
 
 from torch.utils.data import DataLoader
 
-# What schedulers, a terminal that is closed, and limits of CPU time send to end a run.
-NAMES = ('SIGTERM', 'SIGUSR1', 'SIGUSR2', 'SIGHUP', 'SIGXCPU', 'SIGINT')
-SIGNALS = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]  # few on Windows
-
-
-@functools.cache
-def end_forks_by_sigterm() -> None:
-    """Give processes that are forked from now on Python's own handlers of SIGTERM and its like.
-
-    multiprocessing's pools, such as that of mmdet's VOCMetric, end their workers by SIGTERM and
-    wait for them: with a handler that only takes notice, they would wait for ever.
-    """
-    if not hasattr(os, 'register_at_fork'):  # Windows forks nothing
-        return
-    ours = {*SIGNALS} - {signal.SIGINT}
-    blocked_before = []
-
-    def block() -> None:  # a signal that arrives while the child still has our handler waits
-        blocked_before[:] = [signal.pthread_sigmask(signal.SIG_BLOCK, ours)]
-
-    def restore() -> None:
-        signal.pthread_sigmask(signal.SIG_SETMASK, *blocked_before)
-
-    def reset() -> None:
-        for number in ours:
-            if getattr(signal.getsignal(number), '__module__', '').startswith('mmoverlock.'):
-                signal.signal(number, signal.SIG_DFL)
-        restore()
-
-    os.register_at_fork(before=block, after_in_parent=restore, after_in_child=reset)
+from mmoverlock.utils.signals import SIGNALS
 
 
 def shield_workers(dataloader: DataLoader) -> None:

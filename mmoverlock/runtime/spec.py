@@ -95,6 +95,11 @@ class Spec:
         inside: What the graph does first, in this order.
         sizes: Least and greatest height and width of the input: ((h, h'), (w, w')); equal if fixed.
         batch: Least and greatest batch.
+        image_bits: That the values of 16-bit files have, from 8 to 16; None: all 16.
+        turns: Whether files are turned as their EXIF tags say.
+        mask_thr: From which probability on a pixel belongs to a detector's mask.
+        align_corners: How a segmentor's logits are resized to the picture: the corners' centres on
+            each other, or, usually, the edges.
         origin: Config, checkpoint, versions: for people, not for programs.
     """
 
@@ -106,6 +111,10 @@ class Spec:
     inside: tuple[Step, ...] = ()
     sizes: tuple[tuple[int, int], tuple[int, int]] = ((32, 4096), (32, 4096))
     batch: tuple[int, int] = (1, 1)
+    image_bits: int | None = None
+    turns: bool = True
+    mask_thr: float = 0.5
+    align_corners: bool = False
     origin: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:

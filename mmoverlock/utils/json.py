@@ -3,16 +3,17 @@
 import json
 import math
 import os
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import torch
 
 
 def plain(value: Any) -> Any:
     """`value` in what JSON has. NaN and infinity are None, arrays and tensors are lists."""
-    if isinstance(value, torch.Tensor):
+    torch = sys.modules.get('torch')  # without it there are no tensors
+    if torch and isinstance(value, torch.Tensor):
         value = (
             value.detach().cpu().float() if value.dtype == torch.bfloat16 else value.detach().cpu()
         )

@@ -6,7 +6,6 @@ machine, MMOVERLOCK_FONT first. A character that no font has is drawn as its num
 """
 
 import functools
-import logging
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,10 +13,10 @@ from typing import Any
 
 from matplotlib import font_manager
 from matplotlib.ft2font import FT2Font
-from mmengine.logging import print_log
 from PIL import ImageDraw, ImageFont, features
 
 from mmoverlock import environment
+from mmoverlock.utils.log import warn
 
 Run = tuple[ImageFont.FreeTypeFont, str]
 _BASE = 'DejaVu Sans'
@@ -180,21 +179,17 @@ def _warn(character: str) -> None:
         _warned.add(script)
         shown = script if script in ('CJK', 'emoji', 'unknown') else script.capitalize()
         package = _PACKAGES.get(script, 'fonts-noto-core')
-        print_log(
+        warn(
             f'no installed font has {shown} characters, such as U+{ord(character):04X}: they are '
             f'drawn as numbers. Install a font (Debian, Ubuntu: {package}), or set MMOVERLOCK_FONT '
             'to a font file',
-            logger='current',
-            level=logging.WARNING,
         )
 
 
 @functools.cache
 def _check_shaping() -> None:
     if not features.check('raqm'):
-        print_log(
+        warn(
             'Pillow has no Raqm here: Thai, Arabic and Indic names are drawn without joining or '
             'reordering their letters',
-            logger='current',
-            level=logging.WARNING,
         )

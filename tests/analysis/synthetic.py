@@ -6,7 +6,7 @@ import numpy as np
 
 from mmoverlock.analysis.classification.results import Results
 from mmoverlock.analysis.measures.calibration import ClassCalibration, classwise_ece
-from mmoverlock.engine.calibrators import softmax
+from mmoverlock.runtime.calibrators import softmax
 
 
 def draw(logits: np.ndarray, temperature: float = 1.0, seed: int = 7) -> np.ndarray:

@@ -9,8 +9,9 @@ import pytest
 from pycocotools import mask as coco_mask
 from torch import nn
 
-from mmoverlock.apis.slices import SlicedDetector, run_lengths
+from mmoverlock.apis.slices import SlicedDetector
 from mmoverlock.apis.tasks import Detector
+from mmoverlock.runtime.masks import run_lengths
 
 SIDE = 100  # tiles overlap by 20
 SMALL = [(5, 5, 17, 23), (72, 60, 88, 79), (95, 150, 103, 165), (240, 100, 258, 118)]

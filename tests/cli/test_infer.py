@@ -15,7 +15,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
 from mmoverlock.apis import Inferencer, infer
-from mmoverlock.engine.calibrators import PlattScaling, to_json
+from mmoverlock.runtime.calibrators import PlattScaling, to_json
 
 from ..user import ROOT
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from mmoverlock.engine.hooks.epoch_table import read_epochs
-from mmoverlock.engine.workers import SIGNALS
+from mmoverlock.utils.signals import SIGNALS
 
 from ..user import ROOT, snapshot
 from .test_tools import run_script
@@ -19,7 +19,7 @@ SEND = """
 import os, signal
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
-from mmoverlock.engine.workers import SIGNALS
+from mmoverlock.utils.signals import SIGNALS
 
 @HOOKS.register_module()
 class Send(Hook):

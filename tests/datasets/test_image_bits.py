@@ -9,8 +9,8 @@ from mmcv.transforms import Compose, LoadImageFromFile
 from mmengine.config import Config
 from PIL import Image
 
-from mmoverlock.apis.images import as_picture, read_image
 from mmoverlock.datasets.image_bits import DeepLoadImageFromFile, check_image_bits, use_image_bits
+from mmoverlock.runtime.images import as_picture, read_image
 from mmoverlock.utils.errors import ImageError
 
 RAMP = np.linspace(0, 4000, 48 * 64).reshape(48, 64).astype(np.uint16)

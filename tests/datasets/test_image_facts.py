@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmoverlock.apis.images import read_image
 from mmoverlock.datasets.image_facts import look_at, read_facts, repeated
+from mmoverlock.runtime.images import read_image
 
 NOISE = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
 DEEP = np.full((20, 30), 4000, np.uint16)

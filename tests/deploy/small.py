@@ -6,12 +6,14 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
-from ..user import ARCH, ROOT
+from ..user import ARCH, DETECTION, ROOT
+
+NEW_ARCH = ARCH.replace('dict(', 'dict(_delete_=True,')
 
 UPERNET = f"""
 _base_ = '{ROOT}/configs/quickstart/upernet_overlock-xxt_digits.py'
 model = dict(
-    backbone=dict(arch={ARCH.replace('dict(', 'dict(_delete_=True,')}),
+    backbone=dict(arch={NEW_ARCH}),
     decode_head=dict(in_channels=[8, 16, 40, 40], channels=16),
     auxiliary_head=dict(in_channels=40, channels=8),
 )
@@ -21,7 +23,7 @@ test_dataloader = dict(dataset=dict(data_prefix=dict(img_path='nowhere')))
 SEMANTIC_FPN = f"""
 _base_ = '{ROOT}/configs/semfpn_overlock/fpn_overlock-xt_8xb4-40k_ade20k-512x512.py'
 model = dict(
-    backbone=dict(arch={ARCH.replace('dict(', 'dict(_delete_=True,')}, init_cfg=None),
+    backbone=dict(arch={NEW_ARCH}, init_cfg=None),
     neck=dict(in_channels=[8, 16, 40, 40], out_channels=16),
     decode_head=dict(in_channels=[16] * 4, channels=16),
 )
@@ -37,11 +39,12 @@ model = dict(
 
 CLASSIFIER = f"""
 _base_ = '{ROOT}/configs/quickstart/overlock-xxt_digits.py'
-arch = {ARCH}
-model = dict(backbone=dict(arch=arch), head=dict(arch=arch))
+model = dict(backbone=dict(arch={NEW_ARCH}), head=dict(arch={NEW_ARCH}))
 """
 
-CONFIGS = dict(classifier=CLASSIFIER, upernet=UPERNET, semantic_fpn=SEMANTIC_FPN, volo=VOLO)
+CONFIGS = dict(
+    classifier=CLASSIFIER, detector=DETECTION, upernet=UPERNET, semantic_fpn=SEMANTIC_FPN, volo=VOLO
+)
 
 
 def make(name: str, folder: Path) -> tuple[Config, str]:

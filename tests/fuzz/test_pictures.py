@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
-from mmoverlock.apis.images import read_image
 from mmoverlock.datasets.formats import read_objects
 from mmoverlock.datasets.formats.segmentation import read_labels
+from mmoverlock.runtime.images import read_image
 
 from .fuzzing import SCALE, mutate_bytes
 

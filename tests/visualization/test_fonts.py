@@ -36,7 +36,7 @@ def fresh(monkeypatch):
 def told(monkeypatch):
     """The warnings."""
     texts = []
-    monkeypatch.setattr(fonts, 'print_log', lambda text, **_: texts.append(text))
+    monkeypatch.setattr(fonts, 'warn', texts.append)
     return texts
 
 

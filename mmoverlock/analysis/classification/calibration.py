@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mmoverlock.engine.calibrators import to_json
+from mmoverlock.runtime.calibrators import to_json
 from mmoverlock.utils.files import write_whole
 
 from ..calibration import DIAGRAM, NOTE, STATS, errors_table, save_stats

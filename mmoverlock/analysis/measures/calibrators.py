@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from mmoverlock.engine.calibrators import (
+from mmoverlock.runtime.calibrators import (
     Calibrator,
     IsotonicRegression,
     PlattScaling,

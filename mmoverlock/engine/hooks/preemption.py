@@ -13,29 +13,13 @@ from mmengine.registry import HOOKS
 from mmengine.runner import IterBasedTrainLoop, Runner
 
 from mmoverlock.engine.distributed import under_torchrun
-from mmoverlock.engine.workers import SIGNALS, end_forks_by_sigterm, shield_workers
+from mmoverlock.engine.workers import shield_workers
 from mmoverlock.utils.files import write_whole
+from mmoverlock.utils.signals import SIGNALS, Stopped, end_forks_by_sigterm
 
 from .atomic_checkpoint import AtomicCheckpointHook
 
-SAVED = 75  # EX_TEMPFAIL of sysexits.h: saved, start again to go on
 AT_ONCE = (signal.SIGTERM, signal.SIGINT)  # when they come a second time
-
-
-class Stopped(SystemExit):
-    """Training was stopped by a signal, and saved.
-
-    Its exit code is 130 after Ctrl-C, and else `SAVED`, on which a scheduler may start it again.
-
-    Attributes:
-        signal: Which signal.
-        step: After how many steps.
-        path: The checkpoint.
-    """
-
-    def __init__(self, number: int, step: int, path: str) -> None:
-        self.signal, self.step, self.path = signal.Signals(number), step, path
-        super().__init__(130 if number == signal.SIGINT else SAVED)
 
 
 @HOOKS.register_module()

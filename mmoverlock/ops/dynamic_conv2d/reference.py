@@ -4,7 +4,6 @@ Runs on any device in any precision and is differentiable by autograd. It adds u
 the other, and so needs no unfolded value map, unless for the gradient. Sizes may be symbolic.
 """
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 

@@ -16,7 +16,7 @@ from mmoverlock.analysis.classification.features import Features, colour_groups,
 from mmoverlock.analysis.classification.predictions import Predictions, choose
 from mmoverlock.analysis.classification.sample import pooled
 from mmoverlock.analysis.measures.label_errors import label_errors
-from mmoverlock.engine.calibrators import read_calibrator, softmax
+from mmoverlock.runtime.calibrators import read_calibrator, softmax
 
 from ..synthetic import draw, fake_subject, gaussian_logits
 

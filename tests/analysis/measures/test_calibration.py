@@ -14,7 +14,7 @@ from mmoverlock.analysis.measures.calibration import (
     ReliabilityBins,
     classwise_ece,
 )
-from mmoverlock.engine.calibrators import softmax
+from mmoverlock.runtime.calibrators import softmax
 
 from ..synthetic import calibration_errors, draw, gaussian_logits
 

@@ -24,8 +24,8 @@ from torch import nn
 
 from mmoverlock.cli.signals import Ended, signals_end
 from mmoverlock.engine.hooks.epoch_table import read_epochs
-from mmoverlock.engine.hooks.preemption import SAVED, Stopped
 from mmoverlock.engine.runner import build_runner
+from mmoverlock.utils.signals import SAVED, Stopped
 
 IMAGES = 20
 NUMBERS = itertools.count()  # of the runs

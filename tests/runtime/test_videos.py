@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mmoverlock.apis.videos import JsonList, Video, VideoWriter
+from mmoverlock.runtime.videos import JsonList, Video, VideoWriter
 
 GREYS = [10, 90, 170, 250]
 

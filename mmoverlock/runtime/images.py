@@ -7,10 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
-import mmcv
 import numpy as np
 
-from mmoverlock.datasets.image_bits import to_8_bits
+from mmoverlock.utils.bits import to_8_bits
 from mmoverlock.utils.errors import image_limit
 
 SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.pgm', '.png', '.ppm', '.tif', '.tiff', '.webp')
@@ -69,7 +68,8 @@ def read_image(path: Path, bits: int | None = None, turn: bool = True) -> np.nda
     try:
         data = path.read_bytes()
         if data:
-            picture = mmcv.imfrombytes(data, flags | (0 if turn else cv2.IMREAD_IGNORE_ORIENTATION))
+            flags |= 0 if turn else cv2.IMREAD_IGNORE_ORIENTATION
+            picture = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except (OSError, cv2.error) as error:
         reason = getattr(error, 'strerror', None) or image_limit(path, error)
         reason = reason or 'no image, or damaged'

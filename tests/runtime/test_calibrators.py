@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from mmoverlock.engine.calibrators import (
+from mmoverlock.runtime.calibrators import (
     IsotonicRegression,
     PlattScaling,
     TemperatureScaling,

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmoverlock.apis import find_images
-from mmoverlock.apis.images import new_file, read_image
+from mmoverlock.runtime.images import find_images, new_file, read_image
 
 
 @pytest.fixture
