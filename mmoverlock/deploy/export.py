@@ -71,7 +71,7 @@ def export(
     opset: int = OPSET,
     verified: bool = True,
 ) -> Exported:
-    """Export a classifier, detector or segmentor, with its branches merged, and compare it with PyTorch.
+    """Export a model, with its branches merged, and compare it with PyTorch.
 
     Args:
         cfg: Of mmpretrain, mmdet or mmseg.
