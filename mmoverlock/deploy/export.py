@@ -71,10 +71,10 @@ def export(
     opset: int = OPSET,
     verified: bool = True,
 ) -> Exported:
-    """Export a classifier or segmentor, with its branches merged, and compare it with PyTorch.
+    """Export a model, with its branches merged, and compare it with PyTorch.
 
     Args:
-        cfg: Of mmpretrain or mmseg.
+        cfg: Of mmpretrain, mmdet or mmseg.
         checkpoint: File or URL; every tensor of the model must come from it.
         format: 'onnx', 'torch-export', 'torchscript' or 'openvino'.
         output: New file; it is there only when it is whole and agrees with PyTorch.
@@ -183,7 +183,10 @@ def _example(
     """The input with which the module is exported: (1, C, H, W), or of a batch of two."""
     if size is None:
         size = _tested_size(before + inside) or USUAL_SIZES[task]
-    height, width = (max(n, 2 * LEAST if dynamic else LEAST) for n in size)
+    least = LEAST
+    if dynamic:  # no map must be a single pixel, it would stay one: detectors' have strides to 128
+        least = 2 * 128 + LEAST if task == 'detection' else 2 * LEAST
+    height, width = (max(n, least) for n in size)
     if dynamic and height == width:
         width += LEAST  # equal numbers would look like one
     shape = 2 if dynamic else 1, 1 if channels == 'grey' else 3, height, width
