@@ -41,7 +41,7 @@ class Session:
         except ImportError as error:
             raise ValueError(f"model '{path}' needs ONNX Runtime: {INSTALL}") from error
         options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3  # errors
+        options.log_severity_level = 4  # what fails is raised
         options.intra_op_num_threads = threads or 0
         available = onnxruntime.get_available_providers()
         providers = [one for one in _PROVIDERS if one in available]

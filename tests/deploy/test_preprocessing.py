@@ -11,6 +11,7 @@ from mmoverlock.deploy.preprocessing import preprocessing, reading
 from mmoverlock.runtime.spec import CenterCrop, Normalize, Pad, Resize, Spec
 from mmoverlock.utils.config import read_config
 
+from ..configs.leaves import leaves, read
 from ..user import ROOT
 
 
@@ -24,10 +25,10 @@ def preprocessor(cfg: Config) -> SimpleNamespace:
 
 
 def test_all_our_configs_are_described():
-    paths = [path for path in ROOT.glob('configs/*/*.py') if path.parts[-2] != '_base_']
-    assert paths
+    paths = leaves('.', '*/*')
+    assert len(paths) > 20
     for path in paths:
-        cfg = read_config(path)
+        cfg = read(path)
         channels, steps = preprocessing(cfg, preprocessor(cfg))
         assert channels == 'rgb' and any(isinstance(step, Normalize) for step in steps), path
 

@@ -41,7 +41,7 @@ def both(name: str, folder: Path, **options) -> tuple[Inferencer, ExportedModel]
     cfg, checkpoint = make(name, folder)
     cfg = load_config(cfg.filename)
     path = folder / f'{name}.onnx'
-    export(cfg, checkpoint, 'onnx', path, dynamic=True, verified=False)
+    export(cfg, checkpoint, 'onnx', path, dynamic=True, size=(64, 96), verified=False)
     return Inferencer(cfg, checkpoint, 'cpu', **options), ExportedModel(path, **options)
 
 
