@@ -25,7 +25,7 @@ from mmoverlock.utils.datasets import leaf_dataset
 from mmoverlock.utils.extras import extra
 from mmoverlock.utils.silence import silence
 
-from .agreement import HALF_TOLERANCE, TOLERANCE, Line
+from .agreement import HALF_TOLERANCE, RESIZE_TOLERANCE, TOLERANCE, Line
 from .exportable import exportable, task_of
 from .formats import BATCH, GREATEST, LEAST, LEAST_FREE, OPSET, Settings, format_of
 from .pictures import pictures
@@ -129,7 +129,9 @@ def export(
     with _unfinished(output) as unfinished, _quiet():
         _write(writer, module, example, spec, unfinished, settings, format)
         if verified:
-            tolerance = HALF_TOLERANCE if half else TOLERANCE
+            resizes = any(isinstance(step, Resize) for step in inside)
+            tolerance = RESIZE_TOLERANCE if resizes else TOLERANCE
+            tolerance = HALF_TOLERANCE if half else tolerance
             try:
                 lines = verify(writer.run(unfinished), spec.task, made, tolerance)
             except RuntimeError as error:

@@ -35,7 +35,7 @@ def resized(step: Resize, size: Size) -> Size:
         return step.size
     if step.mode == 'multiple':
         return height + -height % edge, width + -width % edge
-    short, long = torch.sym_min(height, width), torch.sym_max(height, width)
+    short, long = least(height, width), greatest(height, width)
     if step.mode == 'inside':  # as large as both bounds allow, rounded as mmcv does
         bounds = (min(step.size), short), (max(step.size), long)
         return tuple(_scaled(old, *bounds) for old in size)
@@ -46,7 +46,19 @@ def resized(step: Resize, size: Size) -> Size:
 def _scaled(edge: int, *ratios: tuple[int, int]) -> int:
     """An edge times the least of the ratios a / b, rounded; in whole numbers, for the graph."""
     one, other = ((2 * edge * a + b) // (2 * b) for a, b in ratios)
-    return torch.sym_min(one, other)
+    return least(one, other)
+
+
+def least(a: int, b: int) -> int:
+    """The smaller size: of numbers, of torch.export's symbols or of torch.jit.trace's tensors."""
+    if isinstance(a, Tensor) or isinstance(b, Tensor):
+        return torch.minimum(torch.as_tensor(a), torch.as_tensor(b))
+    return torch.sym_min(a, b)
+
+
+def greatest(a: int, b: int) -> int:
+    """The larger size."""
+    return -least(-a, -b)
 
 
 def resize(image: Tensor, step: Resize) -> Tensor:
