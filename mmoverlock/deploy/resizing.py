@@ -1,5 +1,7 @@
 """Resizing in the exported graph, as OpenCV and Pillow do it to pictures of 8 bits."""
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -51,14 +53,18 @@ def _scaled(edge: int, *ratios: tuple[int, int]) -> int:
 
 def least(a: int, b: int) -> int:
     """The smaller size: of numbers, of torch.export's symbols or of torch.jit.trace's tensors."""
-    if isinstance(a, Tensor) or isinstance(b, Tensor):
-        return torch.minimum(torch.as_tensor(a), torch.as_tensor(b))
-    return torch.sym_min(a, b)
+    return _either(torch.minimum, torch.sym_min, a, b)
 
 
 def greatest(a: int, b: int) -> int:
     """The larger size."""
-    return -least(-a, -b)
+    return _either(torch.maximum, torch.sym_max, a, b)
+
+
+def _either(of_tensors: Callable, of_numbers: Callable, a: int, b: int) -> int:
+    if isinstance(a, Tensor) or isinstance(b, Tensor):
+        return of_tensors(torch.as_tensor(a), torch.as_tensor(b))
+    return of_numbers(a, b)
 
 
 def resize(image: Tensor, step: Resize) -> Tensor:
