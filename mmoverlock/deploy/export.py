@@ -25,7 +25,7 @@ from mmoverlock.utils.datasets import leaf_dataset
 from mmoverlock.utils.extras import extra
 from mmoverlock.utils.silence import silence
 
-from .agreement import HALF_TOLERANCE, TOLERANCE, Line
+from .agreement import HALF_TOLERANCE, RESIZE_TOLERANCE, TOLERANCE, Line
 from .exportable import exportable, task_of
 from .formats import BATCH, GREATEST, LEAST, LEAST_FREE, OPSET, Settings, format_of
 from .pictures import pictures
@@ -129,7 +129,9 @@ def export(
     with _unfinished(output) as unfinished, _quiet():
         _write(writer, module, example, spec, unfinished, settings, format)
         if verified:
-            tolerance = HALF_TOLERANCE if half else TOLERANCE
+            resizes = any(isinstance(step, Resize) for step in inside)
+            tolerance = RESIZE_TOLERANCE if resizes else TOLERANCE
+            tolerance = HALF_TOLERANCE if half else tolerance
             try:
                 lines = verify(writer.run(unfinished), spec.task, made, tolerance)
             except RuntimeError as error:
@@ -183,9 +185,8 @@ def _example(
     """The input with which the module is exported: (1, C, H, W), or of a batch of two."""
     if size is None:
         size = _tested_size(before + inside) or USUAL_SIZES[task]
-    # A pyramid's last map, of stride 128 at most, must not be a single pixel: it would stay one.
     least = LEAST
-    if dynamic:
+    if dynamic:  # no map must be a single pixel, it would stay one: detectors' have strides to 128
         least = 2 * 128 + LEAST if task == 'detection' else 2 * LEAST
     height, width = (max(n, least) for n in size)
     if dynamic and height == width:
