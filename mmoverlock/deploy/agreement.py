@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 TOLERANCE = 1e-3
+RESIZE_TOLERANCE = 1e-2  # a pixel of the resized picture may be rounded the other way
 HALF_TOLERANCE = 5e-2  # half precision has three decimals, and a network hundreds of layers
 
 Outputs = Mapping[str, np.ndarray]

@@ -25,7 +25,7 @@ from mmoverlock.utils.datasets import leaf_dataset
 from mmoverlock.utils.extras import extra
 from mmoverlock.utils.silence import silence
 
-from .agreement import HALF_TOLERANCE, TOLERANCE, Line
+from .agreement import HALF_TOLERANCE, RESIZE_TOLERANCE, TOLERANCE, Line
 from .exportable import exportable, task_of
 from .formats import BATCH, GREATEST, LEAST, LEAST_FREE, OPSET, Settings, format_of
 from .pictures import pictures
@@ -71,10 +71,10 @@ def export(
     opset: int = OPSET,
     verified: bool = True,
 ) -> Exported:
-    """Export a classifier or segmentor, with its branches merged, and compare it with PyTorch.
+    """Export a model, with its branches merged, and compare it with PyTorch.
 
     Args:
-        cfg: Of mmpretrain or mmseg.
+        cfg: Of mmpretrain, mmdet or mmseg.
         checkpoint: File or URL; every tensor of the model must come from it.
         format: 'onnx', 'torch-export', 'torchscript' or 'openvino'.
         output: New file; it is there only when it is whole and agrees with PyTorch.
@@ -129,7 +129,9 @@ def export(
     with _unfinished(output) as unfinished, _quiet():
         _write(writer, module, example, spec, unfinished, settings, format)
         if verified:
-            tolerance = HALF_TOLERANCE if half else TOLERANCE
+            resizes = any(isinstance(step, Resize) for step in inside)
+            tolerance = RESIZE_TOLERANCE if resizes else TOLERANCE
+            tolerance = HALF_TOLERANCE if half else tolerance
             try:
                 lines = verify(writer.run(unfinished), spec.task, made, tolerance)
             except RuntimeError as error:
@@ -183,7 +185,10 @@ def _example(
     """The input with which the module is exported: (1, C, H, W), or of a batch of two."""
     if size is None:
         size = _tested_size(before + inside) or USUAL_SIZES[task]
-    height, width = (max(n, 2 * LEAST if dynamic else LEAST) for n in size)
+    least = LEAST
+    if dynamic:  # no map must be a single pixel, it would stay one: detectors' have strides to 128
+        least = 2 * 128 + LEAST if task == 'detection' else 2 * LEAST
+    height, width = (max(n, least) for n in size)
     if dynamic and height == width:
         width += LEAST  # equal numbers would look like one
     shape = 2 if dynamic else 1, 1 if channels == 'grey' else 3, height, width

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from mmoverlock.runtime.spec import CenterCrop, Normalize, Pad, Resize, Step
 
 from .exportable import Exportable, Size
-from .resizing import check_resize, resize
+from .resizing import check_resize, greatest, resize
 
 # What of the steps is inside, by the name of the choice.
 INSIDE = {'none': (), 'normalize': (Normalize, Pad), 'resize': (Resize, CenterCrop, Normalize, Pad)}
@@ -106,7 +106,7 @@ class Preprocessed(nn.Module):
 
 def center_crop(image: Tensor, size: Size) -> Tensor:
     """The middle of (B, C, H, W), or what there is; of two middles that which mmcv takes."""
-    rests = [torch.sym_max(edge - cut, 0) for edge, cut in zip(image.shape[2:], size, strict=True)]
+    rests = [greatest(edge - cut, 0) for edge, cut in zip(image.shape[2:], size, strict=True)]
     top, left = (rest // 2 + rest % 2 * (rest // 2 % 2) for rest in rests)  # halves go to even
     return image[..., top : top + size[0], left : left + size[1]]
 
@@ -115,9 +115,9 @@ def pad(image: Tensor, step: Pad) -> Tensor:
     """Below and on the right: to the step's size, a square, multiples of its divisor."""
     height, width = least = image.shape[2:]
     if step.size is not None:
-        least = [torch.sym_max(a, b) for a, b in zip(least, step.size, strict=True)]
+        least = [greatest(a, b) for a, b in zip(least, step.size, strict=True)]
     if step.square:
-        least = [torch.sym_max(*least)] * 2
+        least = [greatest(*least)] * 2
     below, right = (
         edge + -edge % step.divisor - old for edge, old in zip(least, (height, width), strict=True)
     )

@@ -1,5 +1,7 @@
 """Resizing in the exported graph, as OpenCV and Pillow do it to pictures of 8 bits."""
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -35,7 +37,7 @@ def resized(step: Resize, size: Size) -> Size:
         return step.size
     if step.mode == 'multiple':
         return height + -height % edge, width + -width % edge
-    short, long = torch.sym_min(height, width), torch.sym_max(height, width)
+    short, long = least(height, width), greatest(height, width)
     if step.mode == 'inside':  # as large as both bounds allow, rounded as mmcv does
         bounds = (min(step.size), short), (max(step.size), long)
         return tuple(_scaled(old, *bounds) for old in size)
@@ -46,7 +48,23 @@ def resized(step: Resize, size: Size) -> Size:
 def _scaled(edge: int, *ratios: tuple[int, int]) -> int:
     """An edge times the least of the ratios a / b, rounded; in whole numbers, for the graph."""
     one, other = ((2 * edge * a + b) // (2 * b) for a, b in ratios)
-    return torch.sym_min(one, other)
+    return least(one, other)
+
+
+def least(a: int, b: int) -> int:
+    """The smaller size: of numbers, of torch.export's symbols or of torch.jit.trace's tensors."""
+    return _either(torch.minimum, torch.sym_min, a, b)
+
+
+def greatest(a: int, b: int) -> int:
+    """The larger size."""
+    return _either(torch.maximum, torch.sym_max, a, b)
+
+
+def _either(of_tensors: Callable, of_numbers: Callable, a: int, b: int) -> int:
+    if isinstance(a, Tensor) or isinstance(b, Tensor):
+        return of_tensors(torch.as_tensor(a), torch.as_tensor(b))
+    return of_numbers(a, b)
 
 
 def resize(image: Tensor, step: Resize) -> Tensor:

@@ -98,7 +98,9 @@ def test_settings_of_a_single_stage(settings):
 
 def test_factors_of_scores_and_points():
     head = dict(type='FCOSHead', loss_bbox=dict(type='IoULoss'), _delete_=True)
-    head.update(in_channels=16, feat_channels=16, num_classes=5, strides=[8, 16, 32, 64, 128])
+    head.update(
+        in_channels=16, feat_channels=16, num_classes=5, strides=[8, 16, 32, 64, 128], norm_cfg=None
+    )
     model = detector('retinanet', bbox_head=head, type='FCOS')
     nn.init.normal_(model.bbox_head.conv_cls.weight, std=0.3)
     image = picture(2, 64, 96)

@@ -81,36 +81,26 @@ def check(made, path: Path, format: str, shapes=SHAPES, **options) -> None:
             assert actual['labels'].dtype == np.int64
 
 
-@pytest.mark.parametrize('format', ['onnx', 'torch-export'])
-def test_classifier_of_any_size(classifier, tmp_path, format):
-    check(classifier, tmp_path / f'it{format_of(format).SUFFIX}', format, dynamic=True)
-
-
-@pytest.mark.parametrize('format', ['onnx', 'torch-export'])
-def test_upernet_of_any_size(upernet, tmp_path, format):
-    check(upernet, tmp_path / f'it{format_of(format).SUFFIX}', format, dynamic=True, size=(64, 96))
-
-
-def test_free_sizes_have_names(upernet, tmp_path):
+def test_classifier_of_any_size(classifier, tmp_path):
+    """As ONNX, which is made from the program of torch.export; its free sizes have names."""
     import onnx
 
-    cfg, checkpoint = upernet
-    path = tmp_path / 'it.onnx'
-    export(cfg, checkpoint, 'onnx', path, dynamic=True, size=(64, 96), verified=False)
-    graph = onnx.load(path).graph
+    check(classifier, tmp_path / 'it.onnx', 'onnx', dynamic=True)
+    graph = onnx.load(tmp_path / 'it.onnx').graph
     shapes = {
-        one.name: [d.dim_param or d.dim_value for d in one.type.tensor_type.shape.dim]
+        one.name: [size.dim_param or size.dim_value for size in one.type.tensor_type.shape.dim]
         for one in (*graph.input, *graph.output)
     }
-    assert shapes == dict(
-        image=['batch', 3, 'height', 'width'],
-        labels=['batch', 'height', 'width'],
-        logits=['batch', 11, 'height', 'width'],
-    )
+    assert shapes == dict(image=['batch', 3, 'height', 'width'], scores=['batch', 10])
 
 
-def test_volo_of_any_size(volo, tmp_path):
-    check(volo, tmp_path / 'it.pt2', 'torch-export', dynamic=True)
+def test_upernet_of_any_size(upernet, tmp_path):
+    check(upernet, tmp_path / 'it.pt2', 'torch-export', dynamic=True, size=(64, 96))
+
+
+@pytest.mark.parametrize('format', ['onnx', 'torch-export'])
+def test_volo_of_any_size(volo, tmp_path, format):
+    check(volo, tmp_path / f'it{format_of(format).SUFFIX}', format, dynamic=True)
 
 
 def test_semantic_fpn_is_padded_by_nobody(folder, tmp_path):
@@ -150,13 +140,10 @@ def test_the_file_says_what_it_is(classifier, tmp_path):
 
 def test_half_precision(classifier, tmp_path):
     cfg, checkpoint = classifier
-    sizes = {}
-    for half in (False, True):
-        path = tmp_path / f'{half}.pt'
-        found = export(cfg, checkpoint, 'torchscript', path, half=half)
-        sizes[half] = path.stat().st_size
-        assert bool(found.note) == half
-    assert sizes[True] < 0.75 * sizes[False]
+    path = tmp_path / 'it.pt'
+    found = export(cfg, checkpoint, 'torchscript', path, half=True)
+    assert 'half precision' in found.note
+    assert {weight.dtype for weight in torch.jit.load(path).parameters()} == {torch.float16}
     (output,) = format_of('torchscript').run(path)(np.zeros((1, 3, 32, 32), np.float32)).values()
     assert output.dtype == np.float32
 

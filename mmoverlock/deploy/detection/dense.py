@@ -107,4 +107,6 @@ class Dense(nn.Module):
 
 def table(maps: Tensor, columns: int) -> Tensor:
     """(B, n * columns, H, W) → (B, H * W * n, columns)."""
-    return maps.permute(0, 2, 3, 1).reshape(maps.size(0), -1, columns)
+    maps = maps.permute(0, 2, 3, 1)
+    # Copied before, not by reshape, which would ask whether a map is a single pixel.
+    return maps.clone(memory_format=torch.contiguous_format).view(maps.size(0), -1, columns)

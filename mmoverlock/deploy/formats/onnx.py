@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from mmoverlock.runtime.spec import INPUT, KEY, Spec
 
 from . import Settings, torch_export
+from .onnx_operators import translations
 
 SUFFIX = '.onnx'
 NEEDS = ('onnx', 'onnxscript', 'onnxruntime')
@@ -25,6 +26,7 @@ def write(module: nn.Module, example: Tensor, spec: Spec, path: Path, settings: 
         output_names=list(module.outputs),
         dynamic_shapes={INPUT: settings.free},  # their names
         opset_version=settings.opset,
+        custom_translation_table=translations(),
         verbose=False,
     )
     found.model.metadata_props[KEY] = spec.to_json()
