@@ -140,13 +140,10 @@ def test_the_file_says_what_it_is(classifier, tmp_path):
 
 def test_half_precision(classifier, tmp_path):
     cfg, checkpoint = classifier
-    sizes = {}
-    for half in (False, True):
-        path = tmp_path / f'{half}.pt'
-        found = export(cfg, checkpoint, 'torchscript', path, half=half)
-        sizes[half] = path.stat().st_size
-        assert bool(found.note) == half
-    assert sizes[True] < 0.75 * sizes[False]
+    path = tmp_path / 'it.pt'
+    found = export(cfg, checkpoint, 'torchscript', path, half=True)
+    assert 'half precision' in found.note
+    assert {weight.dtype for weight in torch.jit.load(path).parameters()} == {torch.float16}
     (output,) = format_of('torchscript').run(path)(np.zeros((1, 3, 32, 32), np.float32)).values()
     assert output.dtype == np.float32
 

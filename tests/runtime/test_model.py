@@ -36,18 +36,18 @@ def pictures(tmp_path_factory) -> Path:
     return folder
 
 
-def both(name: str, folder: Path, **options) -> tuple[Inferencer, ExportedModel]:
+def both(name: str, folder: Path, export_as: dict, **options) -> tuple[Inferencer, ExportedModel]:
     """A small model of this kind, and what is exported of it."""
     cfg, checkpoint = make(name, folder)
     cfg = load_config(cfg.filename)
     path = folder / f'{name}.onnx'
-    export(cfg, checkpoint, 'onnx', path, dynamic=True, size=(64, 96), verified=False)
+    export(cfg, checkpoint, 'onnx', path, verified=False, **export_as)
     return Inferencer(cfg, checkpoint, 'cpu', **options), ExportedModel(path, **options)
 
 
 @pytest.fixture(scope='module')
 def classifiers(tmp_path_factory):
-    return both('classifier', tmp_path_factory.mktemp('cls'))
+    return both('classifier', tmp_path_factory.mktemp('cls'), {})
 
 
 def run(models, pictures, tmp_path) -> list[tuple[dict, dict]]:
@@ -86,7 +86,9 @@ def test_calibrated_classifier(classifiers, pictures, tmp_path):
 
 
 def test_detector(pictures, tmp_path):
-    for one, other in run(both('detector', tmp_path, score_thr=0.0), pictures, tmp_path):
+    for one, other in run(
+        both('detector', tmp_path, dict(dynamic=True), score_thr=0.0), pictures, tmp_path
+    ):
         assert len(one['objects']) == len(other['objects']) > 3
         for x in one['objects'][:30]:  # equal scores may change places
 
@@ -103,7 +105,9 @@ def test_detector(pictures, tmp_path):
 
 
 def test_segmentor(pictures, tmp_path):
-    for one, other in run(both('upernet', tmp_path), pictures, tmp_path):
+    for one, other in run(
+        both('upernet', tmp_path, dict(dynamic=True, size=(64, 96))), pictures, tmp_path
+    ):
         assert one['labels'].shape == cv2.imread(one['image']).shape[:2]
         assert len(np.unique(one['labels'])) > 2
         assert (one['labels'] != other['labels']).mean() < 1e-3

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.fx.experimental import _config as symbols
 
 from mmoverlock.runtime.spec import KEY, OUTPUTS, Spec
 
@@ -23,11 +22,7 @@ def program(module: nn.Module, example: Tensor, settings: Settings) -> torch.exp
     """The module's graph, for fixed or free sizes; in half precision the module becomes so, too."""
     if settings.half:
         module.half()
-    # As torch.onnx does it: a free size may also become 1, such as the last map of 32×32 pixels.
-    with symbols.patch(backed_size_oblivious=settings.dynamic):
-        found = torch.export.export(
-            module, (example,), dynamic_shapes=settings.shapes, strict=False
-        )
+    found = torch.export.export(module, (example,), dynamic_shapes=settings.shapes, strict=False)
     _divide_in_whole_numbers(found.graph)
     return found
 
