@@ -85,23 +85,24 @@ def test_calibrated_classifier(classifiers, pictures, tmp_path):
     assert raw[0]['name'] == calibrated[0]['name'] and raw[0]['score'] > calibrated[0]['score']
 
 
-def test_detector(pictures, tmp_path):
-    for one, other in run(
-        both('detector', tmp_path, dict(dynamic=True), score_thr=0.0), pictures, tmp_path
-    ):
-        assert len(one['objects']) == len(other['objects']) > 3
-        for x in one['objects'][:30]:  # equal scores may change places
+def test_detector(tmp_path):
+    """Of one size, 160×160, on a larger square picture: boxes and masks are scaled back."""
+    photo = cv2.imread(str(PHOTOS / 'flower.jpg'))
+    picture = tmp_path / 'square.png'
+    cv2.imwrite(str(picture), photo[40:300, 200:460])
+    models = both('detector', tmp_path, dict(size=(160, 160)), score_thr=0.0)
+    one, other = (next(model.run(picture)) for model in models)
+    assert len(one['objects']) == len(other['objects']) > 3
+    for x in one['objects'][:30]:  # equal scores may change places
 
-            def far(y: dict, x: dict = x) -> float:
-                return np.abs(np.subtract(x['box'], y['box'])).max() + 1e3 * (
-                    x['label'] != y['label']
-                )
+        def far(y: dict, x: dict = x) -> float:
+            return np.abs(np.subtract(x['box'], y['box'])).max() + 1e3 * (x['label'] != y['label'])
 
-            y = min(other['objects'], key=far)
-            assert far(y) < 1e-2 and x['score'] == pytest.approx(y['score'], abs=1e-4)
-            masks = [coco_mask.decode(found['mask']) for found in (x, y)]
-            assert masks[0].shape == masks[1].shape == cv2.imread(one['image']).shape[:2]
-            assert (masks[0] != masks[1]).mean() < 1e-3
+        y = min(other['objects'], key=far)
+        assert far(y) < 1e-2 and x['score'] == pytest.approx(y['score'], abs=1e-4)
+        masks = [coco_mask.decode(found['mask']) for found in (x, y)]
+        assert masks[0].shape == masks[1].shape == cv2.imread(one['image']).shape[:2]
+        assert (masks[0] != masks[1]).mean() < 1e-3
 
 
 def test_segmentor(pictures, tmp_path):
