@@ -7,7 +7,8 @@ Without --config it takes two networks of --arch with random weights, merged: th
 224×224, and the detection backbone at 800×1344. --sizes has other sizes for them.
 
 `ours` is PyTorch with our kernels, `+ compile` the same in torch.compile with frozen weights.
-`onnxruntime` and `openvino` run one ONNX file of this size, `dynamic` onnxruntime that of any size.
+`onnxruntime` and `openvino` run one ONNX file of this size; with --dynamic, which takes minutes to
+export, `dynamic` is onnxruntime with a file for any size.
 With --before FILE, a file that an older version exported for the same input runs as a rival, too:
 `before onnxruntime` and `before openvino`. Memory is the peak that is resident in a process of its
 own, which loads and runs one rival, libraries included.
@@ -170,7 +171,7 @@ def measure(bench, size: tuple[int, int]) -> None:
     if not args.skip_compile:
         runs[COMPILE], files[COMPILE] = in_torch(module, True), None
     with tempfile.TemporaryDirectory() as folder:
-        for name in ('onnxruntime', DYNAMIC):
+        for name in ('onnxruntime', DYNAMIC) if args.dynamic else ('onnxruntime',):
             file = files[name] = Path(folder, f'{name}.onnx')
             settings = Settings(dynamic=name == DYNAMIC)
             height, width = size
@@ -206,6 +207,7 @@ def main(argv: list[str] | None = None) -> None:
     options.add_argument('--config', nargs='+', default=[], metavar='FILE')
     options.add_argument('--sizes', nargs='+', default=['224,224', '800,1344'], metavar='H,W')
     options.add_argument('--before', type=Path, help='ONNX file of an older version')
+    options.add_argument('--dynamic', action='store_true', help='measure free sizes, too')
     options.add_argument('--skip-compile', action='store_true')
     options.add_argument('--worker', help=argparse.SUPPRESS)
     options.add_argument('--file', type=Path, help=argparse.SUPPRESS)
