@@ -17,7 +17,7 @@ own, which loads and runs one rival, libraries included.
 from __future__ import annotations
 
 import argparse
-import resource
+import re
 import subprocess
 import sys
 import tempfile
@@ -145,7 +145,9 @@ def worker(args: argparse.Namespace) -> None:
     else:
         run = in_torch(build(args, size)[0], args.worker == COMPILE)
     run(image_of(size))
-    print(1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    status = Path('/proc/self/status').read_text()  # getrusage would tell the parent's peak, too
+    (kilobytes,) = re.findall(r'VmHWM:\s*(\d+) kB', status)
+    print(1024 * int(kilobytes))
 
 
 def peak(rival: str, file: Path | None, args: argparse.Namespace, size: tuple[int, int]) -> int:
