@@ -128,6 +128,9 @@ class Spec:
         """
         try:
             values = json.loads(text)
+        except ValueError as error:
+            raise ValueError(f'no description of an exported model: {error}') from error
+        try:
             if values.pop('format') != FORMAT:
                 raise ValueError('it was written by a newer mmoverlock')
             for key in ('before', 'inside'):

@@ -36,18 +36,18 @@ def pictures(tmp_path_factory) -> Path:
     return folder
 
 
-def both(name: str, folder: Path, **options) -> tuple[Inferencer, ExportedModel]:
+def both(name: str, folder: Path, export_as: dict, **options) -> tuple[Inferencer, ExportedModel]:
     """A small model of this kind, and what is exported of it."""
     cfg, checkpoint = make(name, folder)
     cfg = load_config(cfg.filename)
     path = folder / f'{name}.onnx'
-    export(cfg, checkpoint, 'onnx', path, dynamic=True, size=(64, 96), verified=False)
+    export(cfg, checkpoint, 'onnx', path, verified=False, **export_as)
     return Inferencer(cfg, checkpoint, 'cpu', **options), ExportedModel(path, **options)
 
 
 @pytest.fixture(scope='module')
 def classifiers(tmp_path_factory):
-    return both('classifier', tmp_path_factory.mktemp('cls'))
+    return both('classifier', tmp_path_factory.mktemp('cls'), {})
 
 
 def run(models, pictures, tmp_path) -> list[tuple[dict, dict]]:
@@ -85,25 +85,30 @@ def test_calibrated_classifier(classifiers, pictures, tmp_path):
     assert raw[0]['name'] == calibrated[0]['name'] and raw[0]['score'] > calibrated[0]['score']
 
 
-def test_detector(pictures, tmp_path):
-    for one, other in run(both('detector', tmp_path, score_thr=0.0), pictures, tmp_path):
-        assert len(one['objects']) == len(other['objects']) > 3
-        for x in one['objects'][:30]:  # equal scores may change places
+def test_detector(tmp_path):
+    """Of one size, 160×160, on a larger square picture: boxes and masks are scaled back."""
+    photo = cv2.imread(str(PHOTOS / 'flower.jpg'))
+    picture = tmp_path / 'square.png'
+    cv2.imwrite(str(picture), photo[40:300, 200:460])
+    models = both('detector', tmp_path, dict(size=(160, 160)), score_thr=0.0)
+    one, other = (next(model.run(picture)) for model in models)
+    assert len(one['objects']) == len(other['objects']) > 3
+    for x in one['objects'][:30]:  # equal scores may change places
 
-            def far(y: dict, x: dict = x) -> float:
-                return np.abs(np.subtract(x['box'], y['box'])).max() + 1e3 * (
-                    x['label'] != y['label']
-                )
+        def far(y: dict, x: dict = x) -> float:
+            return np.abs(np.subtract(x['box'], y['box'])).max() + 1e3 * (x['label'] != y['label'])
 
-            y = min(other['objects'], key=far)
-            assert far(y) < 1e-2 and x['score'] == pytest.approx(y['score'], abs=1e-4)
-            masks = [coco_mask.decode(found['mask']) for found in (x, y)]
-            assert masks[0].shape == masks[1].shape == cv2.imread(one['image']).shape[:2]
-            assert (masks[0] != masks[1]).mean() < 1e-3
+        y = min(other['objects'], key=far)
+        assert far(y) < 1e-2 and x['score'] == pytest.approx(y['score'], abs=1e-4)
+        masks = [coco_mask.decode(found['mask']) for found in (x, y)]
+        assert masks[0].shape == masks[1].shape == cv2.imread(one['image']).shape[:2]
+        assert (masks[0] != masks[1]).mean() < 1e-3
 
 
 def test_segmentor(pictures, tmp_path):
-    for one, other in run(both('upernet', tmp_path), pictures, tmp_path):
+    for one, other in run(
+        both('upernet', tmp_path, dict(dynamic=True, size=(64, 96))), pictures, tmp_path
+    ):
         assert one['labels'].shape == cv2.imread(one['image']).shape[:2]
         assert len(np.unique(one['labels'])) > 2
         assert (one['labels'] != other['labels']).mean() < 1e-3
