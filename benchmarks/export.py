@@ -145,7 +145,9 @@ def worker(args: argparse.Namespace) -> None:
     else:
         run = in_torch(build(args, size)[0], args.worker == COMPILE)
     run(image_of(size))
-    status = Path('/proc/self/status').read_text()  # getrusage would tell the parent's peak, too
+    status = Path('/proc/self/status').read_text(
+        'utf-8'
+    )  # getrusage would tell the parent's peak, too
     (kilobytes,) = re.findall(r'VmHWM:\s*(\d+) kB', status)
     print(1024 * int(kilobytes))
 
@@ -202,24 +204,31 @@ def tensors(arrays: Iterable[np.ndarray]) -> list:
 
 
 def main(argv: list[str] | None = None) -> None:
+    argv = sys.argv[1:] if argv is None else argv
+    if '--worker' in argv:  # which imports no more than its rival needs
+        options = argparse.ArgumentParser()
+        options.add_argument('--worker', required=True)
+        options.add_argument('--file', type=Path)
+        add_subjects(options)
+        return worker(options.parse_args(argv))
     from common import Bench, parser
 
     options = parser(__doc__.splitlines()[0])
-    options.add_argument('--arch', default='t')
-    options.add_argument('--config', nargs='+', default=[], metavar='FILE')
-    options.add_argument('--sizes', nargs='+', default=['224,224', '800,1344'], metavar='H,W')
+    add_subjects(options)
     options.add_argument('--before', type=Path, help='ONNX file of an older version')
     options.add_argument('--dynamic', action='store_true', help='measure free sizes, too')
     options.add_argument('--skip-compile', action='store_true')
-    options.add_argument('--worker', help=argparse.SUPPRESS)
-    options.add_argument('--file', type=Path, help=argparse.SUPPRESS)
     args = options.parse_args(argv)
-    if args.worker:
-        return worker(args)
     bench = Bench('export', args)
     for size in args.sizes:
         measure(bench, tuple(map(int, size.split(','))))
     bench.finish()
+
+
+def add_subjects(options: argparse.ArgumentParser) -> None:
+    options.add_argument('--arch', default='t')
+    options.add_argument('--config', nargs='+', default=[], metavar='FILE')
+    options.add_argument('--sizes', nargs='+', default=['224,224', '800,1344'], metavar='H,W')
 
 
 if __name__ == '__main__':
