@@ -7,7 +7,8 @@ Without --config it takes two networks of --arch with random weights, merged: th
 224×224, and the detection backbone at 800×1344. --sizes has other sizes for them.
 
 `ours` is PyTorch with our kernels, `+ compile` the same in torch.compile with frozen weights.
-`onnxruntime` and `openvino` run one ONNX file of this size, `dynamic` onnxruntime that of any size.
+`onnxruntime` and `openvino` run one ONNX file of this size; with --dynamic, which takes minutes to
+export, `dynamic` is onnxruntime with a file for any size.
 With --before FILE, a file that an older version exported for the same input runs as a rival, too:
 `before onnxruntime` and `before openvino`. Memory is the peak that is resident in a process of its
 own, which loads and runs one rival, libraries included.
@@ -16,7 +17,7 @@ own, which loads and runs one rival, libraries included.
 from __future__ import annotations
 
 import argparse
-import resource
+import re
 import subprocess
 import sys
 import tempfile
@@ -144,7 +145,11 @@ def worker(args: argparse.Namespace) -> None:
     else:
         run = in_torch(build(args, size)[0], args.worker == COMPILE)
     run(image_of(size))
-    print(1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    status = Path('/proc/self/status').read_text(
+        'utf-8'
+    )  # getrusage would tell the parent's peak, too
+    (kilobytes,) = re.findall(r'VmHWM:\s*(\d+) kB', status)
+    print(1024 * int(kilobytes))
 
 
 def peak(rival: str, file: Path | None, args: argparse.Namespace, size: tuple[int, int]) -> int:
@@ -170,7 +175,7 @@ def measure(bench, size: tuple[int, int]) -> None:
     if not args.skip_compile:
         runs[COMPILE], files[COMPILE] = in_torch(module, True), None
     with tempfile.TemporaryDirectory() as folder:
-        for name in ('onnxruntime', DYNAMIC):
+        for name in ('onnxruntime', DYNAMIC) if args.dynamic else ('onnxruntime',):
             file = files[name] = Path(folder, f'{name}.onnx')
             settings = Settings(dynamic=name == DYNAMIC)
             height, width = size
@@ -199,23 +204,31 @@ def tensors(arrays: Iterable[np.ndarray]) -> list:
 
 
 def main(argv: list[str] | None = None) -> None:
+    argv = sys.argv[1:] if argv is None else argv
+    if '--worker' in argv:  # which imports no more than its rival needs
+        options = argparse.ArgumentParser()
+        options.add_argument('--worker', required=True)
+        options.add_argument('--file', type=Path)
+        add_subjects(options)
+        return worker(options.parse_args(argv))
     from common import Bench, parser
 
     options = parser(__doc__.splitlines()[0])
-    options.add_argument('--arch', default='t')
-    options.add_argument('--config', nargs='+', default=[], metavar='FILE')
-    options.add_argument('--sizes', nargs='+', default=['224,224', '800,1344'], metavar='H,W')
+    add_subjects(options)
     options.add_argument('--before', type=Path, help='ONNX file of an older version')
+    options.add_argument('--dynamic', action='store_true', help='measure free sizes, too')
     options.add_argument('--skip-compile', action='store_true')
-    options.add_argument('--worker', help=argparse.SUPPRESS)
-    options.add_argument('--file', type=Path, help=argparse.SUPPRESS)
     args = options.parse_args(argv)
-    if args.worker:
-        return worker(args)
     bench = Bench('export', args)
     for size in args.sizes:
         measure(bench, tuple(map(int, size.split(','))))
     bench.finish()
+
+
+def add_subjects(options: argparse.ArgumentParser) -> None:
+    options.add_argument('--arch', default='t')
+    options.add_argument('--config', nargs='+', default=[], metavar='FILE')
+    options.add_argument('--sizes', nargs='+', default=['224,224', '800,1344'], metavar='H,W')
 
 
 if __name__ == '__main__':
