@@ -5,7 +5,7 @@ import argparse
 from mmengine.logging import MMLogger
 
 from mmoverlock.deploy.export import Exported, export
-from mmoverlock.deploy.formats import FORMATS, LEAST_FREE, OPSET
+from mmoverlock.deploy.formats import FORMATS, LEAST, OPSET
 from mmoverlock.deploy.preprocess import INSIDE
 
 from .command import command
@@ -25,7 +25,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         '--dynamic', action='store_true',
-        help=f'any batch, any height and width from {LEAST_FREE} (default: one picture of --size)',
+        help=f'any batch, any height and width from {LEAST} (default: one picture of --size)',
     )  # fmt: skip
     parser.add_argument(
         '--half', action='store_true', help='weights and computation in half precision'

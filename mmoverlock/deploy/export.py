@@ -27,7 +27,7 @@ from mmoverlock.utils.silence import silence
 
 from .agreement import HALF_TOLERANCE, RESIZE_TOLERANCE, TOLERANCE, Line
 from .exportable import exportable, task_of
-from .formats import BATCH, GREATEST, LEAST, LEAST_FREE, OPSET, Settings, format_of
+from .formats import BATCH, GREATEST, LEAST, OPSET, Settings, format_of
 from .pictures import pictures
 from .preprocess import INSIDE, Preprocessed, split
 from .preprocessing import preprocessing, reading
@@ -78,7 +78,7 @@ def export(
         checkpoint: File or URL; every tensor of the model must come from it.
         format: 'onnx', 'torch-export', 'torchscript' or 'openvino'.
         output: New file; it is there only when it is whole and agrees with PyTorch.
-        dynamic: Batches and pictures of any size from 33×33 up; otherwise one picture of `size`.
+        dynamic: Batches and pictures of any size from 32×32 up; otherwise one picture of `size`.
         half: Weights and computation in half precision; inputs and outputs stay float32.
         size: Height and width; by default what the config tests with.
         preprocess: What is inside the graph: 'none', 'normalize' (with padding), 'resize' (all).
@@ -111,7 +111,7 @@ def export(
             channels=channels,
             before=before,
             inside=inside,
-            sizes=((LEAST_FREE, GREATEST),) * 2
+            sizes=((LEAST, GREATEST),) * 2
             if dynamic
             else tuple((n, n) for n in example.shape[2:]),
             batch=(1, BATCH) if dynamic else (1, 1),

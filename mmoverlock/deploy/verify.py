@@ -11,7 +11,7 @@ from mmoverlock.runtime.spec import Normalize, Spec
 from mmoverlock.utils.errors import one_line
 
 from .agreement import COMPARE, Line
-from .formats import LEAST_FREE
+from .formats import LEAST
 from .pictures import batch
 
 Shape = tuple[int, int, int]  # batch, height, width
@@ -27,7 +27,7 @@ class Case:
 
 
 def shapes(example: Shape, dynamic: bool) -> list[Shape]:
-    """Batch, height and width of the inputs to try: the example's, or three others."""
+    """Batch, height and width of inputs to try: the example's, or three others and the least."""
     _, height, width = example
     if not dynamic:
         return [example] * 2
@@ -35,8 +35,9 @@ def shapes(example: Shape, dynamic: bool) -> list[Shape]:
         (1, 3 * height // 4 + 1, width // 2 + 3),
         (3, 3 * width // 4, height),
         (1, height // 2, 7 * width // 8 + 5),
+        (2, LEAST, LEAST),
     ]
-    return [(number, max(h, LEAST_FREE), max(w, LEAST_FREE)) for number, h, w in sizes]
+    return [(number, max(h, LEAST), max(w, LEAST)) for number, h, w in sizes]
 
 
 def cases(

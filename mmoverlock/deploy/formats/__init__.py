@@ -24,7 +24,7 @@ FORMATS = {
     'openvino': 'openvino',
 }
 LEAST = 32  # pixels of a side
-LEAST_FREE = 33  # of a free one: at 32 the last map has one pixel, which torch.export keeps apart
+TRACED = 33  # of a free one in torch.export, which would keep maps of one pixel apart
 GREATEST = 16384
 BATCH = 1024
 OPSET = 18  # of ONNX, the oldest that PyTorch writes
@@ -51,8 +51,8 @@ class Settings:
 
     @property
     def shapes(self) -> dict[str, dict[int, Dim]] | None:
-        """``dynamic_shapes`` of torch.export."""
-        bounds = dict(batch=(1, BATCH), height=(LEAST_FREE, GREATEST), width=(LEAST_FREE, GREATEST))
+        """``dynamic_shapes`` of torch.export: there sides begin at TRACED."""
+        bounds = dict(batch=(1, BATCH), height=(TRACED, GREATEST), width=(TRACED, GREATEST))
         sizes = {
             index: Dim(name, min=bounds[name][0], max=bounds[name][1])
             for index, name in self.free.items()

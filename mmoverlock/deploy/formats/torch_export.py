@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils._sympy.value_ranges import ValueRanges
 
 from mmoverlock.runtime.spec import KEY, OUTPUTS, Spec
 
-from . import Settings
+from . import LEAST, TRACED, Settings
 
 SUFFIX = '.pt2'
 NEEDS = ()
@@ -22,9 +23,30 @@ def program(module: nn.Module, example: Tensor, settings: Settings) -> torch.exp
     """The module's graph, for fixed or free sizes; in half precision the module becomes so, too."""
     if settings.half:
         module.half()
-    found = torch.export.export(module, (example,), dynamic_shapes=settings.shapes, strict=False)
+    found = torch.export.export(
+        module,
+        (example,),
+        dynamic_shapes=settings.shapes,
+        prefer_deferred_runtime_asserts_over_guards=settings.dynamic,
+    )
     _divide_in_whole_numbers(found.graph)
+    _forget_the_example(found)
     return found
+
+
+def _forget_the_example(found: torch.export.ExportedProgram) -> None:
+    """Remove what the tracer asserts of sizes because the example's are so.
+
+    Such as that no map is one pixel wide: strides depend on it, results do not. The verification of
+    an export runs other sizes, the least among them.
+    """
+    for node in list(found.graph.nodes):
+        if node.target is torch.ops.aten._assert_scalar.default:
+            found.graph.erase_node(node)
+    found.graph.eliminate_dead_code()
+    for size, bounds in found.range_constraints.items():
+        if bounds.lower == TRACED:
+            found.range_constraints[size] = ValueRanges(LEAST, bounds.upper)
 
 
 def _divide_in_whole_numbers(graph: torch.fx.Graph) -> None:
