@@ -1,6 +1,6 @@
 """Do occlusion and class activation maps find a digit whose place is known?
 
-    python benchmarks/known_place.py CHECKPOINT [--minutes 10] [--scenes 150]
+    python benchmarks/known_place.py CHECKPOINT [--steps 2000] [--scenes 150] [--seed 0]
 
 The quickstart's OverLoCK classifier, from its CHECKPOINT, learns to read one digit anywhere in a
 picture; then, on scans that it has not seen, the share of the digits read right is counted whose
@@ -57,34 +57,34 @@ def scene(rng: Generator, size: int, chosen: np.ndarray) -> tuple[Tensor, int, n
     return inputs, int(data.target[scan]), mask
 
 
-def train(model: nn.Module, chosen: np.ndarray, minutes: float) -> None:
-    """The recipe's two losses, AdamW, and a cosine over the time."""
-    rng = np.random.default_rng(0)
+def train(model: nn.Module, chosen: np.ndarray, steps: int, seed: int) -> None:
+    """The recipe's two losses, AdamW, and a cosine."""
+    rng = np.random.default_rng(seed)
     optimizer = torch.optim.AdamW(model.parameters(), weight_decay=0.05)
-    start, step, done = time.time(), 0, 0.0
+    start = time.time()
     model.train()
-    while done < 1:
-        size = SIZES[int(done * len(SIZES))]
+    for step in range(steps):
+        size = SIZES[step * len(SIZES) // steps]
         inputs, labels, _ = zip(*(scene(rng, size, chosen) for _ in range(BATCH)), strict=True)
         feats, labels = model.extract_feat(torch.stack(inputs)), torch.tensor(labels)
         loss = F.cross_entropy(model.head(feats), labels)
         loss = loss + 0.4 * F.cross_entropy(model.head.forward_aux(feats), labels)
         optimizer.param_groups[0]['lr'] = (
-            RATE * min(1, (step + 1) / 20) * (1 + math.cos(math.pi * done)) / 2
+            RATE * min(1, (step + 1) / 20) * (1 + math.cos(math.pi * step / steps)) / 2
         )
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 10)
         optimizer.step()
-        step, done = step + 1, (time.time() - start) / 60 / minutes
         if step % 20 == 0:
-            print(f'{done:.0%}: step {step}, {size} pixels, loss {loss.item():.2f}', flush=True)
+            minutes = (time.time() - start) / 60
+            print(f'step {step}, {size} pixels, loss {loss:.2f}, {minutes:.1f} min', flush=True)
     model.eval()
 
 
-def measure(model: nn.Module, chosen: np.ndarray, scenes: int) -> None:
+def measure(model: nn.Module, chosen: np.ndarray, scenes: int, seed: int) -> None:
     """Print the shares."""
-    rng, size = np.random.default_rng(1), SIZES[-1]
+    rng, size = np.random.default_rng(seed + 1), SIZES[-1]
     layers = find_layers(model, LAYERS, last_blocks(model.backbone))
     hits, possible, right = defaultdict(list), defaultdict(list), 0
     for _ in range(scenes):
@@ -125,15 +125,16 @@ def measure(model: nn.Module, chosen: np.ndarray, scenes: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('checkpoint', help=f'of {CONFIG.name}')
-    parser.add_argument('--minutes', type=float, default=10, help='of training')
+    parser.add_argument('--steps', type=int, default=2000, help='of training')
     parser.add_argument('--scenes', type=int, default=150, help='to measure')
+    parser.add_argument('--seed', type=int, default=0, help='of training and measuring')
     args = parser.parse_args()
-    torch.manual_seed(0)
+    torch.manual_seed(args.seed)
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         model, _ = load_model(Config.fromfile(CONFIG), args.checkpoint, merge=False)
     _, (seen, unseen) = load_scans(VAL_FRACTION, 0)
-    train(model, seen, args.minutes)
-    measure(model, unseen, args.scenes)
+    train(model, seen, args.steps, args.seed)
+    measure(model, unseen, args.scenes, args.seed)
 
 
 if __name__ == '__main__':
