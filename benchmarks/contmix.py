@@ -1,8 +1,8 @@
-"""ContMix and dynamic_conv2d, forward and backward: every backend against PyTorch's unfold.
+"""ContMix and dynamic_conv2d, forward and backward: every backend against the reference.
 
     python benchmarks/contmix.py [--shape B G c C H W K] [--device cuda --dtype bfloat16]
 
-The `reference` backend is the unfold-and-einsum formulation. A backend is timed only after its
+A backend is timed only after its
 output and all gradients agree with it.
 """
 

@@ -24,7 +24,7 @@ def slow_operators(ran: Explanation, device: torch.device) -> Iterator[str]:
         advice = f'unset MMOVERLOCK_BACKEND to run {able}'
         if able == 'reference':
             (advice,) = ran.reasons('contmix', 'numba' if device.type == 'cpu' else 'triton')
-        yield f'ContMix unfolds its maps: {advice}'
+        yield f'ContMix runs in plain PyTorch: {advice}'
     for operator in ('dilated_branches', 'conv_mlp'):
         for reason in sorted(ran.reasons(operator, 'numba')):
             expected = any(text in reason for text in EXPECTED)
