@@ -24,6 +24,15 @@ def test_does_not_run_as_root(steps):
     assert [name for name, _ in steps].index('USER') < [name for name, _ in steps].index('COPY')
 
 
+def test_users_whom_the_system_does_not_know_have_a_home_and_a_name(steps):
+    values = dict(
+        word.split('=', 1) for name, value in steps if name == 'ENV' for word in value.split()
+    )
+    shared = next(value for name, value in steps if 'chmod 1777' in value)
+    assert values['HOME'] in shared.partition('chmod 1777')[2].split()
+    assert values['LOGNAME']  # else getpass.getuser raises
+
+
 def test_what_is_copied_is_there_and_not_ignored(steps):
     kept = {
         line[1:].strip()
