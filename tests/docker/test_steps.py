@@ -1,6 +1,6 @@
 """docker/Dockerfile's steps carried out in a clean Debian, then the guide's commands in the result.
 
-Takes ten minutes and 10 GB: only where MMOVERLOCK_TEST_DOCKERFILE is set, see docs/guides/docker.md.
+Takes twelve minutes and 10 GB: only where MMOVERLOCK_TEST_DOCKERFILE is set, see docs/guides/docker.md.
 """
 
 import os
