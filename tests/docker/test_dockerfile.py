@@ -1,4 +1,4 @@
-"""docker/Dockerfile, as far as it can be checked without Docker: no image is built here."""
+"""docker/Dockerfile, as far as reading it goes; test_steps.py carries it out."""
 
 import re
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from ..user import ROOT
+from .interpreter import parse
 
 REPO = Path(ROOT)
 
@@ -13,9 +14,7 @@ REPO = Path(ROOT)
 @pytest.fixture
 def steps() -> list[tuple[str, str]]:
     """The instructions and their arguments, in order."""
-    text = (REPO / 'docker/Dockerfile').read_text()
-    text = re.sub(r'^#.*\n', '', text, flags=re.MULTILINE).replace('\\\n', ' ')
-    return [tuple(line.split(maxsplit=1)) for line in text.splitlines() if line.strip()]
+    return parse((REPO / 'docker/Dockerfile').read_text())
 
 
 def test_does_not_run_as_root(steps):
@@ -23,6 +22,15 @@ def test_does_not_run_as_root(steps):
     arguments = dict(value.split('=', 1) for name, value in steps if name == 'ARG')
     assert users == ['${USER_ID}'] and int(arguments['USER_ID']) > 0
     assert [name for name, _ in steps].index('USER') < [name for name, _ in steps].index('COPY')
+
+
+def test_users_whom_the_system_does_not_know_have_a_home_and_a_name(steps):
+    values = dict(
+        word.split('=', 1) for name, value in steps if name == 'ENV' for word in value.split()
+    )
+    shared = next(value for name, value in steps if 'chmod 1777' in value)
+    assert values['HOME'] in shared.partition('chmod 1777')[2].split()
+    assert values['LOGNAME']  # else getpass.getuser raises
 
 
 def test_what_is_copied_is_there_and_not_ignored(steps):
