@@ -2,8 +2,7 @@
 
     python benchmarks/contmix.py [--shape B G c C H W K] [--device cuda --dtype bfloat16]
 
-A backend is timed only after its
-output and all gradients agree with it.
+A backend is timed only after its output and all gradients agree with the reference's.
 """
 
 from __future__ import annotations
