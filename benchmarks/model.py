@@ -3,8 +3,8 @@
     python benchmarks/model.py [--arch t] [--sizes 224,224,1 ...] [--train 224,224,4 ...]
     python benchmarks/model.py --ablate
 
-`reference` is the network as its formulas say: ContMix column by column, PyTorch's convolutions, the
-image's own memory layout. `reference + channels_last` is the same with image and weights in
+`reference` is the network as its formulas say: ContMix column by column, PyTorch's convolutions,
+the image's own memory layout. `reference + channels_last` is the same with image and weights in
 channels_last, a switch that any user can flip. `ours` is the default of this package, and
 `+ channels_last` the same with its weights in channels_last. `+ compile`, if --compile is given, is
 that one in torch.compile with weights frozen; in training it is the network as it is (on a CPU it

@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from mmoverlock.apis.images import SUFFIXES
+from mmoverlock.runtime.images import SUFFIXES
 
 from .viewer import Found, Viewer
 

@@ -111,9 +111,7 @@ def export(
             channels=channels,
             before=before,
             inside=inside,
-            sizes=((LEAST, GREATEST),) * 2
-            if dynamic
-            else tuple((n, n) for n in example.shape[2:]),
+            sizes=((LEAST, GREATEST),) * 2 if dynamic else tuple((n, n) for n in example.shape[2:]),
             batch=(1, BATCH) if dynamic else (1, 1),
             origin=_origin(cfg, checkpoint, format, opset, half),
             **reading(cfg, model),

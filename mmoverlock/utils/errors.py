@@ -5,8 +5,6 @@ import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
-from PIL import Image
-
 
 class ImageError(ValueError):
     """An image that is whole, but not what the config or the library reads."""
@@ -52,6 +50,8 @@ def image_limit(path: str | Path, error: Exception | None = None) -> str | None:
             'it has more pixels than OpenCV reads (2^30 in all, 2^20 a side; the environment '
             'variables OPENCV_IO_MAX_IMAGE_PIXELS, _WIDTH and _HEIGHT raise that)'
         )
+    from PIL import Image  # not by every command: the doctor starts without it
+
     with contextlib.suppress(Exception), Image.open(path) as image:  # of every decoder
         if image.format == 'TIFF' and image.mode in ('F', 'I'):
             return 'it has 32 bits per pixel and channel, OpenCV reads at most 16'

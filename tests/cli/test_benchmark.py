@@ -176,7 +176,9 @@ def test_slow_paths_are_told(measure, monkeypatch):
     monkeypatch.setenv('MMOVERLOCK_BACKEND', 'reference')
     report, printed = measure('cls_xxt.py', '--no-merge')
     assert len(report['slow']) == 2
-    assert re.search('^slow: ContMix runs in plain PyTorch: unset MMOVERLOCK_BACKEND', printed, re.M)
+    assert re.search(
+        '^slow: ContMix runs in plain PyTorch: unset MMOVERLOCK_BACKEND', printed, re.M
+    )
     assert re.search(
         r'^slow: the large-kernel branches are not merged \(--no-merge\)$', printed, re.M
     )

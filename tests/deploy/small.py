@@ -20,6 +20,17 @@ model = dict(
 test_dataloader = dict(dataset=dict(data_prefix=dict(img_path='nowhere')))
 """
 
+# The decoder with a network that is exported in seconds.
+UPERNET_RESNET = f"""
+_base_ = '{ROOT}/configs/quickstart/upernet_overlock-xxt_digits.py'
+resnet = dict(type='mmseg.ResNetV1c', depth=18, base_channels=8, norm_eval=False)
+model = dict(
+    backbone=dict(_delete_=True, **resnet),
+    decode_head=dict(in_channels=[8, 16, 32, 64], channels=16),
+    auxiliary_head=dict(in_channels=32, channels=8),
+)
+"""
+
 SEMANTIC_FPN = f"""
 _base_ = '{ROOT}/configs/semfpn_overlock/fpn_overlock-xt_8xb4-40k_ade20k-512x512.py'
 model = dict(
@@ -43,7 +54,12 @@ model = dict(backbone=dict(arch={NEW_ARCH}), head=dict(arch={NEW_ARCH}))
 """
 
 CONFIGS = dict(
-    classifier=CLASSIFIER, detector=DETECTION, upernet=UPERNET, semantic_fpn=SEMANTIC_FPN, volo=VOLO
+    classifier=CLASSIFIER,
+    detector=DETECTION,
+    upernet=UPERNET,
+    upernet_resnet=UPERNET_RESNET,
+    semantic_fpn=SEMANTIC_FPN,
+    volo=VOLO,
 )
 
 

@@ -1,7 +1,10 @@
 """Which heads of mmpretrain are exported, and what becomes of their logits."""
 
+from functools import partial
+
 import pytest
 import torch
+from mmengine.registry import DefaultScope
 from mmpretrain.models.heads import ClsHead, LinearClsHead, MultiLabelLinearClsHead, MultiTaskHead
 from torch import nn
 
@@ -31,7 +34,8 @@ class OwnPredictions(ClsHead):
 )
 def test_scores_are_those_of_predict(kind, options):
     torch.manual_seed(0)
-    head = kind(num_classes=5, in_channels=8, **options).eval()
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        head = kind(num_classes=5, in_channels=8, **options).eval()
     nn.init.normal_(head.fc.weight)
     features = torch.randn(3, 8)
     with torch.no_grad():
@@ -43,12 +47,14 @@ def test_scores_are_those_of_predict(kind, options):
 @pytest.mark.parametrize(
     'head, message',
     [
-        (OwnPredictions(), "model.head: 'OwnPredictions' predicts in a way of its own"),
-        (MultiTaskHead({}), "model.head: 'MultiTaskHead' predicts in a way of its own"),
-        (None, 'model.head: Model has none'),
+        (OwnPredictions, "model.head: 'OwnPredictions' predicts in a way of its own"),
+        (partial(MultiTaskHead, {}), "model.head: 'MultiTaskHead' predicts in a way of its own"),
+        (lambda: None, 'model.head: Model has none'),
     ],
     ids=['own', 'several', 'none'],
 )
 def test_other_heads_are_refused(head, message):
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        model = Model(head())
     with pytest.raises(ValueError, match=message):
-        exportable(Model(head), None)
+        exportable(model, None)

@@ -55,7 +55,7 @@ PACKAGES = (
     Package('captum', '', '', NOTE, what='mmoverlock analyze'),
     Package('onnxruntime', '1.22', '', NOTE, what='exported models'),
     Package('safetensors', '', '', NOTE, what='.safetensors files'),
-    Package('gradio', '5', '', NOTE, what='mmoverlock demo'),
+    Package('gradio', '6', '', NOTE, what='mmoverlock demo'),
 )
 _OTHER_NAMES = ('mmcv-full', 'mmcv-lite')
 # torchvision 0.N belongs to PyTorch 2.(N - 15), should its metadata not say so.

@@ -33,10 +33,7 @@ class _Memory:
         )
 
 
-_TYPES = {
-    dtype: torch.empty(0, dtype=dtype).numpy().dtype.str
-    for dtype in (torch.float32, torch.float64, torch.int64)
-}
+_TYPES = {getattr(torch, name): np.dtype(name).str for name in ('float32', 'float64', 'int64')}
 
 
 def flat(tensor: Tensor) -> np.ndarray:

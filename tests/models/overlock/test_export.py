@@ -18,7 +18,7 @@ from ...testing import assert_close, randn
 SMALL = replace(
     get_arch('xxt'),
     depth=(1, 1, 1, 1),
-    sub_depth=(1, 2),
+    sub_depth=(1, 1),
     embed_dim=(8, 16, 32, 32),
     kernel_size=(5, 5, 7, 5),
     mlp_ratio=(2, 2, 2, 2),
