@@ -67,7 +67,7 @@ def test_a_healthy_list_of_packages():
         ({'numba': []}, 'numba', 'warning', 'not installed (for the fast kernels on a CPU)', 'pip install "numba>=0.68,<0.69"'),
         ({'numba': ['0.61.2']}, 'numba', 'warning', '0.61.2: >=0.68,<0.69 is needed', 'pip install "numba>=0.68,<0.69"'),
         ({'numba': ['0.70.0']}, 'numba', 'warning', '0.70.0: >=0.68,<0.69 is needed', 'pip install "numba>=0.68,<0.69"'),
-        ({'gradio': ['3.18']}, 'gradio', 'note', '>=5 is needed', 'pip install "gradio>=5"'),
+        ({'gradio': ['3.18']}, 'gradio', 'note', '>=6 is needed', 'pip install "gradio>=6"'),
         ({'mmcv': ['2.1.0']}, 'onedl-mmcv', 'error', '2.3.6 and mmcv 2.1.0', 'pip uninstall -y mmcv onedl-mmcv && pip install "onedl-mmcv>=2.3.6"'),
         ({'onedl-mmdetection': [], 'mmdet': ['3.3.0']}, 'onedl-mmdetection', 'warning', 'the original mmdet 3.3.0', 'pip uninstall -y mmdet && pip install "onedl-mmdetection>=3.5.1"'),
         ({'mmcv-full': ['1.7.2']}, 'mmcv', 'warning', 'overwrites', 'pip uninstall -y mmcv-full && '),
