@@ -38,8 +38,9 @@ def test_only_the_command_line_knows_flags():
             text = getattr(node, 'value', None) if isinstance(node, ast.Constant) else None
             if isinstance(text, str) and id(node) not in skip and FLAG.search(text):
                 found.append((name, text))
-    commands = ('compat/mmcv_ext/operators.py', 'datasets/catalog.py')
-    assert [one for one in found if one[0] not in commands] == []
+    commands = ('compat/mmcv_ext/operators.py', 'datasets/catalog.py', 'checks/installation/')
+    styles = ('demo/page.py',)  # CSS has variables that look like flags
+    assert [one for one in found if not one[0].startswith(commands + styles)] == []
 
 
 def foreign(tree: ast.Module) -> dict[str, str]:

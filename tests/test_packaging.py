@@ -78,7 +78,7 @@ def test_wheel_metadata(wheel):
     assert metadata['Requires-Python'] == '>=3.10'
     assert 'Apache-2.0' in (metadata['License-Expression'] or metadata['License'])
     assert set(metadata.get_all('Provides-Extra')) == {
-        *('all', 'analysis', 'cls', 'data', 'det', 'seg', 'docs', 'tests')
+        *('all', 'analysis', 'cls', 'data', 'demo', 'deploy', 'det', 'seg', 'docs', 'tests')
     }
     classifiers = '\n'.join(metadata.get_all('Classifier'))
     tested = [int(minor) for minor in re.findall(r':: Python :: 3\.(\d+)', classifiers)]

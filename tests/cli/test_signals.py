@@ -96,7 +96,7 @@ def number(request):
         ('test', 'cli.test.preflight', ['det.py', 'det.pth', '--work-dir', 'never']),
         (
             'infer',
-            'cli.infer.Inferencer',
+            'apis.Inferencer',
             ['det.py', 'det.pth', 'data/digits_scenes/val', '--out', 'never'],
         ),
         ('prepare_data', 'cli.prepare.prepare', ['digits_scenes', '--root', 'never']),

@@ -7,6 +7,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmoverlock.ops import backend
+from mmoverlock.ops.dynamic_conv2d.reference import matrix_products
 from mmoverlock.utils.models import library_of
 
 from .profiling import OTHER, Meter, attributed
@@ -43,13 +44,19 @@ def part_multiply_adds(
     """Multiply-adds of a forward pass; of a detector's, without what depends on the weights.
 
     PyTorch's counter sees convolutions and matrix products, so ContMix runs as the `reference`
-    formula, in which all of its products are such.
+    formula, with all of its products such.
     """
     training = model.training
     counter = FlopCounterMode(display=False)
     meter = Meter(lambda: counter.get_total_flops() / 2)
     model.eval()
-    with torch.no_grad(), backend('reference'), counter, attributed(meter, parts):
+    with (
+        torch.no_grad(),
+        backend('reference'),
+        matrix_products(),
+        counter,
+        attributed(meter, parts),
+    ):
         # mmseg does not give Mask2Former's head what it needs but for a prediction.
         mode = 'predict' if library_of(model) == 'mmseg' else 'tensor'
         model(**model.data_preprocessor(batch, False), mode=mode)

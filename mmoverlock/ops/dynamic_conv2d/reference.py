@@ -5,14 +5,34 @@ kernels one after the other, and so needs K times the memory of the value map in
 unless a gradient is wanted. Sizes may be symbols: there is no map whose size depends on K.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor
+
+_matrices = False  # in `matrix_products`
 
 
 def window_start(length: int, kernel_size: int, like: Tensor) -> Tensor:
     """Where the window of every pixel of a row or column starts: (length,)."""
     pixel = torch.arange(length, device=like.device)
     return (pixel - kernel_size // 2).clamp(0, length - kernel_size)
+
+
+@contextmanager
+def matrix_products() -> Iterator[None]:
+    """Make products matrix products, which is slower, as long as the context lasts.
+
+    For counters of multiply-adds, which see no others. MMEngine's counts in a trace: there they
+    are always such.
+    """
+    global _matrices
+    saved, _matrices = _matrices, True
+    try:
+        yield
+    finally:
+        _matrices = saved
 
 
 def aggregate(kernels: Tensor, value: Tensor) -> Tensor:
@@ -34,7 +54,10 @@ def aggregate(kernels: Tensor, value: Tensor) -> Tensor:
     for tap in range(kernel_size):
         column = value.index_select(4, left + tap).index_select(3, rows)
         column = column.unflatten(3, (kernel_size, -1))  # (B, G, C, K, H, W)
-        out = out + (column * kernels[:, :, None, :, tap]).sum(3)
+        if _matrices or torch.jit.is_tracing():
+            out = out + torch.einsum('bgckhw,bgkhw->bgchw', column, kernels[:, :, :, tap])
+        else:
+            out = out + (column * kernels[:, :, None, :, tap]).sum(3)
     return out
 
 

@@ -71,7 +71,9 @@ def test_equals_pytorch(only, dtype, channels_last):
         assert actual[0].stride() == inputs[0].stride()
 
 
+@pytest.mark.parametrize('only', ['numba'], indirect=True)
 def test_half_precision(only):
+    """The reference is PyTorch's: on some processors its gradient of the weights is off by 2%."""
     shape = SHAPES[5]
     inputs, grad = make_inputs(shape, torch.float32)
     half = [x.detach().bfloat16().requires_grad_() for x in inputs]
