@@ -234,7 +234,11 @@ def _unfinished(output: Path) -> Iterator[Path]:
     """A path of the same name in a folder beside it, which is removed in the end."""
     name = f'.mmoverlock-{os.getpid()}-{secrets.token_hex(4)}.unfinished'
     folder = output.absolute().with_name(name)
-    folder.mkdir()
+    try:
+        folder.mkdir()
+    except OSError as error:
+        reason = f"the folder of '{output}' cannot be written: {error.strerror}"
+        raise OSError(f'output: {reason}') from error
     try:
         yield folder / output.name
     finally:

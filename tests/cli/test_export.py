@@ -13,6 +13,7 @@ CASES = [
     (['--output', 'it.pt2'], "--output: 'it.pt2' does not end in .onnx, as onnx does"),
     (['--output', 'full/it.xml', '--format', 'openvino', '--size', '31', '64'], '--size: 31 × 64'),
     (['--output', 'nowhere/it.onnx'], "--output: the folder of 'nowhere/it.onnx' does not exist"),
+    (['--output', '/proc/it.onnx'], "--output: the folder of '/proc/it.onnx' cannot be written"),
     (['--opset', '9'], '--opset 9: allowed are 18 to '),
     (['--opset', '999'], '--opset 999: allowed are 18 to '),
     (['--preprocess', 'all'], '--preprocess all: allowed are '),
