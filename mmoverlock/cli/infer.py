@@ -83,6 +83,7 @@ def main(args: argparse.Namespace) -> None:
 
 def _exported(args: argparse.Namespace) -> PictureModel:
     given = dict(device=args.device, slice=args.slice, cfg_options=args.cfg_options or None)
+    given['no_merge'] = None if args.merge else True
     for name, value in given.items():
         if value is not None:
             raise ValueError(
