@@ -1,0 +1,6 @@
+"""OverLoCK in Jittor. It needs jittor, numpy and safetensors alone."""
+
+from .network import OverLoCK as OverLoCK
+from .ops import dynamic_conv2d as dynamic_conv2d
+from .weights import load_weights as load_weights
+from .weights import save_weights as save_weights
