@@ -48,6 +48,26 @@ def test_benchmark(name, tmp_path):
         assert rival in done.stdout
 
 
+def test_triton_static(tmp_path):
+    """A sample of the kernels is compiled for a GPU that is not here, and nothing spills."""
+    pytest.importorskip('triton')
+    environment = {key: value for key, value in os.environ.items() if key != 'TRITON_INTERPRET'}
+    file = tmp_path / 'static.json'
+    command = [sys.executable, BENCHMARKS / 'triton_static.py', '--sample', '--out', file]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(file.read_text())
+    assert {row['kernel'] for row in rows} == {
+        *('contmix_forward', 'contmix_grad_query', 'contmix_grad_keys', 'contmix_grad_value'),
+        *('conv_forward', 'conv_grad_kernels', 'conv_grad_value', 'convolve', 'correlate'),
+    }
+    assert all(0 < row['registers'] <= 255 and row['spilled'] == 0 for row in rows)
+    # The best tile of each kernel loads its channels by vectors.
+    for kernel, most in (('forward', 8), ('grad_query', 16), ('grad_keys', 16), ('grad_value', 16)):
+        loads = [sum(r['loads'].values()) for r in rows if r['kernel'] == f'contmix_{kernel}']
+        assert min(loads) <= most, kernel
+
+
 def test_busy():
     options = ['--arch', 'xxt', '--size', '64', '--rounds', '1']
     command = [sys.executable, BENCHMARKS / 'busy.py', *options]

@@ -1,4 +1,4 @@
-"""ContMix on CUDA and ROCm devices, by Triton."""
+"""ContMix on CUDA and ROCm devices, by Triton, on maps in channels_last."""
 
 from collections.abc import Iterator
 
@@ -13,30 +13,56 @@ from . import fused, triton_kernels
 PROGRAMS = 1024
 
 
+def _pixels(maps: Tensor) -> Tensor:
+    """(B, ..., C, H, W) → (B, H, W, ..., C), contiguous: no copy of what is channels_last."""
+    return maps.movedim((-2, -1), (1, 2)).contiguous()
+
+
+def _maps(pixels: Tensor) -> Tensor:
+    """The view (B, ..., C, H, W) of (B, H, W, ..., C)."""
+    return pixels.movedim((1, 2), (-2, -1))
+
+
 def _halves(
     keys: Tensor, bias: Tensor, rpb_small: Tensor, rpb_large: Tensor
-) -> Iterator[tuple[int, Tensor, Tensor, tuple[Tensor, Tensor]]]:
-    """Of each half: K, keys (B, G, c, K²), the same as (B, G, K², c), biases of taps, positions."""
+) -> Iterator[tuple[int, tuple[Tensor, Tensor, Tensor]]]:
+    """Of each half: K, and keys (B, G, K², c), biases of taps and of positions."""
     sizes = fused.kernel_sizes(rpb_small, rpb_large)
     taps = [size**2 for size in sizes]
     biases = zip(bias.split(taps), (rpb_small.contiguous(), rpb_large.contiguous()), strict=True)
     for size, part, pair in zip(sizes, keys.split(taps, -1), biases, strict=True):
-        yield size, part.contiguous(), part.transpose(2, 3).contiguous(), pair
+        yield size, (part.transpose(2, 3).contiguous(), *pair)
 
 
 def _forward(
     query: Tensor, keys: Tensor, bias: Tensor, rpb_small: Tensor, rpb_large: Tensor, value: Tensor
 ) -> tuple[Tensor, Tensor]:
-    query, value = query.contiguous(), value.contiguous()
     batch, _, groups, channels, height, width = value.shape
     constants = tile_constants(value.dtype, QUERY=query.shape[2], VALUE=channels)
     grid = pixel_grid(batch * groups, height, width)
     sizes = groups, height, width
     out, log_sum = fused.empty_results(value)
-    for half, (size, _, rows, biases) in enumerate(_halves(keys, bias, rpb_small, rpb_large)):
-        tensors = query, rows, *biases, *(x[:, half] for x in (value, out, log_sum))
-        launch(triton_kernels.contmix_forward, grid, *tensors, *sizes, K=size, **constants)
-    return out, log_sum
+    query, values = _pixels(query), _pixels(value)
+    outs = torch.empty_like(values)
+    for half, (size, weights) in enumerate(_halves(keys, bias, rpb_small, rpb_large)):
+        maps = values[:, :, :, half], outs[:, :, :, half], log_sum[:, half]
+        launch(
+            triton_kernels.contmix_forward,
+            grid,
+            query,
+            *weights,
+            *maps,
+            *sizes,
+            K=size,
+            **constants,
+        )
+    return _like(out, outs), log_sum
+
+
+def _like(result: Tensor, pixels: Tensor) -> Tensor:
+    """What is in `pixels`, in the layout of `result`."""
+    maps = _maps(pixels)
+    return maps if maps.stride() == result.stride() else result.copy_(maps)
 
 
 def _backward(
@@ -50,7 +76,6 @@ def _backward(
     out: Tensor,
     log_sum: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    query, value, grad_out = query.contiguous(), value.contiguous(), grad_out.contiguous()
     batch, _, groups, channels, height, width = value.shape
     constants = tile_constants(value.dtype, QUERY=query.shape[2], VALUE=channels)
     dtype = constants['dtype']
@@ -58,28 +83,32 @@ def _backward(
     grid = pixel_grid(maps, height, width)
     parts = min(-(-PROGRAMS // max(maps, 1)), height * width)
     sizes = groups, height, width
-    delta = (grad_out.to(dtype) * out.to(dtype)).sum(3)
-    grad_query = query.new_empty((2, *query.shape), dtype=dtype)
-    grad_value = torch.empty_like(value)
+    delta = (grad_out.to(dtype) * out.to(dtype)).sum(3).contiguous()
+    queries, values, grads_out = _pixels(query), _pixels(value), _pixels(grad_out)
+    grad_query = queries.new_empty((2, *queries.shape), dtype=dtype)
+    grad_value = torch.empty_like(values)
     grads = []
-    for half, (size, cols, rows, biases) in enumerate(_halves(keys, bias, rpb_small, rpb_large)):
+    for half, (size, weights) in enumerate(_halves(keys, bias, rpb_small, rpb_large)):
         constants['K'] = size
-        v, total, d, g, gv = (x[:, half] for x in (value, log_sum, delta, grad_out, grad_value))
+        v, g, gv = (x[:, :, :, half] for x in (values, grads_out, grad_value))
+        total, d = log_sum[:, half], delta[:, half]
+        rows, _, rpb = weights
         sums = [
             query.new_empty((batch, groups, parts, *shape), dtype=dtype)
-            for shape in (cols.shape[2:], (size**2,), biases[1].shape[1:])
+            for shape in (rows.shape[2:], (size**2,), rpb.shape[1:])
         ]
-        given = v, total, d, g
-        args = query, rows, *biases, *given, grad_query[half], *sizes
+        args = queries, *weights, v, total, d, g, grad_query[half], *sizes
         launch(triton_kernels.contmix_grad_query, grid, *args, **constants)
-        args = query, cols, *biases, *given, *sums, *sizes, parts
+        args = queries, *weights, v, total, d, g, *sums, *sizes, parts
         launch(triton_kernels.contmix_grad_keys, (maps * parts,), *args, **constants)
-        args = query, cols, *biases, total, g, gv, *sizes
+        args = queries, *weights, total, g, gv, *sizes
         launch(triton_kernels.contmix_grad_value, grid, *args, **constants)
         grads.append([x.sum(axes) for x, axes in zip(sums, (2, (0, 1, 2), (0, 2)), strict=True)])
-    grad_query = grad_query.sum(0).to(query.dtype)
-    grad_keys, grad_bias, grad_rpb = zip(*grads, strict=True)
-    return grad_query, torch.cat(grad_keys, -1), torch.cat(grad_bias), *grad_rpb, grad_value
+    grad_query = _like(torch.empty_like(query), grad_query.sum(0).to(query.dtype))
+    grad_value = _like(torch.empty_like(value), grad_value)
+    grad_rows, grad_bias, grad_rpb = zip(*grads, strict=True)
+    grad_keys = torch.cat(grad_rows, 2).transpose(2, 3).contiguous()
+    return grad_query, grad_keys, torch.cat(grad_bias), *grad_rpb, grad_value
 
 
 contmix = fused.register('contmix_triton', _forward, _backward)

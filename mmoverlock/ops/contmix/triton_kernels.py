@@ -1,11 +1,11 @@
 """Triton kernels of ContMix; triton_gpu.py launches them.
 
-A map is what one group of one image sees: the leading axes (B, G) flattened, n = b·G + g. All
-tensors are contiguous; of a tensor with two halves, (B, 2, G, ...), a kernel gets the view of one
-half, where map n is plane n + b·G. Tiles are (lanes, channels), channels padded to a power of two
-(`*_PAD`): as the addresses are consecutive in neither, Triton spreads threads over the first axis,
-so that sums over channels stay inside a thread and neighbours read neighbouring pixels. Sums are in
-`ACC`.
+A map is what one group of one image sees: n = b·G + g. Maps have their channels innermost, as
+channels_last keeps them: a query is (B, H, W, G, QUERY), a value (B, H, W, 2, G, VALUE), of which a
+kernel gets the view of one half. So a thread reads several channels of a pixel at once, and a few
+threads share a pixel. Of a number for each pixel and half, (B, 2, G, H, W), a kernel gets the view
+of one half, too, where map n is plane n + b·G. Tiles are (lanes, channels), channels padded to a
+power of two (`*_PAD`). Sums are in `ACC`.
 
 Lanes are pixels, where a result belongs to a pixel, and taps, where it is a sum over pixels: a
 lane owns what it writes. Pixel lanes past the end of a map repeat its last pixel, and so store the
@@ -27,20 +27,26 @@ from mmoverlock.ops._triton.kernels import (
 )
 
 KEY = ['K', 'QUERY', 'VALUE']
-# At least a lane for each thread: a warp has 32, on some devices 64.
-PIXELS = tuned(('BLOCK',), [(64, 2), (64, 1), (128, 2), (256, 4), (128, 1)], (512,), KEY)
+PIXELS = tuned(('BLOCK',), [(32, 2), (32, 1), (64, 4), (64, 2), (128, 4)], (512,), KEY)
 # One warp: on ROCm a barrier does not wait for what other warps write to memory.
-TAPS = tuned(('BLOCK',), [(32, 1), (64, 1), (128, 1)], (512,), KEY)
+TAPS = tuned(('BLOCK',), [(16, 1), (32, 1), (64, 1)], (512,), KEY)
+
+
+@triton.jit
+def channels_of_map(maps, n, groups, area, HALVES: tl.constexpr, C: tl.constexpr):
+    """Of (B, H, W, HALVES, G, C): where map n begins, and the steps from a pixel to the next."""
+    step = groups * (HALVES * C)
+    return maps + n // groups * area * step + n % groups * C, step
 
 
 @PIXELS
 @triton.jit
 def contmix_forward(
-    query,  # (B, G, QUERY, H, W)
+    query,  # (B, H, W, G, QUERY)
     rows,  # keys as (B, G, K², QUERY)
     bias,  # (K²)
     rpb,  # (G, 2K - 1, 2K - 1)
-    value,  # (B, G, VALUE, H, W), half of a tensor
+    value,  # (B, H, W, G, VALUE), half of a tensor
     out,  # like value
     log_sum,  # (B, G, H, W), half of a tensor
     groups,
@@ -58,27 +64,29 @@ def contmix_forward(
     SIDE: tl.constexpr = 2 * K - 1
     n, pixel, i, j = tile_of_pixels(height, width, BLOCK)
     area = height * width
-    plane = n + n // groups * groups
+    query, step_q = channels_of_map(query, n, groups, area, 1, QUERY)
+    value, step = channels_of_map(value, n, groups, area, 2, VALUE)
+    out, step = channels_of_map(out, n, groups, area, 2, VALUE)
+    log_sum += (n + n // groups * groups) * area
+    rpb += n % groups * SIDE * SIDE
+    rows += n * K * K * QUERY
     top, left = window_start(i, j, height, width, K)
-    at, real = channels_at(pixel, area, QUERY, QUERY_PAD)
-    q = tl.load(query + n * QUERY * area + at, mask=real, other=0.0).to(ACC)
+    at, real = channels_at(pixel * step_q, 1, QUERY, QUERY_PAD)
+    q = tl.load(query + at, mask=real, other=0.0).to(ACC)
     channel = tl.arange(0, QUERY_PAD)[None, :]
     position = (top - i + K - 1) * SIDE + left - j + K - 1
-    at, real = channels_at(top * width + left, area, VALUE, VALUE_PAD)
+    at, real = channels_at((top * width + left) * step, 1, VALUE, VALUE_PAD)
 
     peak = tl.full((BLOCK,), -3e38, ACC)  # finite: a first logit of -inf has the weight 0
     total = tl.zeros((BLOCK,), ACC)
     mixed = tl.zeros((BLOCK, VALUE_PAD), ACC)
     for a in range(K):
-        key_row = rows + (n * K + a) * K * QUERY
-        bias_row = bias + a * K
-        rpb_row = rpb + (n % groups * SIDE + a) * SIDE
-        value_row = value + plane * VALUE * area + a * width
         for b in range(K):
-            key = tl.load(key_row + b * QUERY + channel, mask=channel < QUERY, other=0.0)
+            tap = a * K + b
+            key = tl.load(rows + tap * QUERY + channel, mask=channel < QUERY, other=0.0)
             logit = tl.sum(q * key, 1)
-            logit += tl.load(bias_row + b) + tl.load(rpb_row + b + position)
-            v = tl.load(value_row + b + at, mask=real, other=0.0).to(ACC)
+            logit += tl.load(bias + tap) + tl.load(rpb + (a * SIDE + b) + position)
+            v = tl.load(value + (a * width + b) * step + at, mask=real, other=0.0).to(ACC)
             rises = logit > peak
             smaller = tl.exp(-tl.abs(logit - peak))
             weight = tl.where(rises, 1.0, smaller)
@@ -87,10 +95,10 @@ def contmix_forward(
             total = total * scale + weight
             mixed = mixed * scale[:, None] + weight[:, None] * v
 
-    at, real = channels_at(pixel, area, VALUE, VALUE_PAD)
+    at, real = channels_at(pixel * step, 1, VALUE, VALUE_PAD)
     mixed = (mixed / total[:, None]).to(out.dtype.element_ty)
-    tl.store(out + plane * VALUE * area + at, mixed, mask=real)
-    tl.store(log_sum + plane * area + pixel, peak + tl.log(total))
+    tl.store(out + at, mixed, mask=real)
+    tl.store(log_sum + pixel, peak + tl.log(total))
 
 
 @PIXELS
@@ -120,46 +128,49 @@ def contmix_grad_query(
     SIDE: tl.constexpr = 2 * K - 1
     n, pixel, i, j = tile_of_pixels(height, width, BLOCK)
     area = height * width
-    plane = n + n // groups * groups
+    plane = (n + n // groups * groups) * area
+    query, step_q = channels_of_map(query, n, groups, area, 1, QUERY)
+    grad_query, step_q = channels_of_map(grad_query, n, groups, area, 1, QUERY)
+    value, step = channels_of_map(value, n, groups, area, 2, VALUE)
+    grad_out, step = channels_of_map(grad_out, n, groups, area, 2, VALUE)
+    rpb += n % groups * SIDE * SIDE
+    rows += n * K * K * QUERY
     top, left = window_start(i, j, height, width, K)
-    at, real = channels_at(pixel, area, VALUE, VALUE_PAD)
-    g = tl.load(grad_out + plane * VALUE * area + at, mask=real, other=0.0).to(ACC)
-    q_at, q_real = channels_at(pixel, area, QUERY, QUERY_PAD)
-    q = tl.load(query + n * QUERY * area + q_at, mask=q_real, other=0.0).to(ACC)
+    at, real = channels_at(pixel * step, 1, VALUE, VALUE_PAD)
+    g = tl.load(grad_out + at, mask=real, other=0.0).to(ACC)
+    q_at, q_real = channels_at(pixel * step_q, 1, QUERY, QUERY_PAD)
+    q = tl.load(query + q_at, mask=q_real, other=0.0).to(ACC)
     channel = tl.arange(0, QUERY_PAD)[None, :]
     position = (top - i + K - 1) * SIDE + left - j + K - 1
-    at, real = channels_at(top * width + left, area, VALUE, VALUE_PAD)
-    log_total = tl.load(log_sum + plane * area + pixel)
-    mean = tl.load(delta + plane * area + pixel)
+    at, real = channels_at((top * width + left) * step, 1, VALUE, VALUE_PAD)
+    log_total = tl.load(log_sum + plane + pixel)
+    mean = tl.load(delta + plane + pixel)
 
     grad = tl.zeros((BLOCK, QUERY_PAD), ACC)
     for a in range(K):
-        key_row = rows + (n * K + a) * K * QUERY
-        bias_row = bias + a * K
-        rpb_row = rpb + (n % groups * SIDE + a) * SIDE
-        value_row = value + plane * VALUE * area + a * width
         for b in range(K):
-            key = tl.load(key_row + b * QUERY + channel, mask=channel < QUERY, other=0.0)
+            tap = a * K + b
+            key = tl.load(rows + tap * QUERY + channel, mask=channel < QUERY, other=0.0)
             logit = tl.sum(q * key, 1)
-            logit += tl.load(bias_row + b) + tl.load(rpb_row + b + position)
-            v = tl.load(value_row + b + at, mask=real, other=0.0).to(ACC)
+            logit += tl.load(bias + tap) + tl.load(rpb + (a * SIDE + b) + position)
+            v = tl.load(value + (a * width + b) * step + at, mask=real, other=0.0).to(ACC)
             grad_logit = tl.exp(logit - log_total) * (tl.sum(g * v, 1) - mean)
             grad += key * grad_logit[:, None]
-    tl.store(grad_query + n * QUERY * area + q_at, grad, mask=q_real)
+    tl.store(grad_query + q_at, grad, mask=q_real)
 
 
 @TAPS
 @triton.jit
 def contmix_grad_keys(
     query,
-    keys,  # (B, G, QUERY, K²)
+    rows,
     bias,
     rpb,
     value,
     log_sum,
     delta,
     grad_out,
-    grad_keys,  # (B, G, parts, QUERY, K²)
+    grad_rows,  # (B, G, parts, K², QUERY)
     grad_bias,  # (B, G, parts, K²)
     grad_rpb,  # (B, G, parts, 2K - 1, 2K - 1)
     groups,
@@ -184,13 +195,14 @@ def contmix_grad_keys(
     program = tl.program_id(0).to(tl.int64)
     n = program // parts
     area = height * width
-    plane = n + n // groups * groups
-    query += n * QUERY * area
+    plane = (n + n // groups * groups) * area
+    query, step_q = channels_of_map(query, n, groups, area, 1, QUERY)
+    value, step = channels_of_map(value, n, groups, area, 2, VALUE)
+    grad_out, step = channels_of_map(grad_out, n, groups, area, 2, VALUE)
+    rows += n * K * K * QUERY
     rpb += n % groups * SIDE * SIDE
-    value += plane * VALUE * area
-    log_sum += plane * area
-    delta += plane * area
-    grad_out += plane * VALUE * area
+    log_sum += plane
+    delta += plane
     grad_rpb += program * SIDE * SIDE
     for start in range(0, SIDE * SIDE, BLOCK):
         entry = start + tl.arange(0, BLOCK)
@@ -199,16 +211,16 @@ def contmix_grad_keys(
     size = tl.cdiv(area, parts)
     first = (program % parts).to(tl.int32) * size
     last = tl.minimum(first + size, area)
-    q_at, q_real = channels_at(tl.zeros((1,), tl.int32), area, QUERY, QUERY_PAD)
-    g_at, g_real = channels_at(tl.zeros((1,), tl.int32), area, VALUE, VALUE_PAD)
+    q_at, q_real = channels_at(tl.zeros((1,), tl.int32), 1, QUERY, QUERY_PAD)
+    g_at, g_real = channels_at(tl.zeros((1,), tl.int32), 1, VALUE, VALUE_PAD)
     for start in range(0, K * K, BLOCK):
         tap = start + tl.arange(0, BLOCK)
         owned = tap < K * K
         a, b = tl.minimum(tap, K * K - 1) // K, tap % K
-        at, _ = channels_at(a * width + b, area, VALUE, VALUE_PAD)
-        key_at, _ = channels_at(tap, K * K, QUERY, QUERY_PAD)
+        at, _ = channels_at((a * width + b) * step, 1, VALUE, VALUE_PAD)
+        key_at, _ = channels_at(tap * QUERY, 1, QUERY, QUERY_PAD)
         key_mask = q_real & owned[:, None]
-        key = tl.load(keys + n * QUERY * K * K + key_at, mask=key_mask, other=0.0)
+        key = tl.load(rows + key_at, mask=key_mask, other=0.0)
         key_bias = tl.load(bias + tap, mask=owned, other=float('-inf'))  # weight 0
         centre = a * SIDE + b + (K - 1) * (SIDE + 1)  # for a window that starts at its pixel
         grad_key = tl.zeros((BLOCK, QUERY_PAD), ACC)
@@ -219,9 +231,10 @@ def contmix_grad_keys(
             i, j = pixel // width, pixel % width
             top, left = window_start(i, j, height, width, K)
             moved = (top - i) * SIDE + left - j
-            q = tl.load(query + pixel + q_at, mask=q_real, other=0.0).to(ACC)
-            g = tl.load(grad_out + pixel + g_at, mask=g_real, other=0.0).to(ACC)
-            v = tl.load(value + (top * width + left) + at, mask=g_real, other=0.0).to(ACC)
+            q = tl.load(query + pixel * step_q + q_at, mask=q_real, other=0.0).to(ACC)
+            g = tl.load(grad_out + pixel * step + g_at, mask=g_real, other=0.0).to(ACC)
+            corner = value + (top * width + left) * step
+            v = tl.load(corner + at, mask=g_real, other=0.0).to(ACC)
             logit = tl.sum(q * key, 1) + key_bias + tl.load(rpb + moved + centre)
             weight = tl.exp(logit - tl.load(log_sum + pixel))
             grad_logit = weight * (tl.sum(g * v, 1) - tl.load(delta + pixel))
@@ -237,14 +250,14 @@ def contmix_grad_keys(
         before = tl.load(grad_rpb + entry, mask=owned)
         tl.store(grad_rpb + entry, before + inner, mask=owned)
         tl.store(grad_bias + program * K * K + tap, total, mask=owned)
-        tl.store(grad_keys + program * QUERY * K * K + key_at, grad_key, mask=key_mask)
+        tl.store(grad_rows + program * QUERY * K * K + key_at, grad_key, mask=key_mask)
 
 
 @PIXELS
 @triton.jit
 def contmix_grad_value(
     query,
-    keys,
+    rows,
     bias,
     rpb,
     log_sum,
@@ -262,38 +275,39 @@ def contmix_grad_value(
     BLOCK: tl.constexpr,
 ):
     """Every position gathers from the pixels whose windows hold it."""
+    SIDE: tl.constexpr = 2 * K - 1
     n, place, y, x = tile_of_pixels(height, width, BLOCK)
     area = height * width
-    plane = n + n // groups * groups
-    query += n * QUERY * area
-    keys += n * QUERY * K * K
-    rpb += n % groups * (2 * K - 1) * (2 * K - 1)
-    log_sum += plane * area
-    grad_out += plane * VALUE * area
+    query, step_q = channels_of_map(query, n, groups, area, 1, QUERY)
+    grad_out, step = channels_of_map(grad_out, n, groups, area, 2, VALUE)
+    grad_value, step = channels_of_map(grad_value, n, groups, area, 2, VALUE)
+    rows += n * K * K * QUERY
+    rpb += n % groups * SIDE * SIDE
+    log_sum += (n + n // groups * groups) * area
     top, bottom = reached_pixels(y, height, K)
     left, right = reached_pixels(x, width, K)
-    at, real = channels_at(place, area, VALUE, VALUE_PAD)
     channel = tl.arange(0, QUERY_PAD)[None, :]
     g_channel = tl.arange(0, VALUE_PAD)[None, :]
 
     grad = tl.zeros((BLOCK, VALUE_PAD), ACC)
     for row in range(tl.max(bottom - top, 0) + 1):
         i = tl.minimum(top + row, bottom)
-        first_entry = (y - i + K - 1) * (2 * K - 1) + x + K - 1
+        first_entry = (y - i + K - 1) * SIDE + x + K - 1
         for column in range(tl.max(right - left, 0) + 1):
             j = tl.minimum(left + column, right)
             reached = (top + row <= bottom) & (left + column <= right)
             pixel = i * width + j
             window_top, window_left = window_start(i, j, height, width, K)
             tap = (y - window_top) * K + x - window_left
-            q_at = (query + pixel)[:, None] + channel * area
-            key_at = (keys + tap)[:, None] + channel * K * K
-            g_at = (grad_out + pixel)[:, None] + g_channel * area
+            q_at = query + (pixel * step_q)[:, None] + channel
             q = tl.load(q_at, mask=channel < QUERY, other=0.0).to(ACC)
+            key_at = rows + (tap * QUERY)[:, None] + channel
             key = tl.load(key_at, mask=channel < QUERY, other=0.0)
+            g_at = grad_out + (pixel * step)[:, None] + g_channel
             g = tl.load(g_at, mask=g_channel < VALUE, other=0.0).to(ACC)
             logit = tl.sum(q * key, 1) + tl.load(bias + tap) + tl.load(rpb + first_entry - j)
             weight = tl.exp(logit - tl.load(log_sum + pixel))
             grad += tl.where(reached, weight, 0.0)[:, None] * g
     grad = grad.to(grad_value.dtype.element_ty)
-    tl.store(grad_value + plane * VALUE * area + at, grad, mask=real)
+    at, real = channels_at(place * step, 1, VALUE, VALUE_PAD)
+    tl.store(grad_value + at, grad, mask=real)
