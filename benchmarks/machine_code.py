@@ -10,7 +10,7 @@ import re
 import subprocess
 import tempfile
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import triton
@@ -34,7 +34,7 @@ class Device:
     shared: int
     warps: int
     file: int
-    fma: float
+    fma: int
 
 
 # CUDA C++ programming guide, "Compute capabilities"; AMD CDNA 2 and 3 ISA guides.
@@ -56,15 +56,15 @@ class Usage:
         registers: Of a thread.
         spilled: Bytes of a thread's registers that go to memory.
         shared: Bytes of a block.
-        loop: Instructions of the main loop: their names, and how often each stands there.
         occupancy: Share of the warps that fit on a multiprocessor.
+        loop: Instructions of the main loop: their names, and how often each stands there.
     """
 
     registers: int
     spilled: int
     shared: int
     occupancy: float
-    loop: Counter = field(default_factory=Counter)
+    loop: Counter
 
     def count(self, pattern: str) -> int:
         """Instructions of the main loop whose names match from the beginning."""

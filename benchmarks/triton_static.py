@@ -9,7 +9,7 @@ launcher gives it. The program ends with exit code 1 if a kernel does not compil
 or takes more of them, or of shared memory, than the GPU has.
 
 Columns: registers of a thread, bytes that spill, bytes of shared memory, and, for each pair of a
-pixel and a tap of its window in the main loop, loads from global memory by width, multiply-adds
+pixel and a tap of its window in the main loop, loads from global memory by bytes, multiply-adds
 and instructions, and the matrix instructions of the loop; the share of the warps that fit on a
 multiprocessor; the fewest cycles of a warp for a pair, and what takes them. The last two are
 estimates from public figures: a load costs a cycle, as does every fourth instruction.
@@ -23,7 +23,7 @@ import json
 import math
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from unittest import mock
 
@@ -34,6 +34,8 @@ from torch import Tensor
 from triton.backends.compiler import GPUTarget
 from triton.backends.driver import DriverBase
 from triton.runtime.driver import driver
+
+from mmoverlock import ops
 
 DTYPES = 'float32', 'float16', 'bfloat16'
 SAMPLE = dict(targets=['sm_90'], dtypes=['bfloat16'])
@@ -196,9 +198,10 @@ def _zeros(dtype: torch.dtype, *shape: int) -> Tensor:
 def rows(target: str, dtype: str, sample: bool) -> Iterator[Row]:
     """Compile everything for a target."""
     driver.set_active(Compiler(target))
-    for name, call in OPERATORS.items():
+    for file in sorted(Path(ops.__file__).parent.glob('*/triton_gpu.py')):
+        name = file.parent.name
         module = importlib.import_module(f'mmoverlock.ops.{name}.triton_gpu')
-        made: dict[tuple, Row] = {}
+        made: dict[str, tuple] = {}  # by the hash of what was compiled
 
         def launch(kernel, grid, *args, dtype: torch.dtype, wanted=made, **constants) -> None:
             acc = getattr(tl, str(dtype).removeprefix('torch.'))
@@ -207,7 +210,7 @@ def rows(target: str, dtype: str, sample: bool) -> Iterator[Row]:
                 wanted[one.hash] = kernel, config, constants, one
 
         with mock.patch.object(module, 'launch', launch):
-            call(module, getattr(torch, dtype), sample)
+            OPERATORS[name](module, getattr(torch, dtype), sample)
         for kernel, config, constants, one in made.values():
             yield row(kernel, config, constants, dtype, target, usage(one, target))
 
@@ -222,9 +225,8 @@ def main() -> None:
     usual = SAMPLE if args.sample else dict(targets=[*DEVICES], dtypes=DTYPES)
     targets, dtypes = args.targets or usual['targets'], args.dtypes or usual['dtypes']
     found, faults = [], []
-    titles = 'kernel|form|tile|dtype|target|registers|spilled|shared|loads (bytes: number)|FMA|'
-    titles += 'instructions|matrix|occupancy|cycles|bound'
-    print(f'| {titles.replace("|", " | ")} |\n|{"---|" * (titles.count("|") + 1)}')
+    titles = [column.name for column in fields(Row)]
+    print(f'| {" | ".join(titles)} |\n|{"---|" * len(titles)}')
     for target in targets:
         for dtype in dtypes:
             for one in rows(target, dtype, args.sample):

@@ -18,9 +18,10 @@ def _pixels(maps: Tensor) -> Tensor:
     return maps.movedim((-2, -1), (1, 2)).contiguous()
 
 
-def _maps(pixels: Tensor) -> Tensor:
-    """The view (B, ..., C, H, W) of (B, H, W, ..., C)."""
-    return pixels.movedim((1, 2), (-2, -1))
+def _like(result: Tensor, pixels: Tensor) -> Tensor:
+    """What is in `pixels`, in the shape and layout of `result`."""
+    maps = pixels.movedim((1, 2), (-2, -1))
+    return maps if maps.stride() == result.stride() else result.copy_(maps)
 
 
 def _halves(
@@ -46,23 +47,9 @@ def _forward(
     outs = torch.empty_like(values)
     for half, (size, weights) in enumerate(_halves(keys, bias, rpb_small, rpb_large)):
         maps = values[:, :, :, half], outs[:, :, :, half], log_sum[:, half]
-        launch(
-            triton_kernels.contmix_forward,
-            grid,
-            query,
-            *weights,
-            *maps,
-            *sizes,
-            K=size,
-            **constants,
-        )
+        args = query, *weights, *maps, *sizes
+        launch(triton_kernels.contmix_forward, grid, *args, K=size, **constants)
     return _like(out, outs), log_sum
-
-
-def _like(result: Tensor, pixels: Tensor) -> Tensor:
-    """What is in `pixels`, in the layout of `result`."""
-    maps = _maps(pixels)
-    return maps if maps.stride() == result.stride() else result.copy_(maps)
 
 
 def _backward(

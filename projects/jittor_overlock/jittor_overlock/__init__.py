@@ -1,4 +1,4 @@
-"""OverLoCK in Jittor. It needs jittor, numpy and safetensors alone."""
+"""OverLoCK in Jittor. It needs what requirements.txt names, and nothing else."""
 
 from .network import OverLoCK as OverLoCK
 from .ops import dynamic_conv2d as dynamic_conv2d
