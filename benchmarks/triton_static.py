@@ -36,6 +36,7 @@ from triton.backends.driver import DriverBase
 from triton.runtime.driver import driver
 
 from mmoverlock import ops
+from mmoverlock.models.overlock import arch
 
 DTYPES = 'float32', 'float16', 'bfloat16'
 SAMPLE = dict(targets=['sm_90'], dtypes=['bfloat16'])
@@ -43,6 +44,7 @@ SAMPLE = dict(targets=['sm_90'], dtypes=['bfloat16'])
 CONTMIX = [(16, 5, 13), (16, 5, 7), (14, 5, 7), (10, 5, 13), (8, 5, 7)]
 MAPS = [(50, 84), (32, 32)]  # the second has sides that are multiples of 16
 DEPTHWISE = [(17, 1), (7, 1), (3, 5)]  # kernel, dilation
+LARGE_KERNELS = [17, 13, 7]  # with the branches of the network
 
 
 class Compiler(DriverBase):
@@ -122,7 +124,7 @@ def row(kernel, config, constants: dict, dtype: str, target: str, found: Usage) 
         'instructions': instructions / pairs / 4,
     }
     bound = max(costs, key=costs.get)
-    form = f'K {constants["K"]}'
+    form = f'K {constants["K"]}' if 'K' in constants else f'{constants["TAPS"]} taps'
     form += f', {constants["VALUE"]} channels' if 'VALUE' in constants else ''
     form += f', dilation {constants["DILATION"]}' if constants.get('DILATION', 1) > 1 else ''
     form += ', channels_last' if constants.get('LAST') else ''
@@ -178,6 +180,20 @@ def depthwise(module, dtype: torch.dtype, sample: bool) -> None:
             module.backward(out, x, weight, dilation)
 
 
+def dilated_branches(module, dtype: torch.dtype, sample: bool) -> None:
+    for size in LARGE_KERNELS[:1] if sample else LARGE_KERNELS:
+        branches = [(size, 1), *arch.DILATED_BRANCHES[size]]
+        sizes, dilations = map(list, zip(*branches, strict=True))
+        layouts = torch.channels_last, torch.contiguous_format
+        for layout in layouts[:1] if sample else layouts:
+            x = _zeros(dtype, 1, 64, 50, 84).to(memory_format=layout)
+            weight = _zeros(torch.float32, 64, sum(k**2 for k in sizes))
+            norms = [_zeros(torch.float32, len(sizes), 64) for _ in range(2)]
+            settings = sizes, dilations, 1e-5, False
+            out, *saved = module._forward(x, weight, *norms, *settings)
+            module._backward(out, x, weight, *norms, *saved, *settings)
+
+
 # For a pair of a pixel and a tap, with the padded channels of query and value.
 MULTIPLY_ADDS = {
     'contmix_forward': lambda q, v: q + v,
@@ -188,7 +204,7 @@ MULTIPLY_ADDS = {
     'conv_grad_kernels': lambda q, v: v,
     'conv_grad_value': lambda q, v: v,
 }
-OPERATORS = dict(contmix=contmix, dynamic_conv2d=dynamic_conv2d, depthwise=depthwise)
+OPERATORS = {run.__name__: run for run in (contmix, dynamic_conv2d, depthwise, dilated_branches)}
 
 
 def _zeros(dtype: torch.dtype, *shape: int) -> Tensor:

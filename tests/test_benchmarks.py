@@ -60,6 +60,8 @@ def test_triton_static(tmp_path):
     assert {row['kernel'] for row in rows} == {
         *('contmix_forward', 'contmix_grad_query', 'contmix_grad_keys', 'contmix_grad_value'),
         *('conv_forward', 'conv_grad_kernels', 'conv_grad_value', 'convolve', 'correlate'),
+        *('convolve_branches', 'add_normalized', 'sum_gradient', 'gradients_of_maps'),
+        *('convolve_back', 'correlate_branches'),
     }
     assert all(0 < row['registers'] <= 255 and row['spilled'] == 0 for row in rows)
     # The best tile of each kernel loads its channels by vectors.

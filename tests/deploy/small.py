@@ -68,14 +68,12 @@ def make(name: str, folder: Path) -> tuple[Config, str]:
     file = folder / f'{name}.py'
     file.write_text(CONFIGS[name])
     cfg = Config.fromfile(file)
-    with DefaultScope.overwrite_default_scope(cfg.default_scope):
-        model = MODELS.build(cfg.model)
-    generator = torch.Generator().manual_seed(0)
-    state = {}
-    for key, value in model.state_dict().items():
-        if value.ndim > 1:
-            value = torch.randn(value.shape, generator=generator) / value[0].numel() ** 0.5
-        state[key] = value
+    with DefaultScope.overwrite_default_scope(cfg.default_scope), torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        state = MODELS.build(cfg.model).state_dict()
+        for key, value in state.items():
+            if value.ndim > 1:
+                state[key] = torch.randn(value.shape) / value[0].numel() ** 0.5
     path = folder / f'{name}.pth'
     torch.save(dict(state_dict=state, meta={}), path)
     return cfg, str(path)

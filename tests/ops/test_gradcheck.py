@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mmoverlock.ops import contmix, conv1x1, depthwise_conv2d, dynamic_conv2d
 from mmoverlock.ops.conv_mlp.numba_cpu import gelu_conv_grn
-from mmoverlock.ops.dilated_branches.numba_cpu import branches_and_statistics
+from mmoverlock.ops.dilated_branches import numba_cpu
 
 from ..testing import LAYOUTS, assert_close, contmix_inputs, dynamic_conv_inputs, randn
 
@@ -26,7 +26,7 @@ def parameters(*shapes: tuple[int, ...]) -> list[Tensor]:
 def dilated_branches(x: Tensor, *tensors: Tensor) -> Tensor:
     weights, gammas, betas = (tensors[i :: len(BRANCHES)] for i in range(3))
     dilations = [dilation for _, dilation in BRANCHES]
-    return branches_and_statistics(x, weights, dilations, gammas, betas, 1e-5)[0]
+    return numba_cpu.dilated_branches.with_statistics(x, weights, dilations, gammas, betas, 1e-5)[0]
 
 
 # Of each operator on (B, C, H, W) maps: a function of the map and its parameters, and their shapes

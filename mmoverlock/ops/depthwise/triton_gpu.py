@@ -15,14 +15,14 @@ def _constants(x: Tensor, weight: Tensor, dilation: int) -> dict[str, int | torc
     return dict(dtype=dtype, K=weight.shape[-1], DILATION=dilation, LAST=x.stride(1) == 1)
 
 
-def _dense(x: Tensor) -> Tensor:
+def dense(x: Tensor) -> Tensor:
     last = x.is_contiguous(memory_format=torch.channels_last)
     return x if last else x.contiguous()
 
 
 def forward(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int) -> Tensor:
     """See :func:`mmoverlock.ops.depthwise_conv2d`."""
-    x, weight = _dense(x), weight.contiguous()
+    x, taps = dense(x), weight.flatten(1).t().contiguous()
     batch, channels, height, width = x.shape
     bias = weight.new_zeros(channels) if bias is None else bias.contiguous()
     out = torch.empty_like(x)
@@ -30,14 +30,14 @@ def forward(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int) -> Te
     def grid(meta: dict[str, int]) -> tuple[int, int, int]:
         return -(-height * width // meta['PIXELS']), -(-channels // meta['CHANNELS']), batch
 
-    args = x, weight, bias, out, channels, height, width, *x.stride()
+    args = x, taps, bias, out, channels, height, width, *x.stride()
     launch(triton_kernels.convolve, grid, *args, **_constants(x, weight, dilation))
     return out
 
 
 def backward(grad_out: Tensor, x: Tensor, weight: Tensor, dilation: int) -> tuple[Tensor, Tensor]:
     """Gradients of x and weight. There are no atomics: results repeat exactly."""
-    x, grad_out = _dense(x), _dense(grad_out)
+    x, grad_out = dense(x), dense(grad_out)
     batch, channels, height, width = x.shape
     taps = weight.shape[-1] ** 2
     grad_x = forward(grad_out, weight.flip(2, 3), None, dilation)

@@ -12,7 +12,7 @@ from mmoverlock.ops._triton.kernels import tuned
 
 TUNED = tuned(
     ('PIXELS', 'CHANNELS'),
-    [(128, 1, 2), (256, 1, 4), (64, 8, 4), (8, 32, 4), (16, 32, 4), (4, 64, 4), (8, 64, 4)],
+    [(128, 1, 2), (256, 1, 4), (64, 8, 4), (16, 32, 4), (8, 64, 4)],
     (64, 8),
     ['K', 'DILATION', 'LAST'],
 )
@@ -22,7 +22,7 @@ TUNED = tuned(
 @triton.jit
 def convolve(
     x,  # (B, C, H, W)
-    weight,  # (C, K²), contiguous
+    weight,  # (K², C), contiguous
     bias,  # (C)
     out,  # like x
     channels,
@@ -56,7 +56,7 @@ def convolve(
             z = j + (b - K // 2) * DILATION
             mask = (row_inside & (z >= 0) & (z < width))[:, None] & exists[None, :]
             at = (y * stride_h + z * stride_w)[:, None] + (channel * stride_c)[None, :]
-            tap = tl.load(weight + channel * K * K + a * K + b, mask=exists, other=0.0)
+            tap = tl.load(weight + (a * K + b) * channels + channel, mask=exists, other=0.0)
             sums += tl.load(x + at, mask=mask, other=0.0).to(ACC) * tap.to(ACC)[None, :]
     at = (i * stride_h + j * stride_w)[:, None] + (channel * stride_c)[None, :]
     mask = inside[:, None] & exists[None, :]

@@ -2,29 +2,36 @@
 
     out = Σ_k norm_k(conv_k(x))        (UniRepLKNet, arXiv 2311.15599, section 3.1)
 
-The fused backends read the map once for all branches, and the gradient too.
+The fused backends take all branches in one pass, and their gradients too. With SyncBatchNorm the
+`triton` backend exchanges the statistics of all branches at once, and so its gradients' sums.
 
 Removing it makes a training step of OverLoCK-T 15% slower (docs/benchmarks/results.md).
 """
 
 from collections.abc import Sequence
 
+import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
-from mmoverlock.ops import _numba
+from mmoverlock.ops import _numba, _triton
 from mmoverlock.ops.arguments import has_hooks
 from mmoverlock.ops.depthwise import DepthwiseConv2d
 from mmoverlock.ops.dispatch import Backend, Operator
 
+Layers = Sequence[nn.Module]
 
-def _unsupported(x: Tensor, convs: Sequence[nn.Module], norms: Sequence[nn.Module]) -> str | None:
-    """Why the fused loops do not take these layers, or None."""
+
+def _unsupported(x: Tensor, convs: Layers, norms: Layers) -> str | None:
+    """Why no fused backend takes these layers, or None."""
     for conv in convs:
         if type(conv) is not DepthwiseConv2d or conv.bias is not None:
             return f'a branch is {type(conv).__name__}: DepthwiseConv2d without bias is needed'
     for norm in norms:
-        if type(norm) is not nn.BatchNorm2d:
+        if type(norm) not in (nn.BatchNorm2d, nn.SyncBatchNorm):
             return f'a norm is {type(norm).__name__}: BatchNorm2d is needed'
+        if type(norm) is not type(norms[0]):
+            return 'the norms are of several types'
         if not norm.training:
             return 'a batch norm is frozen or in evaluation mode'
         if not norm.affine or not norm.track_running_stats or norm.momentum is None:
@@ -33,12 +40,34 @@ def _unsupported(x: Tensor, convs: Sequence[nn.Module], norms: Sequence[nn.Modul
             return 'the batch norms differ in eps'
     if has_hooks(*convs, *norms):
         return 'a layer has hooks'
+    if not x.numel():
+        return 'the map is empty'
     if x.numel() == x.shape[1]:
         return 'one value per channel has no variance'
-    return _numba.unsupported(x)
+    return None
 
 
-def _one_by_one(x: Tensor, convs: Sequence[nn.Module], norms: Sequence[nn.Module]) -> Tensor:
+def _synchronized(norms: Layers) -> bool:
+    """Whether the norms exchange their statistics with other processes."""
+    synchronizes = isinstance(norms[0], nn.SyncBatchNorm)
+    return synchronizes and dist.is_initialized() and dist.get_world_size() > 1
+
+
+def _unsupported_by_numba(x: Tensor, convs: Layers, norms: Layers) -> str | None:
+    if isinstance(norms[0], nn.SyncBatchNorm):
+        return 'a norm is SyncBatchNorm: BatchNorm2d is needed'
+    return _unsupported(x, convs, norms) or _numba.unsupported(x)
+
+
+def _unsupported_by_triton(x: Tensor, convs: Layers, norms: Layers) -> str | None:
+    reason = _unsupported(x, convs, norms)
+    if reason is None and _synchronized(norms):
+        if any(norm.process_group is not None for norm in norms):
+            return 'a SyncBatchNorm has a process group of its own'
+    return reason
+
+
+def _one_by_one(x: Tensor, convs: Layers, norms: Layers) -> Tensor:
     (conv, norm), *others = zip(convs, norms, strict=True)
     y = norm(conv(x))
     for conv, norm in others:
@@ -46,23 +75,34 @@ def _one_by_one(x: Tensor, convs: Sequence[nn.Module], norms: Sequence[nn.Module
     return y
 
 
-def _run_numba(*args: Tensor | Sequence[nn.Module]) -> Tensor:
+def _run_numba(*args: Tensor | Layers) -> Tensor:
     from . import numba_cpu
 
     return numba_cpu.dilated_branches(*args)
 
 
+def _run_triton(x: Tensor, convs: Layers, norms: Layers) -> Tensor:
+    from . import triton_gpu
+
+    if torch.is_autocast_enabled(x.device.type):
+        x = x.to(torch.get_autocast_dtype(x.device.type))
+    return triton_gpu.dilated_branches(x, convs, norms, _synchronized(norms))
+
+
 DILATED_BRANCHES = Operator(
     'dilated_branches',
-    Backend('numba', _run_numba, _numba.unavailable, _unsupported),
+    Backend('numba', _run_numba, _numba.unavailable, _unsupported_by_numba),
+    Backend(
+        'triton', _run_triton, _triton.unavailable, _unsupported_by_triton, _triton.interpreted
+    ),
     Backend('reference', _one_by_one),
 )
 
 
 def dilated_branches(
     x: Tensor,
-    convs: Sequence[nn.Module],
-    norms: Sequence[nn.Module],
+    convs: Layers,
+    norms: Layers,
     backend: str | None = None,
 ) -> Tensor:
     """``Σ_k norms[k](convs[k](x))``, as the layers compute it in their mode.
@@ -72,8 +112,9 @@ def dilated_branches(
     Args:
         x: (B, C, H, W).
         convs: Depthwise convolutions with "same" padding, usually :class:`.DepthwiseConv2d`.
-        norms: As many norms, usually ``nn.BatchNorm2d``.
-        backend: 'reference' (the layers one by one) or 'numba'; None: see :mod:`.dispatch`.
+        norms: As many norms, usually ``nn.BatchNorm2d`` or ``nn.SyncBatchNorm``.
+        backend: 'reference' (the layers one by one), 'numba' or 'triton'; None: see
+            :mod:`.dispatch`.
 
     Returns:
         (B, C, H, W). Differentiable in x and in the parameters of the layers.

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from mmoverlock.ops import DepthwiseConv2d, dilated_branches
-from mmoverlock.ops.dilated_branches.numba_cpu import branches_and_statistics
+from mmoverlock.ops.dilated_branches import numba_cpu
 from mmoverlock.ops.dispatch import recording
 
 from ...testing import (
@@ -41,8 +41,11 @@ def formula(x, weights, dilations, gammas, betas, eps):
     return total
 
 
+with_statistics = numba_cpu.dilated_branches.with_statistics
+
+
 def fused(*args):
-    return branches_and_statistics(*args)[0]
+    return with_statistics(*args)[0]
 
 
 @pytest.mark.parametrize('layout', LAYOUTS)
@@ -65,11 +68,12 @@ def test_strips_of_maps(monkeypatch):
 def test_statistics_are_those_of_every_branch():
     x, _ = offset_maps((2, 5, 9, 8), torch.float64)
     weights, dilations, *rest = make_arguments(5, torch.float64)
-    _, means, variances = branches_and_statistics(x, weights, dilations, *rest)
+    _, means, variances, count = with_statistics(x, weights, dilations, *rest)
     for weight, dilation, mean, var in zip(weights, dilations, means, variances, strict=True):
         y = F.conv2d(x, weight, None, 1, dilation * (weight.shape[-1] // 2), dilation, 5)
         torch.testing.assert_close(mean, y.mean((0, 2, 3)))
         torch.testing.assert_close(var, y.var((0, 2, 3), unbiased=False))
+    assert count == 2 * 9 * 8
     assert not means.requires_grad and not variances.requires_grad
 
 
@@ -83,7 +87,7 @@ def test_expanded_gradient():
 def test_constant_maps_have_finite_gradients():
     x = torch.zeros(2, 5, 6, 7, requires_grad=True)
     weights, dilations, gammas, betas, eps = make_arguments(5, torch.float32)
-    out, _, var = branches_and_statistics(x, weights, dilations, gammas, betas, eps)
+    out, _, var, _ = with_statistics(x, weights, dilations, gammas, betas, eps)
     assert (var == 0).all() and torch.allclose(out[0, :, 0, 0], sum(betas))
     out.sum().backward()
     assert all(t.grad.isfinite().all() for t in (x, *weights, *gammas, *betas))
@@ -98,7 +102,7 @@ def test_operator_is_registered_properly():
     # Schema and fake tensors alone: what is not differentiable has no gradient to compare.
     torch.library.opcheck(
         torch.ops.mmoverlock.dilated_branches,
-        (x, flat, *norms, sizes, dilations, eps),
+        (x, flat, *norms, sizes, dilations, eps, False),
         test_utils=('test_schema', 'test_faketensor', 'test_autograd_registration'),
     )
 

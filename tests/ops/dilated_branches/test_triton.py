@@ -1,0 +1,177 @@
+"""The Triton kernels of the branches: on a GPU, or, without one, in Triton's interpreter."""
+
+from __future__ import annotations
+
+import multiprocessing
+from dataclasses import replace
+from unittest import mock
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import distributed, nn
+
+from mmoverlock.ops import DepthwiseConv2d, backend, dilated_branches
+
+from ... import testing
+
+triton = pytest.importorskip('triton')
+
+from mmoverlock.ops.dilated_branches import triton_gpu  # noqa: E402
+
+DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
+BRANCHES = ((5, 1), (3, 1), (3, 2), (3, 4))  # size, dilation: the last looks past every map
+# dtype, layout, shape; the tolerance is that of the dtype.
+CASES = [
+    (torch.float32, 'channels_last', (2, 5, 9, 8)), (torch.float32, 'contiguous', (3, 9, 4, 5)),
+    (torch.float64, 'channels_last', (1, 3, 3, 4)), (torch.float64, 'contiguous', (2, 1, 9, 1)),
+    (torch.float16, 'channels_last', (2, 3, 5, 4)), (torch.bfloat16, 'contiguous', (2, 3, 4, 5)),
+]  # fmt: skip
+TOLERANCES = {
+    torch.float32: 2e-5,
+    torch.float64: 1e-12,
+    torch.float16: 4e-3,
+    torch.bfloat16: 3e-2,
+}
+
+
+@pytest.fixture(autouse=True)
+def few_programs(monkeypatch):
+    """Sums of several parts, by few programs; in the interpreter, no checks of every sum."""
+    monkeypatch.setattr(triton_gpu, 'PROGRAMS', 8)
+    if DEVICE == 'cpu':
+        builder = triton.runtime.interpreter.interpreter_builder
+        monkeypatch.setattr(builder, 'options', replace(builder.options, sanitize_overflow=False))
+
+
+def make_arguments(channels, dtype):
+    count = len(BRANCHES)
+    sizes = [(channels, 1, size, size) for size, _ in BRANCHES]
+    tensors = testing.parameters(*sizes, *[(channels,)] * (2 * count), dtype=dtype)
+    tensors = [x.detach().to(DEVICE).requires_grad_() for x in tensors]
+    weights, gammas, betas = (tensors[i : i + count] for i in range(0, 3 * count, count))
+    return weights, [dilation for _, dilation in BRANCHES], gammas, betas, 1e-5
+
+
+def formula(x, weights, dilations, gammas, betas, eps):
+    total = 0
+    for weight, dilation, gamma, beta in zip(weights, dilations, gammas, betas, strict=True):
+        padding = dilation * (weight.shape[-1] // 2)
+        y = F.conv2d(x, weight, None, 1, padding, dilation, len(weight))
+        total = total + F.batch_norm(y, None, None, gamma, beta, True, 0.0, eps)
+    return total
+
+
+def fused(*args):
+    return triton_gpu.dilated_branches.with_statistics(*args)[0]
+
+
+def check(operator, dtype, layout, shape):
+    x, grad = testing.offset_maps(shape, dtype, layout)
+    x, grad = x.detach().to(DEVICE).requires_grad_(), grad.to(DEVICE)
+    arguments = make_arguments(shape[1], dtype)
+    testing.assert_close_with_gradients(operator, formula, x, grad, arguments, TOLERANCES[dtype])
+    assert operator(x, *arguments).stride() == x.stride()
+
+
+@pytest.mark.parametrize(('dtype', 'layout', 'shape'), CASES, ids=str)
+def test_equals_pytorch(dtype, layout, shape):
+    check(fused, dtype, layout, shape)
+
+
+def test_parts_of_pixels(monkeypatch):
+    """Statistics and sums of several parts, of which the last is smaller."""
+    monkeypatch.setattr(triton_gpu, 'PROGRAMS', 10**6)
+    check(fused, torch.float64, 'channels_last', (2, 3, 11, 7))
+
+
+def layers(kind, channels=3):
+    """The same in every process: branches, and norms whose parameters are random."""
+    torch.manual_seed(0)
+    convs = [DepthwiseConv2d(channels, size, dilation, bias=False) for size, dilation in BRANCHES]
+    norms = [kind(channels) for _ in BRANCHES]
+    for parameter in nn.ModuleList(norms).parameters():
+        nn.init.normal_(parameter)
+    return nn.ModuleList(convs).double().to(DEVICE), nn.ModuleList(norms).double().to(DEVICE)
+
+
+def train_step(kind, x, grad, name='triton'):
+    """Out and the gradient of x, and in one mapping gradients of parameters and statistics."""
+    convs, norms = layers(kind)
+    x = x.to(DEVICE).requires_grad_()
+    with backend(name):
+        out = dilated_branches(x, convs, norms)
+        out.backward(grad.to(DEVICE))
+    parameters = {f'{n}.grad': p.grad for n, p in nn.ModuleList([convs, norms]).named_parameters()}
+    return out.detach(), x.grad, parameters, dict(norms.named_buffers())
+
+
+def images():
+    """A batch of which the first process has two images, and the second one."""
+    x, grad = testing.offset_maps((3, 3, 5, 4), torch.float64)
+    return x.detach(), grad, (slice(0, 2), slice(2, 3))
+
+
+def step_in_process(rank, folder):
+    torch.set_num_threads(1)
+    distributed.init_process_group('gloo', f'file://{folder}/store', rank=rank, world_size=2)
+    x, grad, parts = images()
+    result = train_step(nn.SyncBatchNorm, x[parts[rank]], grad[parts[rank]])
+    torch.save(result, folder / f'{rank}.pt')
+    distributed.destroy_process_group()
+
+
+@pytest.mark.skipif(DEVICE == 'cuda', reason='gloo exchanges tensors of the CPU')
+def test_synchronized_statistics_are_those_of_the_whole_batch(tmp_path):
+    context = multiprocessing.get_context('fork')
+    processes = [context.Process(target=step_in_process, args=(i, tmp_path)) for i in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0, 0]
+    found = [torch.load(tmp_path / f'{rank}.pt') for rank in range(2)]
+    x, grad, parts = images()
+    out, grad_x, parameters, statistics = train_step(nn.BatchNorm2d, x, grad)
+    for part, (one_out, one_grad_x, _, one_statistics) in zip(parts, found, strict=True):
+        testing.assert_close(one_out, out[part], 1e-12)
+        testing.assert_close(one_grad_x, grad_x[part], 1e-10, floor=1)
+        testing.assert_close(one_statistics, statistics, 1e-12)
+    summed = {name: found[0][2][name] + found[1][2][name] for name in parameters}
+    testing.assert_close(summed, parameters, 1e-10, floor=1)
+
+
+def test_equals_the_layers():
+    """Out, gradients and running statistics of a training step."""
+    x, grad, _ = images()
+    actual = train_step(nn.BatchNorm2d, x, grad)
+    expected = train_step(nn.BatchNorm2d, x, grad, 'reference')
+    testing.assert_close(actual, expected, 1e-10, floor=1)
+
+
+def test_mixed_precision():
+    """The map is in bfloat16, the parameters and their gradients are in float32."""
+    convs, norms = (modules.float() for modules in layers(nn.BatchNorm2d))
+    x, grad, _ = images()
+    with torch.autocast(DEVICE, torch.bfloat16):
+        out = dilated_branches(x.float().to(DEVICE), convs, norms, backend='triton')
+    out.backward(grad.bfloat16().to(DEVICE))
+    expected, _, grads, _ = train_step(nn.BatchNorm2d, x, grad)
+    testing.assert_close(out, expected, 3e-2, dtype=torch.bfloat16)
+    found = {f'{n}.grad': p.grad for n, p in nn.ModuleList([convs, norms]).named_parameters()}
+    testing.assert_close(found, grads, 5e-2, dtype=torch.float32, floor=1)
+
+
+def test_second_derivative():
+    """It comes from the formula; that of synchronized norms has none."""
+    x, _ = testing.offset_maps((2, 2, 3, 4), torch.float64)
+    arguments = [x.to(DEVICE), *make_arguments(2, torch.float64)]
+    (grad,) = torch.autograd.grad(fused(*arguments).square().sum(), x, create_graph=True)
+    (second,) = torch.autograd.grad(grad.square().sum(), x)
+    (grad,) = torch.autograd.grad(formula(*arguments).square().sum(), x, create_graph=True)
+    testing.assert_close(second, torch.autograd.grad(grad.square().sum(), x)[0], 1e-10)
+    operator = triton_gpu.dilated_branches.with_statistics
+    with mock.patch.object(triton_gpu, '_gathered', lambda *statistics: statistics):
+        out, *_ = operator(*arguments, True)
+        with pytest.raises(RuntimeError, match='cannot be differentiated again'):
+            torch.autograd.grad(out.sum(), x, create_graph=True)
