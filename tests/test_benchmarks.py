@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -68,6 +69,106 @@ def test_triton_static(tmp_path):
     for kernel, most in (('forward', 8), ('grad_query', 16), ('grad_keys', 16), ('grad_value', 16)):
         loads = [sum(r['loads'].values()) for r in rows if r['kernel'] == f'contmix_{kernel}']
         assert min(loads) <= most, kernel
+
+
+def device_check(folder, *options):
+    command = [sys.executable, folder / 'device_check.py', *options]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_device_check(tmp_path):
+    """Every step runs, in small, and what it checks holds on a CPU."""
+    pytest.importorskip('triton')
+    done = device_check(BENCHMARKS, '--dry-run', '--out', tmp_path)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    found = {one['step']: one for one in json.loads((tmp_path / 'report.json').read_text())}
+    assert {one['status'] for one in found.values()} == {'passed'} and len(found) == 12
+    ran = ' '.join(row['backends'] for row in found['operators']['rows'])
+    for operator in ('contmix', 'dynamic_conv2d', 'depthwise_conv2d', 'dilated_branches'):
+        assert f'{operator}: triton' in ran
+    for name, rivals in dict(
+        contmix_speed={'triton', 'reference'},
+        branches_speed={'triton', 'reference'},
+        depthwise_speed={'triton', 'reference', 'chosen'},
+        training_speed={'ours', 'reference', '+ channels_last', '(convnext_tiny)'},
+        inference_speed={'ours', 'reference', '+ channels_last', '(convnext_tiny)'},
+    ).items():
+        assert rivals <= {row['rival'] for row in found[name]['rows']}
+    assert '| float32 | ' in (tmp_path / 'report.md').read_text()
+
+
+STEPS_THAT_FAIL = """
+import os, time
+
+class Skip(Exception): pass
+
+class Setting:
+    def __init__(self, device, tiny): pass
+    def prepare(self): pass
+
+def tiles(): return {}
+
+def good(setting):
+    'Works.'
+    yield dict(what='it', ok=True)
+
+def wrong(setting):
+    'Is wrong.'
+    yield dict(what='it', ok=False)
+
+def raises(setting):
+    'Raises.'
+    yield dict(what='begun')
+    raise ValueError('no such kernel')
+
+def left_out(setting):
+    'Needs something.'
+    raise Skip('mmdet is not installed')
+    yield
+
+def dies(setting):
+    'Takes the process with it.'
+    yield dict(what='begun')
+    os._exit(7)
+
+def slow(setting):
+    'Takes long.'
+    if not os.path.exists('quick'):
+        time.sleep(60)
+    yield dict(what='it')
+
+STEPS = {one.__name__: one for one in (good, wrong, raises, left_out, dies, slow)}
+"""
+
+
+def test_device_check_goes_on(tmp_path, monkeypatch):
+    """After a step that fails, after one that ends the process, and where the time ran out."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(BENCHMARKS / 'device_check.py', tmp_path)
+    (tmp_path / 'device.py').write_text(STEPS_THAT_FAIL)
+    out = tmp_path / 'out'
+    done = device_check(tmp_path, '--out', out, '--minutes', '0.05')
+    assert done.returncode == 1, done.stderr
+
+    def found():
+        results = json.loads((out / 'report.json').read_text())
+        return {one['step']: (one['status'], one.get('error'), len(one['rows'])) for one in results}
+
+    expected = dict(
+        good=('passed', None, 1),
+        wrong=('failed', None, 1),
+        raises=('broken', 'ValueError: no such kernel', 1),
+        left_out=('skipped', 'mmdet is not installed', 0),
+        dies=('broken', 'the process ended with exit code 7', 1),
+        slow=('running', None, 0),
+    )
+    assert found() == expected
+    done = device_check(tmp_path, '--out', out, '--minutes', '0.05', '--steps', 'good', 'slow')
+    assert done.returncode == 3
+    (tmp_path / 'quick').touch()
+    done = device_check(tmp_path, '--out', out)
+    assert done.returncode == 1 and found() == expected | dict(slow=('passed', None, 1))
+    assert '## dies: broken' in (out / 'report.md').read_text()
 
 
 def test_busy():

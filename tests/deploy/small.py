@@ -71,9 +71,11 @@ def make(name: str, folder: Path) -> tuple[Config, str]:
     with DefaultScope.overwrite_default_scope(cfg.default_scope), torch.random.fork_rng([]):
         torch.manual_seed(0)
         state = MODELS.build(cfg.model).state_dict()
-        for key, value in state.items():
-            if value.ndim > 1:
-                state[key] = torch.randn(value.shape) / value[0].numel() ** 0.5
+    generator = torch.Generator().manual_seed(0)
+    for key, value in state.items():
+        if value.ndim > 1:
+            value = torch.randn(value.shape, generator=generator) / value[0].numel() ** 0.5
+        state[key] = value
     path = folder / f'{name}.pth'
     torch.save(dict(state_dict=state, meta={}), path)
     return cfg, str(path)
