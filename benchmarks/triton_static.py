@@ -222,7 +222,7 @@ def rows(target: str, dtype: str, sample: bool) -> Iterator[Row]:
         def launch(kernel, grid, *args, dtype: torch.dtype, wanted=made, **constants) -> None:
             acc = getattr(tl, str(dtype).removeprefix('torch.'))
             compiled = kernel.warmup(*args, grid=(1,), ACC=acc, **constants)
-            for config, one in zip(kernel.configs, compiled, strict=True):
+            for config, one in zip(kernel.prune_configs({}), compiled, strict=True):
                 wanted[one.hash] = kernel, config, constants, one
 
         with mock.patch.object(module, 'launch', launch):

@@ -18,33 +18,23 @@ from mmoverlock.ops.dispatch import OPERATORS
 from .user import ARCH
 
 BENCHMARKS = Path(__file__).parents[1] / 'benchmarks'
-RIVALS = {
-    'contmix': {'numba'},
-    'depthwise': {'numba', 'chosen'},
-    'model': {'reference + channels_last', 'ours', '+ channels_last'},
-}
-OPTIONS = {
-    'contmix': ['--shape', *'1 2 3 4 8 9 7'.split()],
-    'depthwise': ['--shapes', '1,5,8,9,5,1'],
-    'model': ['--arch', 'xxt', '--sizes', '64,64,1', '--train', '64,64,2'],
-}
 
 
-@pytest.mark.parametrize('name', OPTIONS)
-def test_benchmark(name, tmp_path):
+def test_benchmark(tmp_path):
+    """What a benchmark prints and writes; test_device_check runs the others."""
     environment = {key: value for key, value in os.environ.items() if key != 'TRITON_INTERPRET'}
-    command = [sys.executable, BENCHMARKS / f'{name}.py', '--rounds', '1', '--device', 'cpu']
+    command = [sys.executable, BENCHMARKS / 'contmix.py', '--rounds', '1', '--device', 'cpu']
     done = subprocess.run(
-        [*command, '--out', tmp_path, *OPTIONS[name]],
+        [*command, '--out', tmp_path, '--shape', *'1 2 3 4 8 9 7'.split()],
         capture_output=True, text=True, env=environment,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    results = json.loads((tmp_path / f'{name}.json').read_text())
+    results = json.loads((tmp_path / 'contmix.json').read_text())
     rivals = {row['rival'] for row in results['rows']}
-    assert RIVALS[name] < rivals and 'reference' in rivals
+    assert {'numba', 'reference'} <= rivals
     assert all(row['median_ms'] > 0 and row['peak_mb'] >= 0 for row in results['rows'])
     assert all(row['roofline'] is None or 0 < row['roofline'] < 2 for row in results['rows'])
-    assert (tmp_path / f'{name}.png').stat().st_size > 10_000
+    assert (tmp_path / 'contmix.png').stat().st_size > 10_000
     for rival in rivals:
         assert rival in done.stdout
 

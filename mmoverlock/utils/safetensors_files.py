@@ -67,4 +67,14 @@ def to_safetensors(state_dict: Mapping[str, torch.Tensor], meta: Mapping[str, An
     """
     tensors = {name: state_dict[name].contiguous() for name in sorted(state_dict)}
     text = json.dumps(meta, sort_keys=True, ensure_ascii=False)
-    return _library().torch.save(tensors, metadata={'format': 'pt', _META: text})
+    return _in_order(_library().torch.save(tensors, metadata={'format': 'pt', _META: text}))
+
+
+def _in_order(content: bytes) -> bytes:
+    """The same file, with its metadata in order: the library writes them in another each time."""
+    size = int.from_bytes(content[:8], 'little')
+    header = json.loads(content[8 : 8 + size])
+    header['__metadata__'] = dict(sorted(header['__metadata__'].items()))
+    text = json.dumps(header, ensure_ascii=False, separators=(',', ':')).encode()
+    text += b' ' * (-len(text) % 8)  # the tensors' bytes are aligned
+    return len(text).to_bytes(8, 'little') + text + content[8 + size :]

@@ -10,18 +10,8 @@ from ..user import ARCH, DETECTION, ROOT
 
 NEW_ARCH = ARCH.replace('dict(', 'dict(_delete_=True,')
 
+# The decoder, with a network that is exported in seconds.
 UPERNET = f"""
-_base_ = '{ROOT}/configs/quickstart/upernet_overlock-xxt_digits.py'
-model = dict(
-    backbone=dict(arch={NEW_ARCH}),
-    decode_head=dict(in_channels=[8, 16, 40, 40], channels=16),
-    auxiliary_head=dict(in_channels=40, channels=8),
-)
-test_dataloader = dict(dataset=dict(data_prefix=dict(img_path='nowhere')))
-"""
-
-# The decoder with a network that is exported in seconds.
-UPERNET_RESNET = f"""
 _base_ = '{ROOT}/configs/quickstart/upernet_overlock-xxt_digits.py'
 resnet = dict(type='mmseg.ResNetV1c', depth=18, base_channels=8, norm_eval=False)
 model = dict(
@@ -57,7 +47,6 @@ CONFIGS = dict(
     classifier=CLASSIFIER,
     detector=DETECTION,
     upernet=UPERNET,
-    upernet_resnet=UPERNET_RESNET,
     semantic_fpn=SEMANTIC_FPN,
     volo=VOLO,
 )

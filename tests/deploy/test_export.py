@@ -32,7 +32,7 @@ def classifier(folder):
 
 @pytest.fixture(scope='module')
 def upernet(folder):
-    return make('upernet_resnet', folder)
+    return make('upernet', folder)
 
 
 @pytest.fixture(scope='module')

@@ -1,10 +1,12 @@
 """Tuning, and functions that several Triton kernels call."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from inspect import signature
+from types import MappingProxyType
 
 import triton
 import triton.language as tl
+from triton.runtime.driver import driver
 
 
 @triton.jit
@@ -53,6 +55,7 @@ def tuned(
     shapes: list[tuple[int, ...]],
     interpreted: tuple[int, ...],
     key: list[str],
+    spilling: Mapping[str, list[tuple[int, ...]]] = MappingProxyType({}),
 ) -> Callable:
     """Let Triton choose the tile, once for every dtype and every value of some arguments.
 
@@ -61,10 +64,24 @@ def tuned(
         shapes: Their values to choose from; the last number of each is that of warps.
         interpreted: Their values in Triton's interpreter.
         key: Names of the arguments.
+        spilling: By target (see :func:`target`), the shapes that are left out there, because the
+            kernel's registers spill (benchmarks/triton_static.py).
     """
     shapes = [(*interpreted, 1)] if INTERPRETED else shapes
-    configs = [
-        triton.Config(dict(zip(constants, shape, strict=False)), num_warps=shape[-1])
+    configs = {
+        shape: triton.Config(dict(zip(constants, shape, strict=False)), num_warps=shape[-1])
         for shape in shapes
-    ]
-    return triton.autotune(configs, key, **CACHE)
+    }
+
+    def prune(every: list[triton.Config], *_: object, **__: object) -> list[triton.Config]:
+        dropped = [configs[shape] for shape in spilling.get(target(), ())]
+        return [config for config in every if config not in dropped]
+
+    pruning = dict(early_config_prune=prune) if spilling and not INTERPRETED else None
+    return triton.autotune([*configs.values()], key, prune_configs_by=pruning, **CACHE)
+
+
+def target() -> str:
+    """What Triton compiles for: 'sm_90', 'gfx942', ..."""
+    current = driver.active.get_current_target()
+    return f'sm_{current.arch}' if current.backend == 'cuda' else str(current.arch)

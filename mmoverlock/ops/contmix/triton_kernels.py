@@ -27,7 +27,9 @@ from mmoverlock.ops._triton.kernels import (
 )
 
 KEY = ['K', 'QUERY', 'VALUE']
-PIXELS = tuned(('BLOCK',), [(32, 2), (32, 1), (64, 4), (64, 2), (128, 4)], (512,), KEY)
+TILES = [(32, 2), (32, 1), (64, 4), (64, 2), (128, 4)]
+PIXELS = tuned(('BLOCK',), TILES, (512,), KEY)
+GRAD_VALUE = tuned(('BLOCK',), TILES, (512,), KEY, {'sm_80': [(32, 1)]})
 # One warp: on ROCm a barrier does not wait for what other warps write to memory.
 TAPS = tuned(('BLOCK',), [(16, 1), (32, 1), (64, 1)], (512,), KEY)
 
@@ -253,7 +255,7 @@ def contmix_grad_keys(
         tl.store(grad_rows + program * QUERY * K * K + key_at, grad_key, mask=key_mask)
 
 
-@PIXELS
+@GRAD_VALUE
 @triton.jit
 def contmix_grad_value(
     query,

@@ -16,10 +16,13 @@ from mmoverlock.ops._triton.kernels import (
 )
 
 # Several threads for each pixel, as channels are side by side.
-PIXELS = tuned(('BLOCK',), [(16, 1), (32, 2), (64, 4), (64, 2)], (512,), ['K', 'VALUE'])
+TILES = [(16, 1), (32, 2), (64, 4), (64, 2)]
+KEY = ['K', 'VALUE']
+PIXELS = tuned(('BLOCK',), TILES, (512,), KEY)
+FORWARD = tuned(('BLOCK',), TILES, (512,), KEY, {'sm_100': [(64, 2)]})
 
 
-@PIXELS
+@FORWARD
 @triton.jit
 def conv_forward(
     kernels,  # (B, G, H, W, K²)

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from unittest import mock
 
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import distributed, nn
+from torch import nn
 
-from mmoverlock.ops import DepthwiseConv2d, backend, dilated_branches
+from mmoverlock.ops import dilated_branches
 
 from ... import testing
+from ...user import ROOT
+from . import synchronized
+from .synchronized import BRANCHES, PARTS
 
 triton = pytest.importorskip('triton')
 
 from mmoverlock.ops.dilated_branches import triton_gpu  # noqa: E402
 
 DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
-BRANCHES = ((5, 1), (3, 1), (3, 2), (3, 4))  # size, dilation: the last looks past every map
 # dtype, layout, shape; the tolerance is that of the dtype.
 CASES = [
     (torch.float32, 'channels_last', (2, 5, 9, 8)), (torch.float32, 'contiguous', (3, 9, 4, 5)),
@@ -85,80 +89,43 @@ def test_parts_of_pixels(monkeypatch):
     check(fused, torch.float64, 'channels_last', (2, 3, 11, 7))
 
 
-def layers(kind, channels=3):
-    """The same in every process: branches, and norms whose parameters are random."""
-    torch.manual_seed(0)
-    convs = [DepthwiseConv2d(channels, size, dilation, bias=False) for size, dilation in BRANCHES]
-    norms = [kind(channels) for _ in BRANCHES]
-    for parameter in nn.ModuleList(norms).parameters():
-        nn.init.normal_(parameter)
-    return nn.ModuleList(convs).double().to(DEVICE), nn.ModuleList(norms).double().to(DEVICE)
-
-
-def train_step(kind, x, grad, name='triton'):
-    """Out and the gradient of x, and in one mapping gradients of parameters and statistics."""
-    convs, norms = layers(kind)
-    x = x.to(DEVICE).requires_grad_()
-    with backend(name):
-        out = dilated_branches(x, convs, norms)
-        out.backward(grad.to(DEVICE))
-    parameters = {f'{n}.grad': p.grad for n, p in nn.ModuleList([convs, norms]).named_parameters()}
-    return out.detach(), x.grad, parameters, dict(norms.named_buffers())
-
-
-def images():
-    """A batch of which the first process has two images, and the second one."""
-    x, grad = testing.offset_maps((3, 3, 5, 4), torch.float64)
-    return x.detach(), grad, (slice(0, 2), slice(2, 3))
-
-
-def step_in_process(rank, folder):
-    torch.set_num_threads(1)
-    distributed.init_process_group('gloo', f'file://{folder}/store', rank=rank, world_size=2)
-    x, grad, parts = images()
-    result = train_step(nn.SyncBatchNorm, x[parts[rank]], grad[parts[rank]])
-    torch.save(result, folder / f'{rank}.pt')
-    distributed.destroy_process_group()
-
-
 @pytest.mark.skipif(DEVICE == 'cuda', reason='gloo exchanges tensors of the CPU')
 def test_synchronized_statistics_are_those_of_the_whole_batch(tmp_path):
-    context = multiprocessing.get_context('fork')
-    processes = [context.Process(target=step_in_process, args=(i, tmp_path)) for i in range(2)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(60)
-    assert [process.exitcode for process in processes] == [0, 0]
+    environment = os.environ | dict(OMP_NUM_THREADS='1', PYTHONPATH=str(ROOT))
+    command = [sys.executable, synchronized.__file__]
+    started = [
+        subprocess.Popen([*command, str(rank), str(tmp_path)], env=environment) for rank in range(2)
+    ]
+    assert [process.wait(timeout=120) for process in started] == [0, 0]
     found = [torch.load(tmp_path / f'{rank}.pt') for rank in range(2)]
-    x, grad, parts = images()
-    out, grad_x, parameters, statistics = train_step(nn.BatchNorm2d, x, grad)
-    for part, (one_out, one_grad_x, _, one_statistics) in zip(parts, found, strict=True):
+    out, grad_x, grads, statistics = synchronized.train_step(nn.BatchNorm2d, *synchronized.batch())
+    for part, (one_out, one_grad_x, _, one_statistics) in zip(PARTS, found, strict=True):
         testing.assert_close(one_out, out[part], 1e-12)
         testing.assert_close(one_grad_x, grad_x[part], 1e-10, floor=1)
         testing.assert_close(one_statistics, statistics, 1e-12)
-    summed = {name: found[0][2][name] + found[1][2][name] for name in parameters}
-    testing.assert_close(summed, parameters, 1e-10, floor=1)
+    summed = {name: found[0][2][name] + found[1][2][name] for name in grads}
+    testing.assert_close(summed, grads, 1e-10, floor=1)
 
 
 def test_equals_the_layers():
     """Out, gradients and running statistics of a training step."""
-    x, grad, _ = images()
-    actual = train_step(nn.BatchNorm2d, x, grad)
-    expected = train_step(nn.BatchNorm2d, x, grad, 'reference')
+    x, grad = synchronized.batch()
+    actual = synchronized.train_step(nn.BatchNorm2d, x, grad, device=DEVICE)
+    expected = synchronized.train_step(nn.BatchNorm2d, x, grad, 'reference', DEVICE)
     testing.assert_close(actual, expected, 1e-10, floor=1)
 
 
 def test_mixed_precision():
     """The map is in bfloat16, the parameters and their gradients are in float32."""
-    convs, norms = (modules.float() for modules in layers(nn.BatchNorm2d))
-    x, grad, _ = images()
+    layers = synchronized.layers(nn.BatchNorm2d)
+    convs, norms = (modules.float().to(DEVICE) for modules in layers)
+    x, grad = synchronized.batch()
     with torch.autocast(DEVICE, torch.bfloat16):
         out = dilated_branches(x.float().to(DEVICE), convs, norms, backend='triton')
     out.backward(grad.bfloat16().to(DEVICE))
-    expected, _, grads, _ = train_step(nn.BatchNorm2d, x, grad)
+    expected, _, grads, _ = synchronized.train_step(nn.BatchNorm2d, x, grad, device=DEVICE)
     testing.assert_close(out, expected, 3e-2, dtype=torch.bfloat16)
-    found = {f'{n}.grad': p.grad for n, p in nn.ModuleList([convs, norms]).named_parameters()}
+    found = {n: p.grad for n, p in nn.ModuleList([convs, norms]).named_parameters()}
     testing.assert_close(found, grads, 5e-2, dtype=torch.float32, floor=1)
 
 
