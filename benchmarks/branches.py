@@ -51,7 +51,7 @@ def main(argv: list[str] | None = None) -> None:
     options.add_argument('--shapes', nargs='+', default=SHAPES, metavar='B,C,H,W,K')
     args = options.parse_args(argv)
     torch.manual_seed(0)
-    bench = Bench('branches, B,C,H,W,K', args)
+    bench = Bench('branches of large kernels, B,C,H,W,K', args)
     for shape in args.shapes:
         for channels_last in (False, True):
             compare(bench, shape, channels_last)

@@ -25,7 +25,7 @@ def worker(args: argparse.Namespace) -> None:
     """Do the steps that are asked for, and write what each finds as it is found."""
     from device import STEPS, Setting, Skip, tiles
 
-    setting = Setting(args.device, tiny=args.dry_run)
+    setting = Setting('cpu' if args.dry_run else 'cuda', tiny=args.dry_run)
     setting.prepare()
     for name in args.steps:
         start, rows = time.time(), []
@@ -33,7 +33,7 @@ def worker(args: argparse.Namespace) -> None:
 
         def write(status: str, error: object = None, result: dict = result) -> None:
             result |= dict(status=status) | (dict(error=str(error)) if error else {})
-            file_of(args, result['step']).write_text(json.dumps(result, indent=1), 'utf-8')
+            file_of(args.out, result['step']).write_text(json.dumps(result, indent=1), 'utf-8')
 
         write('running')
         try:
@@ -47,37 +47,35 @@ def worker(args: argparse.Namespace) -> None:
         except (Exception, SystemExit) as error:
             traceback.print_exc()
             write('broken', f'{type(error).__name__}: {error}')
-            continue
-        result |= dict(seconds=round(time.time() - start, 1), tiles=tiles())
-        write('passed' if all(row.get('ok', True) for row in rows) else 'failed')
+        else:
+            result |= dict(seconds=round(time.time() - start, 1), tiles=tiles())
+            write('passed' if all(row.get('ok', True) for row in rows) else 'failed')
+        setting.check_context()
 
 
-def file_of(args: argparse.Namespace, step: str) -> Path:
-    return args.out / f'{step}.json'
+def file_of(folder: Path, step: str) -> Path:
+    return folder / f'{step}.json'
 
 
-def results(args: argparse.Namespace) -> dict[str, dict]:
-    """What the steps that were begun have found."""
-    files = {name: file_of(args, name) for name in args.steps}
-    return {
-        name: json.loads(file.read_text('utf-8')) for name, file in files.items() if file.exists()
-    }
+def results(folder: Path, steps: list[str]) -> dict[str, dict]:
+    """What those of the steps that were begun have found."""
+    begun = [name for name in steps if file_of(folder, name).exists()]
+    return {name: json.loads(file_of(folder, name).read_text('utf-8')) for name in begun}
 
 
-def missing(args: argparse.Namespace) -> list[str]:
-    """The steps that did not end yet."""
-    found = results(args)
-    return [
-        name for name in args.steps if found.get(name, {}).get('status', 'running') == 'running'
-    ]
+def missing(folder: Path, steps: list[str]) -> list[str]:
+    """The steps that did not end yet; the one that was running when time was over comes last."""
+    found = results(folder, steps)
+    running = [name for name, one in found.items() if one['status'] == 'running']
+    return [name for name in steps if name not in found] + running
 
 
 def run(args: argparse.Namespace) -> bool:
     """Start workers until nothing is missing or time is over; whether all was done."""
     end = time.time() + 60 * args.minutes
     environment = os.environ | (dict(TRITON_INTERPRET='1') if args.dry_run else {})
-    while steps := missing(args):
-        command = [sys.executable, __file__, '--worker', '--out', args.out, '--device', args.device]
+    while steps := missing(args.out, args.steps):
+        command = [sys.executable, __file__, '--worker', '--out', args.out]
         command += ['--dry-run'] * args.dry_run + ['--steps', *steps]
         process = subprocess.Popen(command, env=environment)
         try:
@@ -87,12 +85,14 @@ def run(args: argparse.Namespace) -> bool:
             process.wait()
             return False
         if code:
-            begun = [one for one in results(args).values() if one['status'] == 'running']
-            if not begun:
-                sys.exit(f'the process of the steps ended with exit code {code}')
-            for one in begun:
-                one |= dict(status='broken', error=f'the process ended with exit code {code}')
-                file_of(args, one['step']).write_text(json.dumps(one, indent=1), 'utf-8')
+            reason = f'the process ended with exit code {code}'
+            for name, one in results(args.out, steps).items():
+                if one['status'] == 'running':
+                    one |= dict(status='broken', error=reason)
+                    file_of(args.out, name).write_text(json.dumps(one, indent=1), 'utf-8')
+            if missing(args.out, args.steps) == steps:
+                print(f'no step was begun: {reason}', file=sys.stderr)
+                return False
     return True
 
 
@@ -113,15 +113,15 @@ def shown(value: object) -> str:
     return f'{value:.3g}' if isinstance(value, float) else '' if value is None else str(value)
 
 
-def report(args: argparse.Namespace) -> list[dict]:
-    """Write report.md and report.json; what all steps have found."""
-    found = [*results(args).values()]
+def report(folder: Path, steps: list[str]) -> dict[str, dict]:
+    """Write report.md and report.json; what the steps have found."""
+    found = results(folder, steps)
     text = ['# Device check', '']
-    for one in found:
+    for one in found.values():
         text += [f'## {one["step"]}: {one["status"]}', '', one['title']]
         text += [one.get('error', ''), table(one['rows']), '']
-    (args.out / 'report.md').write_text('\n'.join(text), 'utf-8')
-    (args.out / 'report.json').write_text(json.dumps(found, indent=1), 'utf-8')
+    (folder / 'report.md').write_text('\n'.join(text), 'utf-8')
+    (folder / 'report.json').write_text(json.dumps([*found.values()], indent=1), 'utf-8')
     return found
 
 
@@ -132,25 +132,22 @@ def main() -> None:
     parser.add_argument('--out', type=Path, required=True, metavar='DIR')
     parser.add_argument('--minutes', type=float, default=12, help='to run, at most')
     parser.add_argument('--steps', nargs='+', choices=STEPS, default=[*STEPS], metavar='STEP')
-    parser.add_argument('--device', default='cuda')
     parser.add_argument('--dry-run', action='store_true', help='on the CPU, in small')
     parser.add_argument('--again', action='store_true', help='do what was done before, too')
     parser.add_argument('--worker', action='store_true', help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if args.dry_run:
-        args.device = 'cpu'
     if args.worker:
         return worker(args)
     args.out.mkdir(parents=True, exist_ok=True)
     if args.again:
         for name in args.steps:
-            file_of(args, name).unlink(missing_ok=True)
+            file_of(args.out, name).unlink(missing_ok=True)
     complete = run(args)
-    found = report(args)
-    for one in found:
-        print(f'{one["step"]:<20}{one["status"]:<10}{one.get("error", "")}')
+    found = report(args.out, [*STEPS])
+    for name, one in found.items():
+        print(f'{name:<20}{one["status"]:<10}{one.get("error", "")}')
     print(f'{args.out / "report.md"}')
-    if any(one['status'] in ('failed', 'broken') for one in found):
+    if any(found[name]['status'] in ('failed', 'broken') for name in args.steps if name in found):
         sys.exit(1)
     if not complete:
         sys.exit(3)

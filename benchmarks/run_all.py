@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 
+import branches
 import contmix
 import depthwise
 import model
@@ -16,7 +17,7 @@ def main() -> None:
     options = sys.argv[1:]
     if '--out' not in options:
         options += ['--out', 'work_dirs/benchmarks']
-    for benchmark in (contmix, depthwise, model):
+    for benchmark in (contmix, depthwise, branches, model):
         benchmark.main(options)
         print()
 

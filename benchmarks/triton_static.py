@@ -124,7 +124,8 @@ def row(kernel, config, constants: dict, dtype: str, target: str, found: Usage) 
         'instructions': instructions / pairs / 4,
     }
     bound = max(costs, key=costs.get)
-    form = f'K {constants["K"]}' if 'K' in constants else f'{constants["TAPS"]} taps'
+    names = dict(K='K {}', TAPS='{} taps', BRANCHES='{} branches')
+    form = next(text.format(constants[name]) for name, text in names.items() if name in constants)
     form += f', {constants["VALUE"]} channels' if 'VALUE' in constants else ''
     form += f', dilation {constants["DILATION"]}' if constants.get('DILATION', 1) > 1 else ''
     form += ', channels_last' if constants.get('LAST') else ''

@@ -68,7 +68,8 @@ def device_check(folder, *options):
 
 def test_device_check(tmp_path):
     """Every step runs, in small, and what it checks holds on a CPU."""
-    pytest.importorskip('triton')
+    for package in ('triton', 'timm', 'mmdet'):
+        pytest.importorskip(package)
     done = device_check(BENCHMARKS, '--dry-run', '--out', tmp_path)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     found = {one['step']: one for one in json.loads((tmp_path / 'report.json').read_text())}
@@ -94,7 +95,11 @@ class Skip(Exception): pass
 
 class Setting:
     def __init__(self, device, tiny): pass
+    broken = False
     def prepare(self): pass
+    def check_context(self):
+        if self.broken:
+            os._exit(4)
 
 def tiles(): return {}
 
@@ -110,6 +115,12 @@ def raises(setting):
     'Raises.'
     yield dict(what='begun')
     raise ValueError('no such kernel')
+
+def breaks(setting):
+    'Breaks what the next steps need.'
+    setting.broken = True
+    raise RuntimeError('illegal memory access')
+    yield
 
 def left_out(setting):
     'Needs something.'
@@ -127,7 +138,7 @@ def slow(setting):
         time.sleep(60)
     yield dict(what='it')
 
-STEPS = {one.__name__: one for one in (good, wrong, raises, left_out, dies, slow)}
+STEPS = {one.__name__: one for one in (good, wrong, raises, breaks, left_out, dies, slow)}
 """
 
 
@@ -148,6 +159,7 @@ def test_device_check_goes_on(tmp_path, monkeypatch):
         good=('passed', None, 1),
         wrong=('failed', None, 1),
         raises=('broken', 'ValueError: no such kernel', 1),
+        breaks=('broken', 'RuntimeError: illegal memory access', 0),
         left_out=('skipped', 'mmdet is not installed', 0),
         dies=('broken', 'the process ended with exit code 7', 1),
         slow=('running', None, 0),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -24,7 +26,7 @@ class Skip(Exception):
 
 @dataclass(frozen=True)
 class Setting:
-    """Where the steps run, and whether only to see that they do: tiny, in Triton's interpreter."""
+    """Where the steps run. `tiny` only shows that they do: small, in Triton's interpreter."""
 
     device: str
     tiny: bool = False
@@ -40,6 +42,15 @@ class Setting:
             from triton.runtime.interpreter import interpreter_builder as builder
 
             builder.options = replace(builder.options, sanitize_overflow=False)
+
+    def check_context(self) -> None:
+        """End the process if a fault has broken the GPU's context: nothing would run in it."""
+        if self.cuda:
+            try:
+                torch.cuda.synchronize()
+            except RuntimeError as error:
+                print(f'the context is broken: {error}', file=sys.stderr, flush=True)
+                os._exit(4)
 
     @property
     def precisions(self) -> dict[str, float]:

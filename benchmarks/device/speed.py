@@ -34,7 +34,7 @@ HALF = '--dtype', 'bfloat16'
 
 def contmix_speed(setting: Setting) -> Rows:
     """ContMix and the dynamic convolution alone: T at 224², batch 128, and at 800×1344, batch 2."""
-    small = '--shape 1 1 2 2 5 5 5'.split()
+    small = '--shape 1 1 2 2 5 5 3'.split()
     for shape in ('128 4 16 16 14 14 13', '2 8 16 16 50 84 13'):
         yield from benchmark(setting, 'contmix', small, '--shape', *shape.split(), *HALF)
         if setting.tiny:
@@ -51,7 +51,7 @@ def training_speed(setting: Setting) -> Rows:
 def branches_speed(setting: Setting) -> Rows:
     """Large kernels with their branches and batch norms, forward and backward."""
     shapes = '--shapes', '128,64,56,56,17', '128,256,14,14,13'
-    yield from benchmark(setting, 'branches', ['--shapes', '1,2,4,4,7'], *shapes, *HALF)
+    yield from benchmark(setting, 'branches', ['--shapes', '1,2,4,4,5'], *shapes, *HALF)
 
 
 def mask_rcnn(setting: Setting) -> Rows:

@@ -79,8 +79,9 @@ def frozen_statistics(module: nn.Module) -> Iterator[None]:
     """Batch norms inside normalise by the batch without counting it in their running statistics."""
     norms = [m for m in module.modules() if isinstance(m, _BatchNorm)]
     saved = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
-    for norm in norms:
-        norm.momentum, norm.num_batches_tracked = 0.0, None
+    for norm, (_, count) in zip(norms, saved, strict=True):
+        norm.momentum = 0.0
+        norm.num_batches_tracked = None if count is None else count.clone()
     try:
         yield
     finally:

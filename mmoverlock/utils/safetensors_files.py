@@ -71,7 +71,7 @@ def to_safetensors(state_dict: Mapping[str, torch.Tensor], meta: Mapping[str, An
 
 
 def _in_order(content: bytes) -> bytes:
-    """The same file, with its metadata in order: the library writes them in another each time."""
+    """The same file with its metadata sorted: the library's order varies."""
     size = int.from_bytes(content[:8], 'little')
     header = json.loads(content[8 : 8 + size])
     header['__metadata__'] = dict(sorted(header['__metadata__'].items()))

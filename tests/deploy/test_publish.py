@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 from mmengine.config import Config
 from mmengine.model import ExponentialMovingAverage
@@ -20,6 +21,7 @@ from mmoverlock.deploy.publish import publish, reparameterize
 from mmoverlock.models import OverLoCK, load_official
 from mmoverlock.models.overlock.reparam import merge_branches
 from mmoverlock.utils.checkpoint import read_checkpoint
+from mmoverlock.utils.safetensors_files import _in_order, read_safetensors
 
 from ..testing import assert_close, golden_state_dict
 from ..user import check, file_limit
@@ -67,6 +69,17 @@ def test_weights_and_plain_facts_alone(trained, format):
     assert all(torch.equal(loaded['state_dict'][name], expected[name]) for name in expected)
     path.unlink()
     assert publish(trained, format=format).read_bytes() == content
+
+
+def test_metadata_are_in_order():
+    """The library writes them in an order that varies from call to call."""
+    tensors = {'weight': torch.arange(3.0)}
+    orders = [{'format': 'pt', 'meta': 'é'}, {'meta': 'é', 'format': 'pt'}]
+    files = {_in_order(safetensors.torch.save(tensors, metadata=orders[i % 2])) for i in range(20)}
+    (content,) = files
+    assert int.from_bytes(content[:8], 'little') % 8 == 0
+    loaded = read_safetensors(content)['state_dict']
+    assert torch.equal(loaded['weight'], tensors['weight'])
 
 
 def test_time_and_place_of_the_training_do_not_change_the_hash(trained):

@@ -173,6 +173,13 @@ def test_sync_norms_have_the_same_names_and_values(kind, image):
     assert_close(sync(image), plain(image), 1e-5)  # one process: the statistics are its own
 
 
+def test_sync_norms_in_blocks_that_are_computed_again(image):
+    model = OverLoCK(TINY, norm_cfg=dict(type='SyncBN'), with_cp=True).train()
+    sum(out.square().mean() for out in model(image)).backward()
+    counts = {int(b) for name, b in model.named_buffers() if name.endswith('batches_tracked')}
+    assert counts == {1}
+
+
 def test_frozen_norms():
     model = OverLoCK(TINY, norm_cfg=dict(type='BN', requires_grad=False, momentum=0.01))
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]

@@ -45,8 +45,13 @@ def _minimum(a: torch.SymInt | Tensor, b: torch.SymInt | Tensor | int) -> torch.
 
 
 def adaptive_avg_pool2d(x: Tensor, size: Sequence[int]) -> Tensor:
-    """Adaptive average pooling of (B, C, H, W) to `size`, by two matrices if a size is a symbol."""
-    if not is_symbolic(*x.shape[2:], *size):
+    """Adaptive average pooling of (B, C, H, W) to `size`.
+
+    It is done by two matrices where a size is a symbol, and where all must be deterministic on a
+    GPU, where PyTorch's gradient is not.
+    """
+    exact = x.is_cuda and torch.are_deterministic_algorithms_enabled()
+    if not (exact or is_symbolic(*x.shape[2:], *size)):
         return F.adaptive_avg_pool2d(x, size)
     rows, columns = (
         _pooling_matrix(*lengths, x) for lengths in zip(x.shape[2:], size, strict=True)

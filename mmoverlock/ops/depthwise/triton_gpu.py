@@ -16,8 +16,9 @@ def _constants(x: Tensor, weight: Tensor, dilation: int) -> dict[str, int | torc
 
 
 def dense(x: Tensor) -> Tensor:
-    last = x.is_contiguous(memory_format=torch.channels_last)
-    return x if last else x.contiguous()
+    """The map, or a copy in the layout of `empty_like` if its elements overlap or leave gaps."""
+    like = torch.empty_like(x, device='meta')
+    return x if like.stride() == x.stride() else torch.empty_like(x).copy_(x)
 
 
 def forward(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int) -> Tensor:

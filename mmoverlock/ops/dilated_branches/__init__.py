@@ -2,10 +2,11 @@
 
     out = Σ_k norm_k(conv_k(x))        (UniRepLKNet, arXiv 2311.15599, section 3.1)
 
-The fused backends take all branches in one pass, and their gradients too. With SyncBatchNorm the
-`triton` backend exchanges the statistics of all branches at once, and so its gradients' sums.
+The fused backends compute all branches in one call, and their gradients too. With SyncBatchNorm the
+`triton` backend exchanges the statistics of all branches at once, and likewise the sums of their
+gradients.
 
-Removing it makes a training step of OverLoCK-T 15% slower (docs/benchmarks/results.md).
+Removing it makes a training step of OverLoCK-T on a CPU 15% slower (docs/benchmarks/results.md).
 """
 
 from collections.abc import Sequence
@@ -40,6 +41,8 @@ def _unsupported(x: Tensor, convs: Layers, norms: Layers) -> str | None:
             return 'the batch norms differ in eps'
     if has_hooks(*convs, *norms):
         return 'a layer has hooks'
+    if _synchronized(norms):  # other processes may hold more: all must run the same backend
+        return None
     if not x.numel():
         return 'the map is empty'
     if x.numel() == x.shape[1]:
@@ -49,8 +52,11 @@ def _unsupported(x: Tensor, convs: Layers, norms: Layers) -> str | None:
 
 def _synchronized(norms: Layers) -> bool:
     """Whether the norms exchange their statistics with other processes."""
-    synchronizes = isinstance(norms[0], nn.SyncBatchNorm)
-    return synchronizes and dist.is_initialized() and dist.get_world_size() > 1
+    return (
+        isinstance(norms[0], nn.SyncBatchNorm)
+        and dist.is_initialized()
+        and dist.get_world_size() > 1
+    )
 
 
 def _unsupported_by_numba(x: Tensor, convs: Layers, norms: Layers) -> str | None:

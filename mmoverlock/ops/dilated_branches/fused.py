@@ -49,8 +49,8 @@ class Branches:
             maps, var is the biased one, and count, a scalar in float64, the number of values behind
             each; where they are `synchronized`, they are those of all processes' maps. Its
             annotations and those of backward give PyTorch the schemas.
-        backward: (grad_out, the tensors of forward, its results but out, the settings of forward) →
-            the gradients of the tensors.
+        backward: (grad_out, the tensors of forward, its results except out, its settings) → the
+            gradients of the tensors.
         fake: `forward` for tensors without memory.
     """
 

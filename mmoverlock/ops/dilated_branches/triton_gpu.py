@@ -1,9 +1,9 @@
 """Branches and their batch norms in training on CUDA and ROCm devices, by Triton.
 
-Statistics are those of the maps as they are stored, so those of half precision in half precision.
+Statistics are of the maps as they are stored: rounded, in half precision.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 
 import torch
@@ -35,42 +35,43 @@ def _tables(
 class _Plan:
     """What every kernel is told of the map and the branches."""
 
-    def __init__(self, x: Tensor, number: int, taps: int):
+    def __init__(self, x: Tensor):
         batch, channels, height, width = x.shape
         self.pixels = batch * height * width
         self.sizes = batch, channels, height, width, x.numel(), *x.stride()
         self.dtype = torch.promote_types(x.dtype, torch.float32)
         last = x.stride(1) == 1
-        self.constants = dict(dtype=self.dtype, TAPS=taps, BRANCHES=number, LAST=last)
+        self.constants = dict(dtype=self.dtype, LAST=last)
 
-    def by_pixels(self, kernel, *args: Tensor) -> None:
+    def by_pixels(self, kernel: Callable, *args: Tensor, **constants: int) -> None:
         """Run a kernel whose programs do some pixels and channels each."""
 
         def grid(meta: dict[str, int]) -> tuple[int, int]:
             return -(-self.pixels // meta['PIXELS']), self._tiles(meta)
 
-        launch(kernel, grid, *args, *self.sizes, **self.constants)
+        launch(kernel, grid, *args, *self.sizes, **self.constants, **constants)
 
-    def by_parts(self, kernel, each: int, *args: Tensor, sums: int = 1) -> list[Tensor]:
-        """Run a kernel that sums over pixels, with `each` programs a part; the sums of the parts.
+    def by_parts(
+        self, kernel: Callable, each: int, *args: Tensor, sums: int = 1, **constants: int
+    ) -> list[Tensor]:
+        """Run a kernel that sums over pixels, `each` programs for every part of them.
 
-        They are as many tensors (parts, each, C), which are the kernel's last arguments.
+        Returns `sums` tensors (parts, each, C), which the kernel takes after `args`.
         """
         channels = self.sizes[1]
-        parts = min(-(-PROGRAMS // (each * -(-channels // 32))), -(-self.pixels // 64))
-        results = [
-            args[0].new_empty((parts, each, channels), dtype=self.dtype) for _ in range(sums)
-        ]
+        wanted = -(-PROGRAMS // (each * -(-channels // 32)))
+        shape = min(wanted, max(-(-self.pixels // 64), 1)), each, channels
+        results = [args[0].new_empty(shape, dtype=self.dtype) for _ in range(sums)]
 
         def grid(meta: dict[str, int]) -> tuple[int, int]:
-            return parts * each, self._tiles(meta)
+            return shape[0] * each, self._tiles(meta)
 
-        launch(kernel, grid, *args, *results, *self.sizes, parts, **self.constants)
+        launch(kernel, grid, *args, *results, *self.sizes, shape[0], **self.constants, **constants)
         return results
 
     def counts(self, parts: int, device: torch.device) -> Tensor:
         """The numbers of pixels of the parts, (parts, 1, 1)."""
-        size = -(-self.pixels // parts)
+        size = max(-(-self.pixels // parts), 1)
         starts = torch.arange(0, parts * size, size, device=device)
         return (self.pixels - starts).clamp(0, size).double().view(-1, 1, 1)
 
@@ -81,7 +82,7 @@ class _Plan:
 def _combined(means: Tensor, deviations: Tensor, counts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Means and sums of squared deviations of parts (parts, N, C), and their counts, as of one."""
     count = counts.sum(0)
-    mean = (means * counts).sum(0) / count
+    mean = (means * counts).sum(0) / count.clamp(min=1)
     return mean, (deviations + counts * (means - mean).square()).sum(0), count
 
 
@@ -108,9 +109,9 @@ def _forward(
     x = dense(x)
     out, *_, maps = _empty(x, weight, gamma)
     branches, _ = _tables(tuple(kernel_sizes), tuple(dilations), x.device)
-    plan = _Plan(x, len(gamma), weight.shape[1])
-    given = x, weight.t().contiguous(), branches, maps
-    means, deviations = plan.by_parts(triton_kernels.convolve_branches, len(gamma), *given, sums=2)
+    plan, sizes = _Plan(x), dict(TAPS=weight.shape[1], BRANCHES=len(gamma))
+    given = triton_kernels.convolve_branches, len(gamma), x, weight.t().contiguous(), branches, maps
+    means, deviations = plan.by_parts(*given, sums=2, **sizes)
     mean, deviation, count = _combined(means, deviations, plan.counts(len(means), x.device))
     if synchronized:
         mean, deviation, count = _gathered(mean, deviation, count)
@@ -118,7 +119,7 @@ def _forward(
     center, scale = mean.to(plan.dtype), gamma * (var + eps).rsqrt()
     shift = (beta + scale * (center - mean)).sum(0)
     numbers = center, scale.to(plan.dtype), shift.to(plan.dtype)
-    plan.by_pixels(triton_kernels.add_normalized, maps, *numbers, out)
+    plan.by_pixels(triton_kernels.add_normalized, maps, *numbers, out, BRANCHES=len(gamma))
     return out, mean, var, count.view(()), maps
 
 
@@ -150,10 +151,10 @@ def _backward(
     grad_out = torch.empty_like(x).copy_(grad_out) if grad_out.stride() != x.stride() else grad_out
     branches, table = _tables(tuple(kernel_sizes), tuple(dilations), x.device)
     number, taps = len(gamma), weight.shape[1]
-    plan = _Plan(x, number, taps)
+    plan = _Plan(x)
     center = mean.to(plan.dtype)
-    given = grad_out, maps, center
-    sums = plan.by_parts(triton_kernels.sum_gradient, number, *given, sums=2)
+    given = triton_kernels.sum_gradient, number, grad_out, maps, center
+    sums = plan.by_parts(*given, sums=2, BRANCHES=number)
     total, product = (parts.double().sum(0) for parts in sums)  # (N, C)
     product += (center - mean) * total
     rstd = (var + eps).rsqrt()
@@ -167,11 +168,13 @@ def _backward(
     pull = -factor * rstd * rstd * product / count
     offset = -factor * total / count + pull * (center - mean)
     numbers = center, *(y.to(plan.dtype) for y in (factor, pull, offset))
-    plan.by_pixels(triton_kernels.gradients_of_maps, grad_out, maps, *numbers, grad_maps)
+    given = grad_out, maps, *numbers, grad_maps
+    plan.by_pixels(triton_kernels.gradients_of_maps, *given, BRANCHES=number)
     flipped = [part.flip(1) for part in weight.split([size**2 for size in kernel_sizes], 1)]
     given = grad_maps, torch.cat(flipped, 1).t().contiguous(), branches, grad_x
-    plan.by_pixels(triton_kernels.convolve_back, *given)
-    (sums,) = plan.by_parts(triton_kernels.correlate_branches, taps, x, grad_maps, table)
+    plan.by_pixels(triton_kernels.convolve_back, *given, TAPS=taps, BRANCHES=number)
+    given = triton_kernels.correlate_branches, taps, x, grad_maps, table
+    (sums,) = plan.by_parts(*given, TAPS=taps)
     grads = sums.sum(0).t(), grad_gamma, grad_beta
     like = zip(grads, (weight, gamma, beta), strict=True)
     return grad_x, *(grad.to(tensor.dtype).contiguous() for grad, tensor in like)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
+from torch._subclasses import FakeTensorMode
 
 from mmoverlock.models.overlock import any_size
 
@@ -33,3 +34,12 @@ def test_pooling_by_matrices(size, pooled):
     assert_close(found, F.adaptive_avg_pool2d(x, pooled), 1e-6)
     if size == pooled:
         assert torch.equal(found, x)
+
+
+def test_pooling_is_deterministic_on_a_gpu(monkeypatch):
+    """PyTorch refuses its own gradient there, so that its function must not be called."""
+    monkeypatch.setattr(torch, 'are_deterministic_algorithms_enabled', lambda: True)
+    monkeypatch.setattr(F, 'adaptive_avg_pool2d', None)
+    with FakeTensorMode():
+        pooled = any_size.AdaptiveAvgPool2d(7)(torch.empty(2, 3, 14, 15, device='cuda'))
+    assert pooled.shape == (2, 3, 7, 7)

@@ -1,4 +1,7 @@
-"""An exported network takes images of any size, in batches of any size, and computes the same."""
+"""An exported network takes images of any size, in batches of any size, and computes the same.
+
+tests/deploy/test_export.py goes on to ONNX.
+"""
 
 from __future__ import annotations
 
@@ -52,16 +55,3 @@ def test_torch_export(network, program):
         image = randn(*shape)
         with backend('reference'):
             assert_close(exported(image), network(image), 1e-6)
-
-
-@torch.no_grad()
-def test_onnx(network, program, tmp_path):
-    onnxruntime = pytest.importorskip('onnxruntime', reason='onnxruntime is not installed')
-    pytest.importorskip('onnxscript', reason='onnxscript is not installed')
-    path = tmp_path / 'model.onnx'
-    torch.onnx.export(program, (randn(*EXAMPLE),), path, dynamo=True, verbose=False)
-    session = onnxruntime.InferenceSession(path)
-    for shape in (*SHAPES, (3, 3, 32, 32)):
-        image = randn(*shape)
-        found = session.run(None, {session.get_inputs()[0].name: image.numpy()})
-        assert_close([torch.from_numpy(one) for one in found], network(image), 1e-4)

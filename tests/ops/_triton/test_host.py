@@ -1,4 +1,4 @@
-"""What the processor does in a training step on a GPU: start kernels, and never wait for one.
+"""What the CPU does in a training step on a GPU: start kernels, and never wait for one.
 
 The kernels are left out, so that this runs in a moment anywhere.
 """
@@ -15,6 +15,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+pytest.importorskip('triton')
 
 from mmoverlock import ops
 from mmoverlock.models import OverLoCK, OverLoCKHead
@@ -36,7 +38,6 @@ def train_step(model, head):
 
 
 def test_nothing_waits():
-    pytest.importorskip('triton')
     model, head = OverLoCK(XXT).train(), OverLoCKHead(10, XXT).train()
     launched = []
 

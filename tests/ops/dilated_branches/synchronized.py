@@ -14,7 +14,9 @@ from torch import distributed, nn
 from mmoverlock.ops import DepthwiseConv2d, backend, dilated_branches
 
 BRANCHES = ((5, 1), (3, 1), (3, 2), (3, 4))  # size, dilation: the last looks past every map
-PARTS = slice(0, 2), slice(2, 3)  # of the batch: the second process has one image only
+# Of the batch, the second process has one image only, or none.
+PARTS = dict(one=(slice(0, 2), slice(2, 3)), none=(slice(0, 3), slice(3, 3)))
+SIZES = (5, 4), (1, 1)  # of maps: of the second, one image has no variance
 
 
 def layers(kind):
@@ -27,10 +29,10 @@ def layers(kind):
     return nn.ModuleList(convs).double(), nn.ModuleList(norms).double()
 
 
-def batch():
+def batch(size=SIZES[0]):
     """Three images, and a gradient."""
     generator = torch.Generator().manual_seed(1)
-    return torch.randn(2, 3, 3, 5, 4, generator=generator, dtype=torch.float64) + 3
+    return torch.randn(2, 3, 3, *size, generator=generator, dtype=torch.float64) + 3
 
 
 def train_step(kind, x, grad, name='triton', device='cpu'):
@@ -46,8 +48,12 @@ def train_step(kind, x, grad, name='triton', device='cpu'):
 
 def main(rank: int, folder: Path) -> None:
     distributed.init_process_group('gloo', f'file://{folder}/store', rank=rank, world_size=2)
-    x, grad = (tensor[PARTS[rank]] for tensor in batch())
-    torch.save(train_step(nn.SyncBatchNorm, x, grad), folder / f'{rank}.pt')
+    found = {}
+    for size in SIZES:
+        for name, parts in PARTS.items():
+            x, grad = (tensor[parts[rank]] for tensor in batch(size))
+            found[size, name] = train_step(nn.SyncBatchNorm, x, grad)
+    torch.save(found, folder / f'{rank}.pt')
     distributed.destroy_process_group()
 
 

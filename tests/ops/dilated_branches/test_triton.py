@@ -96,15 +96,22 @@ def test_synchronized_statistics_are_those_of_the_whole_batch(tmp_path):
     started = [
         subprocess.Popen([*command, str(rank), str(tmp_path)], env=environment) for rank in range(2)
     ]
-    assert [process.wait(timeout=120) for process in started] == [0, 0]
-    found = [torch.load(tmp_path / f'{rank}.pt') for rank in range(2)]
-    out, grad_x, grads, statistics = synchronized.train_step(nn.BatchNorm2d, *synchronized.batch())
-    for part, (one_out, one_grad_x, _, one_statistics) in zip(PARTS, found, strict=True):
-        testing.assert_close(one_out, out[part], 1e-12)
-        testing.assert_close(one_grad_x, grad_x[part], 1e-10, floor=1)
-        testing.assert_close(one_statistics, statistics, 1e-12)
-    summed = {name: found[0][2][name] + found[1][2][name] for name in grads}
-    testing.assert_close(summed, grads, 1e-10, floor=1)
+    try:
+        assert [process.wait(timeout=120) for process in started] == [0, 0]
+    finally:
+        for process in started:
+            process.kill()
+    ranks = [torch.load(tmp_path / f'{rank}.pt') for rank in range(2)]
+    for size, name in ranks[0]:
+        found = [rank[size, name] for rank in ranks]
+        whole = synchronized.train_step(nn.BatchNorm2d, *synchronized.batch(size))
+        out, grad_x, grads, statistics = whole
+        for part, (one_out, one_grad_x, _, ones) in zip(PARTS[name], found, strict=True):
+            testing.assert_close(one_out, out[part], 1e-12)
+            testing.assert_close(one_grad_x, grad_x[part], 1e-10, floor=1)
+            testing.assert_close(ones, statistics, 1e-12)
+        summed = {key: found[0][2][key] + found[1][2][key] for key in grads}
+        testing.assert_close(summed, grads, 1e-10, floor=1)
 
 
 def test_equals_the_layers():
@@ -142,3 +149,25 @@ def test_second_derivative():
         out, *_ = operator(*arguments, True)
         with pytest.raises(RuntimeError, match='cannot be differentiated again'):
             torch.autograd.grad(out.sum(), x, create_graph=True)
+
+
+@pytest.mark.parametrize('layout', testing.LAYOUTS)
+def test_operator_is_registered_properly(layout):
+    x, _ = testing.offset_maps((2, 3, 5, 4), torch.float32, layout)
+    weights, dilations, gammas, betas, eps = make_arguments(3, torch.float32)
+    flat = torch.cat([weight.detach().flatten(1) for weight in weights], 1).requires_grad_()
+    norms = [torch.stack([t.detach() for t in ts]).requires_grad_() for ts in (gammas, betas)]
+    sizes = [weight.shape[-1] for weight in weights]
+    torch.library.opcheck(
+        torch.ops.mmoverlock.dilated_branches_triton,
+        (x.detach().to(DEVICE).requires_grad_(), flat, *norms, sizes, dilations, eps, False),
+        test_utils=('test_schema', 'test_faketensor', 'test_autograd_registration'),
+    )
+
+
+@pytest.mark.parametrize('pixels', [0, 1, 64, 38000])
+def test_parts_hold_all_pixels(pixels):
+    """Of 38000 pixels in 586 parts, the last is empty."""
+    plan = triton_gpu._Plan(torch.empty(1, 2, pixels, 1))
+    counts = plan.counts(586, torch.device('cpu'))
+    assert counts.shape == (586, 1, 1) and counts.sum() == pixels and counts.min() >= 0
