@@ -78,9 +78,9 @@ def test_device_check(tmp_path):
     for operator in ('contmix', 'dynamic_conv2d', 'depthwise_conv2d', 'dilated_branches'):
         assert f'{operator}: triton' in ran
     for name, rivals in dict(
-        contmix_speed={'triton', 'reference'},
-        branches_speed={'triton', 'reference'},
-        depthwise_speed={'triton', 'reference', 'chosen'},
+        contmix_speed={'numba', 'reference'},
+        branches_speed={'numba', 'reference'},
+        depthwise_speed={'numba', 'reference', 'chosen'},
         training_speed={'ours', 'reference', '+ channels_last', '(convnext_tiny)'},
         inference_speed={'ours', 'reference', '+ channels_last', '(convnext_tiny)'},
     ).items():

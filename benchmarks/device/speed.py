@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
+from unittest import mock
 
 from mmoverlock import ops
 
@@ -16,9 +18,13 @@ ROOT = Path(__file__).parents[2]
 
 
 def benchmark(setting: Setting, name: str, small: list[str], *options: str) -> Rows:
-    """The rows of another program of this folder; `small` are its options when it runs in small."""
+    """The rows of another program of this folder; `small` are its options when it runs in small.
+
+    In small, Triton's interpreter is left out: its times say nothing.
+    """
     options = [*small, '--rounds', '1'] if setting.tiny else [*options, '--rounds', '9']
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, mock.patch.dict(os.environ):
+        os.environ.pop('TRITON_INTERPRET', None)
         importlib.import_module(name).main([*options, '--device', setting.device, '--out', folder])
         (file,) = Path(folder).glob('*.json')
         rows = json.loads(file.read_text())['rows']
