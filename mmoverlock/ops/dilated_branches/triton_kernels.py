@@ -14,13 +14,12 @@ import triton.language as tl
 
 from mmoverlock.ops._triton.kernels import tuned
 
-TUNED = tuned(
-    ('PIXELS', 'CHANNELS'),
-    [(128, 1, 2), (256, 1, 4), (64, 8, 4), (16, 32, 4), (8, 64, 4)],
-    (64, 16),
-    ['TAPS', 'LAST'],
-)
-STREAMED = tuned(('PIXELS', 'CHANNELS'), [(256, 1, 4), (8, 64, 4)], (64, 16), ['BRANCHES', 'LAST'])
+TILE = 'PIXELS', 'CHANNELS'
+TILES = [(128, 1, 2), (256, 1, 4), (64, 8, 4), (16, 32, 4), (8, 64, 4)]
+KEY = ['TAPS', 'LAST']
+TUNED = tuned(TILE, TILES, (64, 16), KEY)
+FORWARD = tuned(TILE, TILES, (64, 16), KEY, {'sm_80': [(64, 8, 4), (16, 32, 4)]})
+STREAMED = tuned(TILE, [(256, 1, 4), (8, 64, 4)], (64, 16), ['BRANCHES', 'LAST'])
 
 
 @triton.jit
@@ -89,7 +88,7 @@ def add_convolution(
     return sums
 
 
-@TUNED
+@FORWARD
 @triton.jit
 def convolve_branches(
     x,
