@@ -1,4 +1,4 @@
-"""All that only a GPU can tell, the most important first, within a quarter of an hour.
+"""All that only a GPU can tell, the most important first, in the minutes that it is given.
 
     python benchmarks/device_check.py --minutes 12 --out DIR
     python benchmarks/device_check.py --dry-run --out DIR    # on a CPU: every step, in small

@@ -29,14 +29,8 @@ import numpy as np
 Arrays = list[np.ndarray]
 OURS, COMPILE, DYNAMIC = 'ours', '+ compile', 'dynamic'
 CLASSIFIED = 224  # pixels of a side, at most; larger inputs are for the backbone
-FLOATS = (
-    'scores',
-    'logits',
-    'c2',
-    'c3',
-    'c4',
-    'c5',
-)  # compared; labels and boxes may change places
+# Compared; labels and boxes may change places.
+FLOATS = 'scores', 'logits', 'c2', 'c3', 'c4', 'c5'
 
 
 def onnxruntime(file: Path) -> Callable[[np.ndarray], Arrays]:

@@ -1,6 +1,6 @@
 """What Triton's compiler makes of our kernels, for GPUs that are not here.
 
-    python benchmarks/triton_static.py                    # everything: a quarter of an hour
+    python benchmarks/triton_static.py                    # everything: hours
     python benchmarks/triton_static.py --sample           # a minute
     python benchmarks/triton_static.py --targets sm_90 --dtypes bfloat16
 

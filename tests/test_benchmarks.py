@@ -73,7 +73,7 @@ def test_device_check(tmp_path):
     done = device_check(BENCHMARKS, '--dry-run', '--out', tmp_path)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     found = {one['step']: one for one in json.loads((tmp_path / 'report.json').read_text())}
-    assert {one['status'] for one in found.values()} == {'passed'} and len(found) == 12
+    assert {one['status'] for one in found.values()} == {'passed'}
     ran = ' '.join(row['backends'] for row in found['operators']['rows'])
     for operator in ('contmix', 'dynamic_conv2d', 'depthwise_conv2d', 'dilated_branches'):
         assert f'{operator}: triton' in ran

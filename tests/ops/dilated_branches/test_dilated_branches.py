@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -17,30 +19,14 @@ from ...testing import (
     assert_close,
     assert_close_with_gradients,
     offset_maps,
-    parameters,
 )
+from . import common
+from .common import formula
 
 DTYPES = {torch.float32: 1e-4, torch.float64: 1e-12}
 BRANCHES = ((7, 1), (5, 1), (3, 2), (3, 3))  # size, dilation
 
-
-def make_arguments(channels, dtype):
-    count = len(BRANCHES)
-    sizes = [(channels, 1, size, size) for size, _ in BRANCHES]
-    tensors = parameters(*sizes, *[(channels,)] * (2 * count), dtype=dtype)
-    weights, gammas, betas = (tensors[i : i + count] for i in range(0, 3 * count, count))
-    return weights, [dilation for _, dilation in BRANCHES], gammas, betas, 1e-5
-
-
-def formula(x, weights, dilations, gammas, betas, eps):
-    total = 0
-    for weight, dilation, gamma, beta in zip(weights, dilations, gammas, betas, strict=True):
-        padding = dilation * (weight.shape[-1] // 2)
-        y = F.conv2d(x, weight, None, 1, padding, dilation, len(weight))
-        total = total + F.batch_norm(y, None, None, gamma, beta, True, 0.0, eps)
-    return total
-
-
+make_arguments = partial(common.make_arguments, BRANCHES)
 with_statistics = numba_cpu.dilated_branches.with_statistics
 
 

@@ -6,18 +6,19 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from unittest import mock
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from mmoverlock.ops import dilated_branches
 
 from ... import testing
 from ...user import ROOT
-from . import synchronized
+from . import common, synchronized
+from .common import formula
 from .synchronized import BRANCHES, PARTS
 
 triton = pytest.importorskip('triton')
@@ -48,22 +49,7 @@ def few_programs(monkeypatch):
         monkeypatch.setattr(builder, 'options', replace(builder.options, sanitize_overflow=False))
 
 
-def make_arguments(channels, dtype):
-    count = len(BRANCHES)
-    sizes = [(channels, 1, size, size) for size, _ in BRANCHES]
-    tensors = testing.parameters(*sizes, *[(channels,)] * (2 * count), dtype=dtype)
-    tensors = [x.detach().to(DEVICE).requires_grad_() for x in tensors]
-    weights, gammas, betas = (tensors[i : i + count] for i in range(0, 3 * count, count))
-    return weights, [dilation for _, dilation in BRANCHES], gammas, betas, 1e-5
-
-
-def formula(x, weights, dilations, gammas, betas, eps):
-    total = 0
-    for weight, dilation, gamma, beta in zip(weights, dilations, gammas, betas, strict=True):
-        padding = dilation * (weight.shape[-1] // 2)
-        y = F.conv2d(x, weight, None, 1, padding, dilation, len(weight))
-        total = total + F.batch_norm(y, None, None, gamma, beta, True, 0.0, eps)
-    return total
+make_arguments = partial(common.make_arguments, BRANCHES, device=DEVICE)
 
 
 def fused(*args):
