@@ -3,7 +3,7 @@
 import mmoverlock_import_hook
 from mmoverlock import environment
 
-from . import coco_api, config_bases, model_names, quiet, safe_checkpoints, scope
+from . import coco_api, config_speed, model_names, quiet, safe_checkpoints, scope
 
 __all__ = ['install']
 
@@ -21,8 +21,8 @@ def install() -> None:
     - MMEngine's registries get children for the scope ``mmoverlock``, and its table of packages
       entries for mmoverlock and mmseg, so that configs can inherit from ``mmoverlock::...`` and
       ``mmseg::...`` (:mod:`.scope`).
-    - MMEngine's search for the bases of configs in other packages, which reads the file without
-      parsing all metafiles before (:mod:`.config_bases`).
+    - MMEngine's configs: their bases in other packages are found without parsing all metafiles, and
+      their texts are not laid out anew each time (:mod:`.config_speed`).
     - mmdet's class ``COCO``, when it is imported: the ids of categories are in the order of the
       names that are asked for, and faults of annotation files are mended or told
       (:mod:`.coco_api`).
@@ -33,7 +33,7 @@ def install() -> None:
     mmoverlock_import_hook.install()
     safe_checkpoints.install()
     scope.install()
-    config_bases.install()
+    config_speed.install()
     coco_api.install()
     model_names.install()
     if environment.quiet():
