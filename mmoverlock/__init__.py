@@ -12,7 +12,7 @@ from mmoverlock import environment
 
 environment.limit_spinning()  # before anything loads PyTorch
 
-if not environment.without_torch():
+if not environment.without_libraries():
     from mmoverlock import compat
 
     compat.install()  # before anything imports mmcv.ops

@@ -52,9 +52,13 @@ def limit_spinning() -> None:
         os.environ['GOMP_SPINCOUNT'] = '1000'
 
 
-def without_torch() -> bool:
-    """Whether this process does without PyTorch: it is missing, or may be, as for the doctor."""
-    return bool(missing()) or doctor_runs()
+def without_libraries() -> bool:
+    """Whether this process does without the OpenMMLab libraries.
+
+    They or PyTorch are missing, or may be, as for the doctor; or only the processes that this one
+    starts need them, as for the launcher.
+    """
+    return bool(missing()) or doctor_runs() or launcher_runs()
 
 
 def doctor_runs() -> bool:
@@ -65,6 +69,12 @@ def doctor_runs() -> bool:
         return arguments[:1] == ['doctor']
     tools = (package.parent / 'tools', (package / '.mim' / 'tools').resolve())
     return place.stem == 'doctor' and place.resolve().parent in tools
+
+
+def launcher_runs() -> bool:
+    """Whether this process is ``python -m mmoverlock.cli.launch``."""
+    asked = ('-m', 'mmoverlock.cli.launch') in zip(sys.orig_argv, sys.orig_argv[1:], strict=False)
+    return asked and Path(sys.argv[0]).name in ('-m', 'launch.py')  # '-m' until that is found
 
 
 def missing() -> list[str]:

@@ -1,13 +1,13 @@
 """The three libraries' own tools take our configs, as a user runs them."""
 
 import importlib.util
+import json
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 import torch
 from mmengine.analysis import get_model_complexity_info
 from torch.utils.flop_counter import FlopCounterMode
@@ -17,27 +17,38 @@ from mmoverlock.ops import backend
 from mmoverlock.ops.dynamic_conv2d.reference import matrix_products
 
 LIBRARIES = dict(det='mmdet', seg='mmseg', cls='mmpretrain')
+MARK = '=== next'
+# Programs in turn, in one process: importing the libraries takes longer than they do.
+RUN = f"""
+import json, runpy, sys
+import mmoverlock
+for program, *arguments in json.load(sys.stdin):
+    sys.argv = [program, *arguments]
+    runpy.run_path(program, run_name='__main__')
+    print('{MARK}', flush=True)
+"""
 
 
-def run_tool(task: str, name: str, *arguments: str, cwd: Path) -> str:
-    """Run a program of the library's .mim/tools; returns what it printed."""
-    package = Path(importlib.util.find_spec(LIBRARIES[task]).origin).parent
-    path = package / '.mim/tools' / f'{name}.py'
-    code = "import mmoverlock, runpy, sys; runpy.run_path(sys.argv.pop(1), run_name='__main__')"
-    environment = os.environ | dict(OMP_NUM_THREADS='1')
+def run_tool(name: str, arguments: dict[str, list[str]], cwd: Path) -> dict[str, str]:
+    """Run a program of the .mim/tools of the tasks' libraries; returns what each printed."""
+    programs = []
+    for task, options in arguments.items():
+        package = Path(importlib.util.find_spec(LIBRARIES[task]).origin).parent
+        programs.append([str(package / f'.mim/tools/{name}.py'), *options])
     done = subprocess.run(
-        [sys.executable, '-c', code, str(path), *arguments],
-        cwd=cwd, env=environment, capture_output=True, text=True, timeout=170,
+        [sys.executable, '-c', RUN],
+        cwd=cwd, env=os.environ | dict(OMP_NUM_THREADS='1'), input=json.dumps(programs),
+        capture_output=True, text=True, timeout=170,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout
+    return dict(zip(arguments, done.stdout.split(MARK), strict=False))
 
 
-@pytest.mark.parametrize('task', LIBRARIES)
-def test_get_flops(home, task):
-    options = [] if task == 'det' else ['--shape', '64', '64']
-    printed = run_tool(task, 'analysis_tools/get_flops', f'{task}.py', *options, cwd=home)
-    assert float(re.search(r'Flops: ([\d.]+)[MG]', printed)[1]) > 0
+def test_get_flops(home):
+    size = ['--shape', '64', '64']
+    arguments = dict(det=['det.py'], seg=['seg.py', *size], cls=['cls.py', *size])
+    for printed in run_tool('analysis_tools/get_flops', arguments, home).values():
+        assert float(re.search(r'Flops: ([\d.]+)[MG]', printed)[1]) > 0
 
 
 @torch.no_grad()
@@ -72,13 +83,14 @@ TTA = dict(
 )
 
 
-@pytest.mark.parametrize('task', LIBRARIES)
-def test_test_time_augmentation(home, tmp_path, task):
+def test_test_time_augmentation(home, tmp_path):
     """The guard looks for the checkpoint's model inside the wrapper."""
     guard = "custom_hooks = [dict(type='CheckpointGuard', strict=True)]\n"
-    config = tmp_path / 'tta.py'
-    config.write_text(f"_base_ = '{home}/{task}.py'\n" + guard + TTA[task])
-    arguments = [str(config), f'{task}.pth', '--work-dir', str(tmp_path), '--tta']
-    printed = run_tool(task, 'test', *arguments, cwd=home)
-    assert 'checkpoint: loaded' in printed
-    assert 'missing 0' in printed
+    arguments = {}
+    for task, text in TTA.items():
+        config = tmp_path / f'tta_{task}.py'
+        config.write_text(f"_base_ = '{home}/{task}.py'\n" + guard + text)
+        arguments[task] = [str(config), f'{task}.pth', '--work-dir', str(tmp_path / task), '--tta']
+    for printed in run_tool('test', arguments, home).values():
+        assert 'checkpoint: loaded' in printed
+        assert 'missing 0' in printed

@@ -41,10 +41,13 @@ def command(add_arguments: Callable[[ArgumentParser], None], description: str) -
                 use_utf8()
             escape_output()
             argv = sys.argv[1:] if argv is None else list(argv)
-            if not environment.without_torch():
+            quiet = '--debug' not in argv
+            if environment.without_libraries():
+                environment.set_quiet(quiet)  # for processes that this one starts
+            else:
                 from mmoverlock.compat.quiet import leave_out_known_messages
 
-                leave_out_known_messages('--debug' not in argv)
+                leave_out_known_messages(quiet)
             parser = ArgumentParser(prog=prog, description=description)
             given = {}
             try:

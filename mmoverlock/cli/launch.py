@@ -25,8 +25,7 @@ from torch.distributed import run
 from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
-from mmoverlock.engine.hooks.preemption import AT_ONCE
-from mmoverlock.utils.signals import SAVED, SIGNALS
+from mmoverlock.utils.signals import AT_ONCE, SAVED, SIGNALS
 
 from .command import command
 from .options import ArgumentParser

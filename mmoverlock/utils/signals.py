@@ -9,6 +9,7 @@ SAVED = 75  # EX_TEMPFAIL of sysexits.h: saved, start again to go on
 # What schedulers, a terminal that is closed, and limits of CPU time send to end a run.
 NAMES = ('SIGTERM', 'SIGUSR1', 'SIGUSR2', 'SIGHUP', 'SIGXCPU', 'SIGINT')
 SIGNALS = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]  # few on Windows
+AT_ONCE = (signal.SIGTERM, signal.SIGINT)  # when they come a second time
 
 
 @functools.cache

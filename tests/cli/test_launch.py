@@ -1,6 +1,9 @@
 """The launcher's mistakes; test_tools.py and test_two_processes.py run it."""
 
+import re
 import socket
+import subprocess
+import sys
 
 import pytest
 
@@ -37,3 +40,12 @@ def test_launcher_knows_the_number_of_gpus(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         main(['8', 'script.py'])
     assert capsys.readouterr().err == "error: GPUS must be a number from 1 to 2, got '8'\n"
+
+
+def test_launcher_loads_no_library_that_its_processes_load_again():
+    command = [sys.executable, '-X', 'importtime', '-m', 'mmoverlock.cli.launch', '--help']
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0
+    loaded = set(re.findall(r'\| +(\S+)$', done.stderr, re.MULTILINE))
+    assert 'torch.distributed.run' in loaded
+    assert not {'mmengine', 'mmcv', 'mmdet', 'numba'} & loaded

@@ -15,11 +15,9 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 from mmoverlock.engine.distributed import under_torchrun
 from mmoverlock.engine.workers import shield_workers
 from mmoverlock.utils.files import write_whole
-from mmoverlock.utils.signals import SIGNALS, Stopped, end_forks_by_sigterm
+from mmoverlock.utils.signals import AT_ONCE, SIGNALS, Stopped, end_forks_by_sigterm
 
 from .atomic_checkpoint import AtomicCheckpointHook
-
-AT_ONCE = (signal.SIGTERM, signal.SIGINT)  # when they come a second time
 
 
 @HOOKS.register_module()
