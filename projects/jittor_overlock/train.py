@@ -80,10 +80,13 @@ def main() -> None:
     parser.add_argument('--batch', type=int, default=64)
     parser.add_argument('--lr', type=float, default=1e-3, help='highest learning rate')
     parser.add_argument('--seed', type=int, default=0, help='of the batches')
+    parser.add_argument('--float64', action='store_true', help='what the rounding is measured by')
     args = parser.parse_args()
     for name in ('epochs', 'batch', 'lr'):
         if getattr(args, name) <= 0:
             parser.error(f'--{name} {getattr(args, name)}: a positive number is needed')
+    if args.float64 and args.framework == 'jittor':
+        parser.error('--float64: only pytorch computes in it')
     for file in (args.data, args.weights):
         if file is not None and not file.is_file():
             parser.error(f'{file}: there is no such file')
@@ -93,7 +96,7 @@ def main() -> None:
     if len(dataset.train.labels) < args.batch:
         parser.error(f'--batch {args.batch}: there are {len(dataset.train.labels)} pictures')
     args.out.mkdir(parents=True, exist_ok=True)
-    model = learner.make(args.framework, len(dataset.classes))
+    model = learner.make(args.framework, len(dataset.classes), args.float64)
     if args.weights:
         model.load(args.weights)
     model.save(args.out / 'initial.safetensors')

@@ -6,6 +6,7 @@ import csv
 import ctypes
 import glob
 import importlib
+import re
 import runpy
 import subprocess
 import sys
@@ -237,6 +238,7 @@ def test_the_experiment(project, run, tmp_path):
     start = '--weights', tmp_path / 'a/initial.safetensors'
     run('train.py', 'pytorch', '--out', tmp_path / 'b', *start, *common)
     logs = [[*csv.DictReader(open(tmp_path / name / 'log.csv'))] for name in 'ab']
+    run('train.py', 'pytorch', '--float64', '--out', tmp_path / 'exact', *start, *common)
     columns = 'epoch train_loss train_loss_aux epoch_time val_loss acc_top1 acc_top5'
     for rows in logs:
         assert [*rows[0]] == columns.split()
@@ -258,8 +260,10 @@ def test_the_experiment(project, run, tmp_path):
     run('plot.py', tmp_path / 'a', tmp_path / 'b', '--data', file, '--out', tmp_path / 'drawn')
     drawn = sorted(path.name for path in (tmp_path / 'drawn').iterdir())
     assert drawn == ['curves.png', 'erf.png', 'gradcam.png']
-    table = run('compare.py', tmp_path / 'a', tmp_path / 'b')
+    table = run('compare.py', *(tmp_path / name for name in ('a', 'b', 'exact')))
     assert '| b | 0.0e+00 | 0 | 0 |' in table
+    first = float(re.search(r'\| exact \| (\S+)', table)[1])
+    assert 0 < first < 1e-6
 
 
 @pytest.mark.parametrize(
@@ -270,6 +274,7 @@ def test_the_experiment(project, run, tmp_path):
         ('train.py', 'pytorch --data {data} --out {new} --epochs 0', '--epochs 0'),
         ('train.py', 'pytorch --data {data} --out {new} --batch 11', '--batch 11: there are 10'),
         ('train.py', 'pytorch --data {data} --out {run}', 'it holds a run'),
+        ('train.py', 'jittor --data {data} --out {new} --float64', '--float64: only pytorch'),
         ('erf.py', 'pytorch {new} --data {data}', 'no such file'),
         ('plot.py', '{new} --data {data} --out {new}', 'no such file'),
         ('compare.py', '{new}', 'it holds no steps.csv'),

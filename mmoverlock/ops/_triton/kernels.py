@@ -55,7 +55,7 @@ def tuned(
     shapes: list[tuple[int, ...]],
     interpreted: tuple[int, ...],
     key: list[str],
-    spilling: Mapping[str, list[tuple[int, ...]]] = MappingProxyType({}),
+    spilling: Mapping[tuple[str, str], list[tuple[int, ...]]] = MappingProxyType({}),
 ) -> Callable:
     """Let Triton choose the tile, once for every dtype and every value of some arguments.
 
@@ -64,8 +64,8 @@ def tuned(
         shapes: Their values to choose from; the last number of each is that of warps.
         interpreted: Their values in Triton's interpreter.
         key: Names of the arguments.
-        spilling: By target (see :func:`target`), the shapes that are left out there, because the
-            kernel's registers spill (benchmarks/triton_static.py).
+        spilling: By target (see :func:`target`) and dtype of the first argument, the shapes that
+            are left out, because the kernel's registers spill (benchmarks/triton_static.py).
     """
     shapes = [(*interpreted, 1)] if INTERPRETED else shapes
     configs = {
@@ -73,8 +73,9 @@ def tuned(
         for shape in shapes
     }
 
-    def prune(every: list[triton.Config], *_: object, **__: object) -> list[triton.Config]:
-        dropped = [configs[shape] for shape in spilling.get(target(), ())]
+    def prune(every: list[triton.Config], args: dict, **_: object) -> list[triton.Config]:
+        dtype = str(next(iter(args.values())).dtype).removeprefix('torch.')
+        dropped = [configs[shape] for shape in spilling.get((target(), dtype), ())]
         return [config for config in every if config not in dropped]
 
     pruning = dict(early_config_prune=prune) if spilling and not INTERPRETED else None

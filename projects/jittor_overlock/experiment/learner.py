@@ -35,10 +35,12 @@ class Learner(Protocol):
         """Write weights (safetensors)."""
 
 
-def make(framework: str, classes: int) -> Learner:
-    """A learner with random weights."""
+def make(framework: str, classes: int, float64: bool = False) -> Learner:
+    """A learner with random weights; in float64 PyTorch alone."""
     if framework == 'jittor':
-        from .jittor_learner import JittorLearner as kind
-    else:
-        from .pytorch_learner import PyTorchLearner as kind
-    return kind(classes)
+        from .jittor_learner import JittorLearner
+
+        return JittorLearner(classes)
+    from .pytorch_learner import PyTorchLearner
+
+    return PyTorchLearner(classes, float64)

@@ -28,8 +28,9 @@ class Classifier(nn.Module):
 class PyTorchLearner:
     """See :class:`.learner.Learner`."""
 
-    def __init__(self, classes: int):
-        self.model = Classifier(classes)
+    def __init__(self, classes: int, float64: bool = False):
+        self.dtype = torch.float64 if float64 else torch.float32
+        self.model = Classifier(classes).to(self.dtype)
         parameters = [*self.model.parameters()]
         groups = [
             dict(params=[p for p in parameters if p.ndim > 1], weight_decay=WEIGHT_DECAY),
@@ -81,4 +82,4 @@ class PyTorchLearner:
 
     def _run(self, images: np.ndarray | Tensor) -> tuple[Tensor, Tensor]:
         self.maps.clear()
-        return self.model(torch.as_tensor(images))
+        return self.model(torch.as_tensor(images, dtype=self.dtype))

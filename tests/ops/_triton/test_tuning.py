@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 triton = pytest.importorskip('triton')
 
@@ -14,11 +15,19 @@ def nothing(n, BLOCK):
     pass
 
 
-@pytest.mark.parametrize(('target', 'left'), [('sm_80', [16]), ('sm_90', [16, 32])])
-def test_tiles_that_spill_are_left_out(monkeypatch, target, left):
+@pytest.mark.parametrize(
+    ('target', 'dtype', 'left'),
+    [
+        ('sm_80', torch.float16, [16]),
+        ('sm_80', torch.float32, [16, 32]),
+        ('sm_90', torch.float16, [16, 32]),
+    ],
+)
+def test_tiles_that_spill_are_left_out(monkeypatch, target, dtype, left):
     monkeypatch.setattr(kernels, 'INTERPRETED', False)
     monkeypatch.setattr(kernels, 'target', lambda: target)
     tiles = [(16, 1), (32, 2)]
-    kernel = kernels.tuned(('BLOCK',), tiles, (512,), ['n'], {'sm_80': [(32, 2)]})(nothing)
-    configs = kernel.early_config_prune(kernel.configs, {})
+    spilling = {('sm_80', 'float16'): [(32, 2)]}
+    kernel = kernels.tuned(('BLOCK',), tiles, (512,), ['n'], spilling)(nothing)
+    configs = kernel.early_config_prune(kernel.configs, dict(n=torch.zeros(1, dtype=dtype)))
     assert [config.kwargs['BLOCK'] for config in configs] == left
