@@ -29,9 +29,18 @@ from mmoverlock.ops._triton.kernels import (
 KEY = ['K', 'QUERY', 'VALUE']
 TILES = [(32, 2), (32, 1), (64, 4), (64, 2), (128, 4)]
 PIXELS = tuned(('BLOCK',), TILES, (512,), KEY)
-GRAD_VALUE = tuned(('BLOCK',), TILES, (512,), KEY, {'sm_80': [(32, 1)]})
+SPILLING_VALUE = {
+    ('sm_80', 'float16'): [(32, 1)],
+    ('sm_80', 'bfloat16'): [(32, 1)],
+    ('sm_90', 'float32'): [(32, 2), (64, 4)],
+    ('sm_100', 'float32'): [(32, 1)],
+    ('sm_100', 'float16'): [(64, 2), (128, 4)],
+    ('sm_100', 'bfloat16'): [(32, 1), (64, 2), (128, 4)],
+}
+GRAD_VALUE = tuned(('BLOCK',), TILES, (512,), KEY, SPILLING_VALUE)
+SPILLING_TAPS = {('sm_90', 'bfloat16'): [(16, 1)], ('sm_100', 'float32'): [(32, 1)]}
 # One warp: on ROCm a barrier does not wait for what other warps write to memory.
-TAPS = tuned(('BLOCK',), [(16, 1), (32, 1), (64, 1)], (512,), KEY)
+TAPS = tuned(('BLOCK',), [(16, 1), (32, 1), (64, 1)], (512,), KEY, SPILLING_TAPS)
 
 
 @triton.jit

@@ -18,8 +18,21 @@ TILE = 'PIXELS', 'CHANNELS'
 TILES = [(128, 1, 2), (256, 1, 4), (64, 8, 4), (16, 32, 4), (8, 64, 4)]
 KEY = ['TAPS', 'LAST']
 TUNED = tuned(TILE, TILES, (64, 16), KEY)
-FORWARD = tuned(TILE, TILES, (64, 16), KEY, {'sm_80': [(64, 8, 4), (16, 32, 4)]})
-STREAMED = tuned(TILE, [(256, 1, 4), (8, 64, 4)], (64, 16), ['BRANCHES', 'LAST'])
+SPILLING = {
+    ('sm_75', 'float32'): [(128, 1, 2), (256, 1, 4)],
+    ('sm_75', 'float16'): [(128, 1, 2), (256, 1, 4)],
+    ('sm_75', 'bfloat16'): [(128, 1, 2), (256, 1, 4)],
+    ('sm_80', 'float32'): [(16, 32, 4), (8, 64, 4)],
+    ('sm_80', 'float16'): [(64, 8, 4), (16, 32, 4)],
+    ('sm_80', 'bfloat16'): [(64, 8, 4), (16, 32, 4)],
+    ('sm_90', 'float32'): [(64, 8, 4)],
+}
+FORWARD = tuned(TILE, TILES, (64, 16), KEY, SPILLING)
+STREAMS = [(256, 1, 4), (8, 64, 4)]
+STREAMED = tuned(TILE, STREAMS, (64, 16), ['BRANCHES', 'LAST'])
+NORMALIZED = tuned(
+    TILE, STREAMS, (64, 16), ['BRANCHES', 'LAST'], {('sm_75', 'bfloat16'): [(8, 64, 4)]}
+)
 
 
 @triton.jit
@@ -148,7 +161,7 @@ def convolve_branches(
     tl.store(deviations + to, deviation, mask=exists)
 
 
-@STREAMED
+@NORMALIZED
 @triton.jit
 def add_normalized(
     maps,

@@ -19,7 +19,8 @@ from mmoverlock.ops._triton.kernels import (
 TILES = [(16, 1), (32, 2), (64, 4), (64, 2)]
 KEY = ['K', 'VALUE']
 PIXELS = tuned(('BLOCK',), TILES, (512,), KEY)
-FORWARD = tuned(('BLOCK',), TILES, (512,), KEY, {'sm_100': [(64, 2)]})
+SPILLING = {('sm_100', 'float16'): [(64, 2)], ('sm_100', 'bfloat16'): [(64, 2)]}
+FORWARD = tuned(('BLOCK',), TILES, (512,), KEY, SPILLING)
 
 
 @FORWARD
