@@ -223,7 +223,7 @@ def rows(target: str, dtype: str, sample: bool) -> Iterator[Row]:
         def launch(kernel, grid, *args, dtype: torch.dtype, wanted=made, **constants) -> None:
             acc = getattr(tl, str(dtype).removeprefix('torch.'))
             compiled = kernel.warmup(*args, grid=(1,), ACC=acc, **constants)
-            kernel.nargs = dict(zip(kernel.arg_names, args, strict=False))
+            kernel.nargs = dict(zip(kernel.arg_names, args, strict=False))  # warmup forgets them
             for config, one in zip(kernel.prune_configs({}), compiled, strict=True):
                 wanted[one.hash] = kernel, config, constants, one
 

@@ -38,7 +38,7 @@ def run_tool(name: str, arguments: dict[str, list[str]], cwd: Path) -> dict[str,
     done = subprocess.run(
         [sys.executable, '-c', RUN],
         cwd=cwd, env=os.environ | dict(OMP_NUM_THREADS='1'), input=json.dumps(programs),
-        capture_output=True, text=True, timeout=170,
+        capture_output=True, text=True, timeout=500,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     return dict(zip(arguments, done.stdout.split(MARK), strict=False))
