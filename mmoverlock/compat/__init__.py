@@ -3,7 +3,7 @@
 import mmoverlock_import_hook
 from mmoverlock import environment
 
-from . import coco_api, config_speed, model_names, quiet, safe_checkpoints, scope
+from . import coco_api, config_speed, model_names, quiet, safe_checkpoints, scope, shared_layer
 
 __all__ = ['install']
 
@@ -28,6 +28,8 @@ def install() -> None:
       (:mod:`.coco_api`).
     - mmpretrain's ``ModelHub`` and MMEngine's ``BaseInferencer``, when they are imported: they find
       our models by name (:mod:`.model_names`).
+    - mmpretrain's ``ResLayerExtraNorm``, a layer for mmdet: it waits until mmdet's models are
+      imported, so that classification does not load mmdet (:mod:`.shared_layer`).
     - With MMOVERLOCK_QUIET=1, known messages of other packages are left out (:mod:`.quiet`).
     """
     mmoverlock_import_hook.install()
@@ -36,5 +38,6 @@ def install() -> None:
     config_speed.install()
     coco_api.install()
     model_names.install()
+    shared_layer.install()
     if environment.quiet():
         quiet.install()
