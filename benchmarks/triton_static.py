@@ -1,6 +1,6 @@
 """What Triton's compiler makes of our kernels, for GPUs that are not here.
 
-    python benchmarks/triton_static.py                    # everything: hours
+    python benchmarks/triton_static.py                    # everything: two hours
     python benchmarks/triton_static.py --sample           # a minute
     python benchmarks/triton_static.py --targets sm_90 --dtypes bfloat16
 
@@ -150,7 +150,7 @@ def row(kernel, config, constants: dict, dtype: str, target: str, found: Usage) 
 
 
 def contmix(module, dtype: torch.dtype, sample: bool) -> None:
-    for channels, small, large in CONTMIX[:1] if sample else CONTMIX:
+    for channels, small, large in [(16, 13, 13)] if sample else CONTMIX:
         for height, width in MAPS[:1] if sample else MAPS:
             maps, taps = (1, 2, channels, height, width), small**2 + large**2
             query, value = _zeros(dtype, *maps), _zeros(dtype, 1, 2, *maps[1:])

@@ -34,7 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     What would need these loops at once comes last. All else keeps its order.
     """
-    at_once = TESTS / 'analysis', TESTS / 'cli/test_benchmark.py'
+    at_once = TESTS / 'analysis', TESTS / 'cli/test_benchmark.py', TESTS / 'configs'
     items.sort(key=lambda item: any(map(item.path.is_relative_to, at_once)))
     items.sort(key=lambda item: not any(map(item.path.is_relative_to, KERNELS)))
 
