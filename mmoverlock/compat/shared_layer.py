@@ -1,8 +1,8 @@
 """mmpretrain's one layer for mmdet, which is loaded when mmdet is.
 
 Where mmdet is installed, mmpretrain imports it for ``ResLayerExtraNorm``, and with it scikit-learn,
-pandas and matplotlib: a third of what classification spends on its imports. mmpretrain goes without
-the layer where mmdet is not installed; here it does so until mmdet's models are imported.
+pandas and matplotlib, which takes seconds (CHANGELOG.md). mmpretrain goes without the layer where
+mmdet is not installed; here it does so until mmdet's models are imported.
 """
 
 import importlib

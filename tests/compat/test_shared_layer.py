@@ -20,8 +20,6 @@ assert not {'mmdet', 'mmseg', 'sklearn', 'pandas'} & {*sys.modules}
 from mmpretrain.models import utils
 assert utils.ResLayerExtraNorm is None
 """
-
-
 FIRST = dict(
     classification='import sys, mmoverlock\n' + UNUSED,
     detection='from mmoverlock_import_hook import install; install(); import mmdet.models, mmoverlock',
