@@ -27,7 +27,7 @@ class Device:
         shared: Bytes of shared memory of a block, at most.
         warps: Resident on a multiprocessor, at most (AMD: on a SIMD).
         file: Registers of a multiprocessor, for all of its threads.
-        fma: Warp instructions of float32 multiply-adds that it starts in a cycle.
+        fma: Multiply-adds of float32 that it starts for a warp in a cycle; packed ones are two.
     """
 
     registers: int
@@ -43,8 +43,8 @@ DEVICES = {
     'sm_80': Device(255, 163 << 10, 64, 1 << 16, 2),
     'sm_90': Device(255, 227 << 10, 64, 1 << 16, 4),
     'sm_100': Device(255, 227 << 10, 64, 1 << 16, 4),
-    'gfx90a': Device(512, 64 << 10, 8, 1 << 15, 1),
-    'gfx942': Device(512, 64 << 10, 8, 1 << 15, 1),
+    'gfx90a': Device(512, 64 << 10, 8, 1 << 15, 2),
+    'gfx942': Device(512, 64 << 10, 8, 1 << 15, 2),
 }
 
 
@@ -69,6 +69,11 @@ class Usage:
     def count(self, pattern: str) -> int:
         """Instructions of the main loop whose names match from the beginning."""
         return sum(number for name, number in self.loop.items() if re.match(pattern, name))
+
+    def multiply_adds(self) -> int:
+        """Of float32 in the main loop; some instructions do two."""
+        fused, packed = r'FFMA|v_(?:pk_)?(?:fma|mac|fmac)', r'FFMA2|v_pk_fma'
+        return self.count(fused) + self.count(packed)
 
     def loads(self) -> dict[int, int]:
         """Loads from global memory in the main loop, by their bytes in one thread."""
@@ -112,7 +117,7 @@ def usage(kernel: triton.compiler.CompiledKernel, target: str) -> Usage:
         registers, spilled = numbers['REG'], numbers['STACK'] + numbers['LOCAL']
         code = r'^(?:(\.L_x_\w+):| +/\*\w+\*/ +(?:@!?U?P\w+ )?([A-Z][\w.]+)(?: ([^;]*))?;)'
         lines = re.findall(code, text, re.M)
-        jump, work = 'BRA', r'FFMA|HMMA|HGMMA|UTCHMMA|MUFU\.EX2'
+        jump, work = r'BRA(?:\.U)?', r'FFMA|HMMA|HGMMA|UTCHMMA|MUFU\.EX2'
         occupancy = _occupancy(registers, shared, kernel.metadata.num_warps, device)
     return Usage(registers, spilled, shared, occupancy, _main_loop(lines, jump, work))
 
@@ -128,14 +133,16 @@ def _occupancy(registers: int, shared: int, warps: int, device: Device) -> float
 def _main_loop(lines: list[tuple[str, str, str]], jump: str, work: str) -> Counter:
     """Of the innermost loops, the one with most of the arithmetic; all the code if there is none.
 
-    `lines` are (label, instruction, operands) in their order; a loop ends with a jump back.
+    `lines` are (label, instruction, operands) in their order; a loop ends with a jump back. One
+    without arithmetic waits for something.
     """
     labels = {label: at for at, (label, *_) in enumerate(lines) if label}
     loops = []
     for at, (_, name, operands) in enumerate(lines):
         to = re.search(r'\.L\w+', operands) if re.fullmatch(jump, name) else None
-        if to and labels.get(to[0], at) < at:
-            loops.append((labels[to[0]], at))
+        first = labels.get(to[0], at) if to else at
+        if any(re.match(work, name) for _, name, _ in lines[first:at]):
+            loops.append((first, at))
     inner = [
         (first, last)
         for first, last in loops

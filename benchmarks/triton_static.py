@@ -113,10 +113,14 @@ class Row:
 def row(kernel, config, constants: dict, dtype: str, target: str, found: Usage) -> Row:
     # What the main loop does for how many pairs: by its multiply-adds, all but a few of which are
     # those of the formula. Loops are unrolled, and tiles spread over threads, by powers of two.
-    fma = found.count(r'FFMA|v_(?:pk_)?(?:fma|mac|fmac)')
+    # By rows of the window, matrix instructions take the queries, and rows are padded.
+    rows = config.kwargs.get('ROWS', False)
+    fma = found.multiply_adds()
     formula = MULTIPLY_ADDS.get(kernel.base_fn.__name__, lambda q, v: 1)
-    wanted = formula(constants.get('QUERY_PAD', 0), constants.get('VALUE_PAD', 0))
+    wanted = formula(0 if rows else constants.get('QUERY_PAD', 0), constants.get('VALUE_PAD', 0))
     pairs = 2.0 ** round(math.log2(max(fma, 1) / wanted))
+    if rows:
+        pairs *= constants['K'] / constants['K_PAD']
     instructions = sum(found.loop.values())
     loads = {width: n / pairs for width, n in found.loads().items()}
     costs = {
@@ -225,7 +229,7 @@ def rows(target: str, dtype: str, sample: bool) -> Iterator[Row]:
             acc = getattr(tl, str(dtype).removeprefix('torch.'))
             compiled = kernel.warmup(*args, grid=(1,), ACC=acc, **constants)
             kernel.nargs = dict(zip(kernel.arg_names, args, strict=False))  # warmup forgets them
-            for config, one in zip(kernel.prune_configs({}), compiled, strict=True):
+            for config, one in zip(kernel.prune_configs(constants), compiled, strict=True):
                 wanted[one.hash] = kernel, config, constants, one
 
         with mock.patch.object(module, 'launch', launch):

@@ -55,6 +55,9 @@ def test_triton_static(tmp_path):
         *('convolve_back', 'correlate_branches'),
     }
     assert all(0 < row['registers'] <= 255 and row['spilled'] == 0 for row in rows)
+    assert {r['config'] for r in rows if r['matrix']} == {
+        r['config'] for r in rows if 'ROWS True' in r['config']
+    }, 'rows of a window are for the matrix units'
     # The best tile of each kernel loads its channels by vectors.
     for kernel, most in (('forward', 8), ('grad_query', 16), ('grad_keys', 16), ('grad_value', 16)):
         loads = [sum(r['loads'].values()) for r in rows if r['kernel'] == f'contmix_{kernel}']

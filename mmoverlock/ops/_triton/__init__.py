@@ -33,7 +33,7 @@ def launch(
     grid: Callable | tuple[int, ...],
     *args: Tensor | int,
     dtype: torch.dtype,
-    **constants: int,
+    **constants: int | str,
 ) -> None:
     """Run a kernel on the device of its first argument, with sums in `dtype`: its constant ACC."""
     import triton.language as tl
@@ -48,7 +48,7 @@ def pixel_grid(maps: int, height: int, width: int) -> Callable[[dict[str, int]],
     return lambda meta: (maps * -(-height * width // meta['BLOCK']),)
 
 
-def tile_constants(dtype: torch.dtype, **channels: int) -> dict[str, int | torch.dtype]:
-    """Numbers of channels, the same padded to tiles, and the dtype of sums over `dtype`."""
-    padded = {f'{name}_PAD': 1 << (n - 1).bit_length() for name, n in channels.items()}
-    return channels | padded | {'dtype': torch.promote_types(dtype, torch.float32)}
+def tile_constants(dtype: torch.dtype, **sizes: int) -> dict[str, int | torch.dtype]:
+    """Sizes (of channels, say), the same padded to tiles, and the dtype of sums over `dtype`."""
+    padded = {f'{name}_PAD': 1 << (n - 1).bit_length() for name, n in sizes.items()}
+    return sizes | padded | {'dtype': torch.promote_types(dtype, torch.float32)}

@@ -56,6 +56,7 @@ def tuned(
     interpreted: tuple[int, ...],
     key: list[str],
     spilling: Mapping[tuple[str, str], list[tuple[int, ...]]] = MappingProxyType({}),
+    suits: Callable[[dict, dict], bool] = lambda tile, others: True,
 ) -> Callable:
     """Let Triton choose the tile, once for every dtype and every value of some arguments.
 
@@ -66,6 +67,7 @@ def tuned(
         key: Names of the arguments.
         spilling: By target (see :func:`target`) and dtype of the first argument, the shapes that
             are left out, because the kernel's registers spill (benchmarks/triton_static.py).
+        suits: Whether a tile goes with the kernel's other constants: is given both, by name.
     """
     shapes = [(*interpreted, 1)] if INTERPRETED else shapes
     configs = {
@@ -73,16 +75,18 @@ def tuned(
         for shape in shapes
     }
 
-    def prune(every: list[triton.Config], args: dict, **_: object) -> list[triton.Config]:
+    def prune(every: list[triton.Config], args: dict, **others: object) -> list[triton.Config]:
         dtype = str(next(iter(args.values())).dtype).removeprefix('torch.')
         dropped = [configs[shape] for shape in spilling.get((target(), dtype), ())]
-        return [config for config in every if config not in dropped]
+        return [one for one in every if one not in dropped and suits(one.kwargs, others)]
 
-    pruning = dict(early_config_prune=prune) if spilling and not INTERPRETED else None
+    pruning = None if INTERPRETED else dict(early_config_prune=prune)
     return triton.autotune([*configs.values()], key, prune_configs_by=pruning, **CACHE)
 
 
 def target() -> str:
-    """What Triton compiles for: 'sm_90', 'gfx942', ..."""
+    """What Triton compiles for: 'sm_90', 'gfx942', ...; or its 'interpreter'."""
+    if INTERPRETED:
+        return 'interpreter'
     current = driver.active.get_current_target()
     return f'sm_{current.arch}' if current.backend == 'cuda' else str(current.arch)

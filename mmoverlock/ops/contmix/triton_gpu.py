@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from mmoverlock.ops._triton import launch, pixel_grid, tile_constants
+from mmoverlock.ops._triton.kernels import target
 
 from . import fused, triton_kernels
 
@@ -35,20 +36,38 @@ def _halves(
         yield size, (part.transpose(2, 3).contiguous(), *pair)
 
 
+def _precision(query: Tensor, size: int) -> str:
+    """In which matrix units may multiply queries (B, G, c, H, W) with keys in float32, or 'none'.
+
+    NVIDIA's do so in TF32, which holds a half precision exactly, and rounds keys no more than
+    float16 does. They take 16 channels at a time, and here a row of the window: much of it would
+    be padding with other channels and small windows. Where results must repeat, none does, as the
+    forms of the kernel differ in the last bits.
+    """
+    padding = query.shape[2] % 16 or size <= 8
+    if padding or query.dtype.itemsize > 2 or torch.are_deterministic_algorithms_enabled():
+        return 'none'
+    name = target()
+    if name.startswith('sm_'):
+        return 'tf32' if int(name.removeprefix('sm_')) >= 80 else 'none'
+    return 'ieee'
+
+
 def _forward(
     query: Tensor, keys: Tensor, bias: Tensor, rpb_small: Tensor, rpb_large: Tensor, value: Tensor
 ) -> tuple[Tensor, Tensor]:
     batch, _, groups, channels, height, width = value.shape
-    constants = tile_constants(value.dtype, QUERY=query.shape[2], VALUE=channels)
     grid = pixel_grid(batch * groups, height, width)
     sizes = groups, height, width
     out, log_sum = fused.empty_results(value)
-    query, values = _pixels(query), _pixels(value)
+    queries, values = _pixels(query), _pixels(value)
     outs = torch.empty_like(values)
     for half, (size, weights) in enumerate(_halves(keys, bias, rpb_small, rpb_large)):
         maps = values[:, :, :, half], outs[:, :, :, half], log_sum[:, half]
-        args = query, *weights, *maps, *sizes
-        launch(triton_kernels.contmix_forward, grid, *args, K=size, **constants)
+        args = queries, *weights, *maps, *sizes
+        constants = tile_constants(value.dtype, K=size, QUERY=query.shape[2], VALUE=channels)
+        precision = _precision(query, size)
+        launch(triton_kernels.contmix_forward, grid, *args, PRECISION=precision, **constants)
     return _like(out, outs), log_sum
 
 

@@ -9,7 +9,8 @@ power of two (`*_PAD`). Sums are in `ACC`.
 
 Lanes are pixels, where a result belongs to a pixel, and taps, where it is a sum over pixels: a
 lane owns what it writes. Pixel lanes past the end of a map repeat its last pixel, and so store the
-same numbers twice. There are no atomics: results do not vary from run to run.
+same numbers twice. There are no atomics: results do not vary from run to run, unless Triton's
+autotuner may choose between the forms of the forward kernel.
 
 What a loop does not change is computed before it, and addresses are a scalar pointer plus a fixed
 tile of offsets: that is quick on the device, and bearable in the interpreter.
@@ -29,6 +30,15 @@ from mmoverlock.ops._triton.kernels import (
 KEY = ['K', 'QUERY', 'VALUE']
 TILES = [(32, 2), (32, 1), (64, 4), (64, 2), (128, 4)]
 PIXELS = tuned(('BLOCK',), TILES, (512,), KEY)
+BY_TAPS = [(block, False, warps) for block, warps in TILES]
+BY_ROWS = [(32, True, 2), (32, True, 1), (64, True, 4)]
+FORWARD = tuned(
+    ('BLOCK', 'ROWS'),
+    BY_TAPS + BY_ROWS,
+    (512, False),
+    [*KEY, 'PRECISION'],
+    suits=lambda tile, others: not tile['ROWS'] or others['PRECISION'] != 'none',
+)
 SPILLING_VALUE = {
     ('sm_80', 'float16'): [(32, 1)],
     ('sm_80', 'bfloat16'): [(32, 1)],
@@ -50,7 +60,66 @@ def channels_of_map(maps, n, groups, area, HALVES: tl.constexpr, C: tl.constexpr
     return maps + n // groups * area * step + n % groups * C, step
 
 
-@PIXELS
+@triton.jit
+def mix_by_taps(
+    q, rows, bias, rpb, position, value, at, real, width, step, K: tl.constexpr, QUERY: tl.constexpr
+):
+    """The largest logit (BLOCK,), the sum of the weights, that of the weighted values."""
+    SIDE: tl.constexpr = 2 * K - 1
+    channel = tl.arange(0, q.shape[1])[None, :]
+    peak = tl.full((q.shape[0],), -3e38, q.dtype)  # finite: a first logit of -inf has the weight 0
+    total = tl.zeros((q.shape[0],), q.dtype)
+    mixed = tl.zeros(at.shape, q.dtype)
+    for a in range(K):
+        for b in range(K):
+            tap = a * K + b
+            key = tl.load(rows + tap * QUERY + channel, mask=channel < QUERY, other=0.0)
+            logit = tl.sum(q * key, 1)
+            logit += tl.load(bias + tap) + tl.load(rpb + (a * SIDE + b) + position)
+            v = tl.load(value + (a * width + b) * step + at, mask=real, other=0.0).to(q.dtype)
+            rises = logit > peak
+            smaller = tl.exp(-tl.abs(logit - peak))
+            weight = tl.where(rises, 1.0, smaller)
+            scale = tl.where(rises, smaller, 1.0)
+            peak = tl.maximum(peak, logit)
+            total = total * scale + weight
+            mixed = mixed * scale[:, None] + weight[:, None] * v
+    return peak, total, mixed
+
+
+@triton.jit
+def mix_by_rows(
+    q, rows, bias, rpb, position, value, at, real, width, step,
+    K: tl.constexpr, K_PAD: tl.constexpr, QUERY: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
+    """The same, with the logits of a row of the window by a product of matrices."""
+    SIDE: tl.constexpr = 2 * K - 1
+    channel = tl.arange(0, q.shape[1])[:, None]
+    b = tl.arange(0, K_PAD)[None, :]
+    inside = b < K
+    position = position[:, None] + b
+    key_real = (channel < QUERY) & inside
+    real = real[:, None, :] & inside[:, :, None]
+    peak = tl.full((q.shape[0],), -3e38, q.dtype)
+    total = tl.zeros((q.shape[0],), q.dtype)
+    mixed = tl.zeros((q.shape[0], at.shape[1]), q.dtype)
+    for a in range(K):
+        key = tl.load(rows + (a * K + b) * QUERY + channel, mask=key_real, other=0.0)
+        logit = tl.dot(q, key, input_precision=PRECISION)
+        logit += tl.load(bias + a * K + b, mask=inside, other=float('-inf'))  # weight 0
+        logit += tl.load(rpb + a * SIDE + position, mask=inside, other=0.0)
+        tap = value + (a * width + b)[:, :, None] * step  # computed before the loop, it would spill
+        v = tl.load(tap + at[:, None, :], mask=real, other=0.0).to(q.dtype)
+        highest = tl.maximum(peak, tl.max(logit, 1))
+        scale = tl.exp(peak - highest)
+        peak = highest
+        weight = tl.exp(logit - peak[:, None])
+        total = total * scale + tl.sum(weight, 1)
+        mixed = mixed * scale[:, None] + tl.sum(weight[:, :, None] * v, 1)
+    return peak, total, mixed
+
+
+@FORWARD
 @triton.jit
 def contmix_forward(
     query,  # (B, H, W, G, QUERY)
@@ -64,14 +133,20 @@ def contmix_forward(
     height,
     width,
     K: tl.constexpr,
+    K_PAD: tl.constexpr,
     QUERY: tl.constexpr,
     QUERY_PAD: tl.constexpr,
     VALUE: tl.constexpr,
     VALUE_PAD: tl.constexpr,
+    PRECISION: tl.constexpr,
     ACC: tl.constexpr,
     BLOCK: tl.constexpr,
+    ROWS: tl.constexpr,
 ):
-    """Softmax and aggregation in one pass: the sums are scaled down when a larger logit comes."""
+    """Softmax and aggregation in one pass: the sums are scaled down when a larger logit comes.
+
+    ROWS: go through the window by rows. PRECISION: that of matrix units, or 'none': not by rows.
+    """
     SIDE: tl.constexpr = 2 * K - 1
     n, pixel, i, j = tile_of_pixels(height, width, BLOCK)
     area = height * width
@@ -84,28 +159,16 @@ def contmix_forward(
     top, left = window_start(i, j, height, width, K)
     at, real = channels_at(pixel * step_q, 1, QUERY, QUERY_PAD)
     q = tl.load(query + at, mask=real, other=0.0).to(ACC)
-    channel = tl.arange(0, QUERY_PAD)[None, :]
     position = (top - i + K - 1) * SIDE + left - j + K - 1
     at, real = channels_at((top * width + left) * step, 1, VALUE, VALUE_PAD)
-
-    peak = tl.full((BLOCK,), -3e38, ACC)  # finite: a first logit of -inf has the weight 0
-    total = tl.zeros((BLOCK,), ACC)
-    mixed = tl.zeros((BLOCK, VALUE_PAD), ACC)
-    for a in range(K):
-        for b in range(K):
-            tap = a * K + b
-            key = tl.load(rows + tap * QUERY + channel, mask=channel < QUERY, other=0.0)
-            logit = tl.sum(q * key, 1)
-            logit += tl.load(bias + tap) + tl.load(rpb + (a * SIDE + b) + position)
-            v = tl.load(value + (a * width + b) * step + at, mask=real, other=0.0).to(ACC)
-            rises = logit > peak
-            smaller = tl.exp(-tl.abs(logit - peak))
-            weight = tl.where(rises, 1.0, smaller)
-            scale = tl.where(rises, smaller, 1.0)
-            peak = tl.maximum(peak, logit)
-            total = total * scale + weight
-            mixed = mixed * scale[:, None] + weight[:, None] * v
-
+    if ROWS:
+        peak, total, mixed = mix_by_rows(
+            q, rows, bias, rpb, position, value, at, real, width, step, K, K_PAD, QUERY, PRECISION
+        )
+    else:
+        peak, total, mixed = mix_by_taps(
+            q, rows, bias, rpb, position, value, at, real, width, step, K, QUERY
+        )
     at, real = channels_at(pixel * step, 1, VALUE, VALUE_PAD)
     mixed = (mixed / total[:, None]).to(out.dtype.element_ty)
     tl.store(out + at, mixed, mask=real)

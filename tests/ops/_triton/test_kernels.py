@@ -14,7 +14,7 @@ from ... import testing
 
 triton = pytest.importorskip('triton')
 
-from mmoverlock.ops.contmix import triton_gpu  # noqa: E402
+from mmoverlock.ops.contmix import triton_gpu, triton_kernels  # noqa: E402
 
 DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
 
@@ -87,6 +87,69 @@ def test_contmix_with_large_kernels_equals_reference(shape):
     inputs, grad = contmix_inputs(shape)
     actual = run(contmix, inputs, grad, *shape[-2:])
     assert_close(actual, reference(contmix, inputs, grad, *shape[-2:]), 1e-5, torch.float32)
+
+
+# What the products of matrices take: 16 channels of a query, and K at least 9; all else is odd.
+ROW_SHAPES = [
+    (1, 1, 16, 9, 3, 9, 9, 1, 9), (2, 2, 16, 4, 3, 13, 14, 1, 13), (1, 2, 16, 9, 10, 9, 11, 3, 9),
+    (2, 1, 32, 4, 16, 18, 17, 1, 17), (1, 3, 16, 49, 1, 12, 11, 3, 11), (1, 1, 48, 9, 33, 15, 15, 1, 15),
+]  # fmt: skip
+
+
+@pytest.fixture
+def by_rows(monkeypatch):
+    """The forward kernel multiplies matrices, even where its other form would be chosen."""
+    kernel = triton_kernels.contmix_forward
+    configs = [one for one in kernel.configs if one.kwargs['ROWS']]
+    if DEVICE == 'cpu':
+        configs = [triton.Config(dict(BLOCK=128, ROWS=True), num_warps=1)]
+        monkeypatch.setattr(triton_gpu, '_precision', lambda query, size: 'ieee')
+    monkeypatch.setattr(kernel, 'configs', configs)
+    monkeypatch.setattr(kernel, 'cache', {})
+
+
+@pytest.mark.usefixtures('by_rows')
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize('shape', ROW_SHAPES, ids=str)
+def test_contmix_by_rows_equals_reference(shape, dtype):
+    if DEVICE == 'cuda' and dtype == torch.float32:
+        pytest.skip('matrix units round float32')
+    inputs, grad = contmix_inputs(shape, dtype)
+    with torch.no_grad():
+        actual = contmix(*inputs, *shape[-2:], backend='triton')
+    expected = reference(contmix, inputs, grad, *shape[-2:])
+    assert_close([actual], expected[:1], tolerance(dtype), dtype)
+
+
+@pytest.mark.usefixtures('by_rows')
+def test_gradients_of_contmix_by_rows():
+    shape, dtype = ROW_SHAPES[0], torch.float16
+    inputs, grad = contmix_inputs(shape, dtype)
+    actual = run(contmix, inputs, grad, *shape[-2:])
+    expected = reference(contmix, inputs, grad, *shape[-2:])
+    assert_close(actual, expected, tolerance(dtype), dtype)
+
+
+@pytest.mark.parametrize(
+    ('target', 'dtype', 'channels', 'size', 'deterministic', 'expected'),
+    [
+        ('sm_90', torch.bfloat16, 16, 13, False, 'tf32'),
+        ('sm_80', torch.float16, 32, 9, False, 'tf32'),
+        ('gfx90a', torch.float16, 16, 13, False, 'ieee'),
+        ('sm_75', torch.float16, 16, 13, False, 'none'),
+        ('sm_90', torch.float32, 16, 13, False, 'none'),
+        ('sm_90', torch.bfloat16, 14, 13, False, 'none'),
+        ('sm_90', torch.bfloat16, 16, 7, False, 'none'),
+        ('sm_90', torch.bfloat16, 16, 13, True, 'none'),
+    ],
+)
+def test_where_matrices_are_multiplied(
+    monkeypatch, target, dtype, channels, size, deterministic, expected
+):
+    monkeypatch.setattr(triton_gpu, 'target', lambda: target)
+    monkeypatch.setattr(torch, 'are_deterministic_algorithms_enabled', lambda: deterministic)
+    query = torch.empty((1, 1, channels, 20, 20), dtype=dtype)
+    assert triton_gpu._precision(query, size) == expected
 
 
 def test_contmix_in_double_precision():
