@@ -8,6 +8,7 @@ import json
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -327,3 +328,11 @@ def poison_empty() -> Iterator[None]:
         finally:
             if mallopt:
                 mallopt(M_PERTURB, 0)
+
+
+def do_not_check_sums(patch: pytest.MonkeyPatch) -> None:
+    """Triton's interpreter looks for overflows in every sum otherwise, which doubles its time."""
+    from triton.runtime.interpreter import interpreter_builder
+
+    options = replace(interpreter_builder.options, sanitize_overflow=False)
+    patch.setattr(interpreter_builder, 'options', options)

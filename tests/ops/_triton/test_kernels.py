@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -43,8 +42,7 @@ def with_dtypes(shapes):
 def few_programs(monkeypatch):
     """In the interpreter, few programs, and no checks of every sum."""
     if DEVICE == 'cpu':
-        builder = triton.runtime.interpreter.interpreter_builder
-        monkeypatch.setattr(builder, 'options', replace(builder.options, sanitize_overflow=False))
+        testing.do_not_check_sums(monkeypatch)
         monkeypatch.setattr(triton_gpu, 'PROGRAMS', 3)
 
 
@@ -82,7 +80,7 @@ def test_contmix_equals_reference(shape, dtype):
     assert_close(actual, expected, tolerance(dtype), dtype)
 
 
-@pytest.mark.parametrize('shape', LARGE_SHAPES, ids=str)
+@pytest.mark.parametrize('shape', LARGE_SHAPES[: None if DEVICE == 'cuda' else 1], ids=str)
 def test_contmix_with_large_kernels_equals_reference(shape):
     inputs, grad = contmix_inputs(shape)
     actual = run(contmix, inputs, grad, *shape[-2:])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from functools import partial
 from unittest import mock
 
@@ -17,13 +16,15 @@ from mmoverlock.ops import dilated_branches
 
 from ... import testing
 from ...user import ROOT
-from . import common, synchronized
+from . import common
 from .common import formula
-from .synchronized import BRANCHES, PARTS
 
-triton = pytest.importorskip('triton')
+pytest.importorskip('triton')
 
 from mmoverlock.ops.dilated_branches import triton_gpu  # noqa: E402
+
+from . import synchronized  # noqa: E402
+from .synchronized import BRANCHES, PARTS  # noqa: E402
 
 DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
 # dtype, layout, shape; the tolerance is that of the dtype.
@@ -45,8 +46,7 @@ def few_programs(monkeypatch):
     """Sums of several parts, by few programs; in the interpreter, no checks of every sum."""
     monkeypatch.setattr(triton_gpu, 'PROGRAMS', 8)
     if DEVICE == 'cpu':
-        builder = triton.runtime.interpreter.interpreter_builder
-        monkeypatch.setattr(builder, 'options', replace(builder.options, sanitize_overflow=False))
+        testing.do_not_check_sums(monkeypatch)
 
 
 make_arguments = partial(common.make_arguments, BRANCHES, device=DEVICE)
