@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from torchvision.models import convnext
 
 from mmoverlock.ops import GELU, GRN, Conv1x1, ResDWConv, conv_mlp
-from mmoverlock.ops.dispatch import may_overwrite
+from mmoverlock.ops.arguments import has_hooks
+from mmoverlock.ops.dispatch import may_overwrite, reference_mode
 
 # Over the channels of every pixel of a (B, C, H, W) map.
 LayerNorm2d = partial(convnext.LayerNorm2d, eps=1e-6)
@@ -47,8 +48,21 @@ class SE(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        scale = self.proj(x)
+        scale = self.proj(x) if self._needs_layers() else self._excitation(x)
         return x.mul_(scale) if may_overwrite() else x * scale
+
+    def _needs_layers(self) -> bool:
+        """Whether the layers must be called: they are no longer ours, or something watches them."""
+        _, squeeze, act, expand, _ = self.proj
+        ours = type(squeeze) is type(expand) is Conv1x1 and act.approximate == 'none'
+        return not ours or has_hooks(self.proj, *self.proj) or reference_mode()
+
+    def _excitation(self, x: Tensor) -> Tensor:
+        """What `proj` gives, by products of matrices: a pixel is too small for convolutions."""
+        _, squeeze, _, expand, _ = self.proj
+        y = F.linear(x.mean((2, 3)), squeeze.weight.flatten(1), squeeze.bias)
+        y = F.linear(F.gelu(y), expand.weight.flatten(1), expand.bias)
+        return y.sigmoid()[:, :, None, None]
 
 
 def mlp_layers(dim: int, hidden: int) -> list[nn.Module]:
