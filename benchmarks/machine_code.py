@@ -112,7 +112,7 @@ def usage(kernel: triton.compiler.CompiledKernel, target: str) -> Usage:
             file.write(kernel.asm['cubin'])
             file.flush()
             report = _run('cuobjdump', '-res-usage', file.name)
-            text = _run('nvdisasm', '-c', file.name)
+            text = _run('nvdisasm', '-c', '--no-dataflow', file.name)
         numbers = {name: int(n) for name, n in re.findall(r'(REG|STACK|LOCAL):(\d+)', report)}
         registers, spilled = numbers['REG'], numbers['STACK'] + numbers['LOCAL']
         code = r'^(?:(\.L_x_\w+):| +/\*\w+\*/ +(?:@!?U?P\w+ )?([A-Z][\w.]+)(?: ([^;]*))?;)'
