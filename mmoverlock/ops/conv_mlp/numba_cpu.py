@@ -140,7 +140,7 @@ def conv_mlp(
     project: nn.Module,
 ) -> Tensor:
     """See :func:`mmoverlock.ops.conv_mlp`."""
-    identity = torch.arange(9, device=x.device).eq(4).view(3, 3)  # h + dwconv(h)
+    identity = F.pad(dwconv.weight.new_ones(1, 1, 1, 1), (1, 1, 1, 1))  # h + dwconv(h)
     hidden = gelu_conv_grn(
         expand._conv_forward(x, expand.weight, None),
         expand.bias,
