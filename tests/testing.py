@@ -331,7 +331,7 @@ def poison_empty() -> Iterator[None]:
 
 
 def do_not_check_sums(patch: pytest.MonkeyPatch) -> None:
-    """Triton's interpreter looks for overflows in every sum otherwise, which doubles its time."""
+    """Triton's interpreter looks for overflows in every sum otherwise, which is slow."""
     from triton.runtime.interpreter import interpreter_builder
 
     options = replace(interpreter_builder.options, sanitize_overflow=False)

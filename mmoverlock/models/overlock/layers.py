@@ -53,9 +53,9 @@ class SE(nn.Module):
 
     def _needs_layers(self) -> bool:
         """Whether the layers must be called: they are no longer ours, or something watches them."""
-        _, squeeze, act, expand, _ = self.proj
-        ours = type(squeeze) is type(expand) is Conv1x1 and act.approximate == 'none'
-        return not ours or has_hooks(self.proj, *self.proj) or reference_mode()
+        kinds = [nn.AdaptiveAvgPool2d, Conv1x1, nn.GELU, Conv1x1, nn.Sigmoid]
+        replaced = [type(layer) for layer in self.proj] != kinds
+        return replaced or has_hooks(self.proj, *self.proj) or reference_mode()
 
     def _excitation(self, x: Tensor) -> Tensor:
         """What `proj` gives, by products of matrices: a pixel is too small for convolutions."""
