@@ -173,8 +173,7 @@ def kill(pids: list[int], pipe: int, chance: random.Random, in_save: bool) -> st
     if not came:
         return None
     time.sleep(pause)
-    chance.shuffle(pids)
-    for pid in pids:
+    for pid in chance.sample(pids, len(pids)):
         os.kill(pid, signal.SIGKILL)
     ended = wait(pids)
     while select.select([pipe], [], [], 0)[0] and (byte := os.read(pipe, 1)):

@@ -61,6 +61,7 @@ class AtomicCheckpointHook(CheckpointHook):
             self._take_over_files(hub, earlier)
             self._take_over_unrecorded_best(runner)
             barrier()  # every process has looked at the files
+            self._name_last(runner, self.file_backend.join_path(self.out_dir, _name(resumed)))
             self._remove_outdated(runner, keep=_name(resumed))
         self._remove_temporaries(runner)
         if self.save_best and resumed and _validation_is_due(runner):
@@ -144,9 +145,12 @@ class AtomicCheckpointHook(CheckpointHook):
             backend_args=self.backend_args,
             **self.args,
         )
-        if is_main_process():
-            write_whole(Path(runner.work_dir, 'last_checkpoint'), self.last_ckpt.encode())
+        self._name_last(runner, self.last_ckpt)
         self._remove_outdated(runner)
+
+    @master_only
+    def _name_last(self, runner: Runner, path: str) -> None:
+        write_whole(Path(runner.work_dir, 'last_checkpoint'), path.encode())
 
     def _replace_interim(self, hub: MessageHub) -> None:
         interim = _forget(hub, _INTERIM)
@@ -293,8 +297,6 @@ def _validation_is_due(runner: Runner) -> bool:
     if by_epoch and loop.iter != loop.epoch * len(loop.dataloader):  # within an epoch
         return False
     step, end = (loop.epoch, loop.max_epochs) if by_epoch else (loop.iter, loop.max_iters)
-    if by_epoch and loop.iter != loop.epoch * len(loop.dataloader):
-        return False  # in the middle of an epoch
     loop._decide_current_val_interval()
     return step >= loop.val_begin and (step % loop.val_interval == 0 or step == end)
 

@@ -167,9 +167,11 @@ def test_takes_the_place_of_mmengines_hook(tmp_path, monkeypatch):
     assert built[-1].default_hooks.checkpoint.type == 'Other'
 
 
-def test_killed_before_or_after_any_change_of_a_file(tmp_path, monkeypatch):
+@pytest.mark.parametrize('save_best', ['acc', None])
+def test_killed_before_or_after_any_change_of_a_file(tmp_path, monkeypatch, save_best):
     """A kill at each call that changes a file, in turn; the run is resumed to the same end."""
-    run(tmp_path / 'whole', epochs=2)
+    options = dict(epochs=2, save_best=save_best)
+    run(tmp_path / 'whole', **options)
     expected = read_checkpoint(tmp_path / 'whole/epoch_2.pth')
     changes, limit = 0, None
 
@@ -188,22 +190,24 @@ def test_killed_before_or_after_any_change_of_a_file(tmp_path, monkeypatch):
     monkeypatch.setattr(os, 'replace', counted(os.replace))
     monkeypatch.setattr('pathlib.Path.unlink', counted(Path.unlink))
     monkeypatch.setattr(LocalBackend, 'remove', counted(LocalBackend.remove))
-    run(tmp_path / 'counted', epochs=2)
+    run(tmp_path / 'counted', **options)
     total = changes
-    assert total >= 20
+    assert total >= (20 if save_best else 8)
     for stop in range(total):
         folder = tmp_path / f'killed_{stop}'
         changes, limit = 0, stop
         with pytest.raises(Stop):
-            run(folder, epochs=2)
+            run(folder, **options)
         limit = None
         path = newest(folder)
         assert path is not None or stop < 3  # of the first checkpoint
         saved = read_checkpoint(path)['meta']['epoch'] if path else 0
-        run(folder, epochs=2, resume=path)
+        run(folder, resume=path, **options)
         final = read_checkpoint(folder / 'epoch_2.pth')
         assert final['meta']['iter'] == expected['meta']['iter'], stop
-        if saved:
+        if not save_best:
+            assert not saved or files(folder) == ['epoch_2.pth'], stop
+        elif saved:
             assert info(folder / 'epoch_2.pth')['best_score'] == 2
             assert files(folder) == ['best_acc_epoch_2.pth', 'epoch_2.pth'], stop
         assert [path.name for path in folder.glob('.*')] == []
