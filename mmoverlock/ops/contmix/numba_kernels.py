@@ -11,6 +11,8 @@ and, as an array, bias (T). `sizes` is B, G, c, C, H, W, ks, kl and into how man
 map is cut. Half 0 is the small kernels', 1 the large ones'.
 """
 
+import math
+
 import numpy as np
 
 from mmoverlock.ops._numba.compile import jit
@@ -98,7 +100,8 @@ def add_to_table(taps, mask, table, row, column, size):
 def padded_copy(numbers, count):
     """A copy with zeros behind, for loads that reach beyond `count` numbers."""
     copy = scratch(count + 2 * lanes(numbers), numbers)
-    copy[: len(numbers)] = numbers
+    for k in range(len(numbers)):
+        copy[k] = numbers[k]
     return copy
 
 
@@ -107,7 +110,7 @@ def taps_of(half, g, bias, tables, sizes):
     """Of one half: K, the first of its taps, and copies of their bias and of the group's table."""
     small, large = sizes[6:8]
     size, first_tap = (large, small * small) if half else (small, 0)
-    taps, table_size = size * size, (2 * size - 1) ** 2
+    taps, table_size = size * size, (2 * size - 1) * (2 * size - 1)
     tap_biases = padded_copy(bias[first_tap : first_tap + taps], padded(taps, bias))
     table = padded_copy(tables[half][g * table_size : (g + 1) * table_size], table_size)
     return size, first_tap, tap_biases, table
@@ -136,7 +139,8 @@ def forward_half(half, item, query, keys, bias, value, out, log_sum, tables, siz
     pack(part(value, b, half, g), channels, top, bottom, width, rows, 0, width * step)
     for c in range(inner):
         at = (n * inner + c) * (small * small + large * large) + first_tap
-        keys_n[c * plane : c * plane + taps] = keys[at : at + taps]
+        for t in range(taps):
+            keys_n[c * plane + t] = keys[at + t]
 
     for i in range(first, last):
         row = window_start(i, height, size)
@@ -163,7 +167,7 @@ def forward_half(half, item, query, keys, bias, value, out, log_sum, tables, siz
             scale = splat(keys.dtype.type(1) / denominator)
             for t in range(at, at + plane, lanes(keys)):
                 store(kernels, t, mul(load(kernels, t), scale))
-            log_sum[log_sum_n + i * width + j] = peak + np.log(denominator)
+            log_sum[log_sum_n + i * width + j] = peak + math.log(denominator)
         gather(kernels, plane, rows, row - top, width, size, step, mixed)
         unpack(mixed, part(out, b, half, g), channels, i, i + 1, width, 0)
 
@@ -194,7 +198,7 @@ def backward_half(half, n, maps, tables, grads, grad_tables, sizes):
     b, g = n // groups, n % groups
     size, first_tap, tap_biases, table = taps_of(half, g, bias, tables, sizes)
     every = small * small + large * large
-    taps, table_size = size * size, (2 * size - 1) ** 2
+    taps, table_size = size * size, (2 * size - 1) * (2 * size - 1)
     step, inner_step = padded(channels, keys), padded(inner, keys)
     plane, line = padded(taps, keys), row_pitch(size, keys)
     map_plane = padded(height * width, keys) + lanes(keys)
@@ -214,7 +218,8 @@ def backward_half(half, n, maps, tables, grads, grad_tables, sizes):
     grad_biases = scratch(len(tap_biases), keys)  # of the pixels since the table was moved
     grad_bias_n = scratch(plane, keys)
     grad_table = scratch(len(table), keys)
-    mask = padded_copy(np.ones(size, keys.dtype), size)
+    mask = scratch(size + 2 * lanes(keys), keys)
+    mask[:size] = 1
 
     log_sum_n = ((b * 2 + half) * groups + g) * height * width
     pack_planes(part(value, b, half, g), channels, height, width, map_plane, planes)

@@ -1,4 +1,4 @@
-"""The MLP on the CPU: GELU, depthwise convolution and GRN as one operator.
+"""The MLP on the CPU: GELU, residual depthwise convolution and GRN as one operator.
 
 The loops are in numba_kernels.py.
 """
@@ -92,7 +92,8 @@ def _formula(
     eps: float,
 ) -> Tensor:
     shift, gamma, beta = (one[:, None, None] for one in (shift, gamma, beta))
-    y = depthwise.forward(F.gelu(x + shift), weight, bias, 1)
+    h = F.gelu(x + shift)
+    y = h + depthwise.forward(h, weight, bias, 1)
     norm = torch.linalg.vector_norm(y, dim=(2, 3), keepdim=True)
     return y * (gamma * (norm / (norm.mean(dim=1, keepdim=True) + eps)) + 1) + beta
 
@@ -110,7 +111,7 @@ def gelu_conv_grn(
     eps: float = 1e-6,
     inplace: bool = False,
 ) -> Tensor:
-    """GRN(depthwise_conv2d(gelu(x + shift), weight, bias)), with γ and β.
+    """GRN(h + depthwise_conv2d(h, weight, bias)) with γ and β, where h = gelu(x + shift).
 
     Args:
         x: (B, C, H, W), float32 or float64.
@@ -140,11 +141,10 @@ def conv_mlp(
     project: nn.Module,
 ) -> Tensor:
     """See :func:`mmoverlock.ops.conv_mlp`."""
-    identity = F.pad(dwconv.weight.new_ones(1, 1, 1, 1), (1, 1, 1, 1))  # h + dwconv(h)
     hidden = gelu_conv_grn(
         expand._conv_forward(x, expand.weight, None),
         expand.bias,
-        dwconv.weight + identity,
+        dwconv.weight,
         dwconv.bias,
         norm.gamma,
         norm.beta,

@@ -1,4 +1,4 @@
-"""Loops of GELU, depthwise convolution and GRN, one behind the other.
+"""Loops of GELU, residual depthwise convolution and GRN, one behind the other.
 
 The convolution's result y is kept for the backward pass, (B, vectors of channels, H, tiled(W),
 lanes); the GELU is made again.
@@ -8,6 +8,8 @@ lanes), and numbers of channels likewise, with all images' vectors where every i
 with all pieces where they are sums over a piece. `shift` is added to the input. `sizes` is B, C, H,
 W, K and into how many strips of rows a map is cut.
 """
+
+import math
 
 import numpy as np
 
@@ -28,6 +30,7 @@ from mmoverlock.ops._numba.layout import (
 from mmoverlock.ops._numba.parallel import parallel_for
 from mmoverlock.ops._numba.simd import add, fma, lanes, load, mul, splat, store
 from mmoverlock.ops.depthwise.numba_kernels import (
+    add_identity,
     add_taps,
     convolve,
     correlate,
@@ -183,19 +186,32 @@ def backward_piece(
 
 
 @jit
+def mean_norm(norm, b, eps):
+    """The mean norm of an image's channels, and eps."""
+    total = 0.0
+    for c in range(norm.shape[1]):
+        total += norm[b, c]
+    return total / norm.shape[1] + eps
+
+
+@jit
 def forward(pieces, threads, x, shift, weight, bias, gamma, beta, eps, out, norm, y, sizes):
     """y, its GRN, to `out`, and the norms of y's channels, to norm (B, C), in float64.
 
     Weight is (C, K·K), shift and bias (C, 1), gamma and beta (C).
     """
-    batch, channels, _, _, _, strips = sizes
+    batch, channels, _, _, size, strips = sizes
     given = (taps_in_vectors(shift, y), taps_in_vectors(weight, y), taps_in_vectors(bias, y))
+    add_identity(given[1], size)
     squares, lines = aligned(pieces * lanes(y), y), np.empty((batch, 2, channels))
     parallel_for(convolve_piece, pieces, threads, (x, *given, y, squares, sizes))
-    norm[:] = np.sqrt(sum_strips(squares, batch, strips, 1, channels)[:, 0])
+    totals = sum_strips(squares, batch, strips, 1, channels)
     for b in range(batch):
-        lines[b, 0] = gamma * (norm[b] / (norm[b].mean() + eps)) + 1
-        lines[b, 1] = beta
+        for c in range(channels):
+            norm[b, c] = math.sqrt(totals[b, 0, c])
+        mean = mean_norm(norm, b, eps)
+        for c in range(channels):
+            lines[b, 0, c], lines[b, 1, c] = gamma[c] * norm[b, c] / mean + 1, beta[c]
     parallel_for(scale_piece, pieces, threads, (y, to_vectors(lines, y), out, sizes))
 
 
@@ -203,22 +219,26 @@ def forward(pieces, threads, x, shift, weight, bias, gamma, beta, eps, out, norm
 def backward(pieces, threads, grad_out, x, shift, weight, gamma, norm, y, eps, grads, sizes):
     """Gradients of x, shift, weight, bias, gamma and beta."""
     grad_x, grad_shift, grad_weight, grad_bias, grad_gamma, grad_beta = grads
-    batch, channels, _, _, _, strips = sizes
+    batch, channels, _, _, size, strips = sizes
     sums, mixes = aligned(2 * pieces * lanes(y), y), np.empty((batch, 2, channels))
     parallel_for(sums_piece, pieces, threads, (grad_out, y, sums, sizes))
-    totals, gradient = sum_strips(sums, batch, strips, 2, channels), np.zeros(channels)
+    totals, grads_gamma = sum_strips(sums, batch, strips, 2, channels), np.empty((batch, channels))
     for b in range(batch):
-        mean = norm[b].mean() + eps
-        response, grad_response = norm[b] / mean, totals[b, 1] * gamma
-        gradient += totals[b, 1] * response
+        mean, through_mean = mean_norm(norm, b, eps), 0.0
+        for c in range(channels):
+            response = norm[b, c] / mean
+            grads_gamma[b, c] = totals[b, 1, c] * response
+            mixes[b, 0, c] = gamma[c] * response + 1
+            through_mean += grads_gamma[b, c] * gamma[c] / channels
         # Every norm also enters the mean of its image.
-        through_mean = (grad_response * response).mean()
-        mixes[b, 0] = gamma * response + 1
-        mixes[b, 1] = (grad_response - through_mean) / mean / np.maximum(norm[b], TINY)
-    grad_gamma[:] = gradient
+        for c in range(channels):
+            grad_response = totals[b, 1, c] * gamma[c] - through_mean
+            mixes[b, 1, c] = grad_response / mean / max(norm[b, c], TINY)
+    add_up(grads_gamma, grad_gamma)
     add_up(totals[:, 0], grad_beta)
 
     offset, flipped = taps_in_vectors(shift, y), taps_in_vectors(weight[:, ::-1], y)
+    add_identity(flipped, size)
     mix, grad_offsets = to_vectors(mixes, y), sums
     grad_taps = scratch(pieces * weight.shape[1] * lanes(y), y)
     args = (grad_out, x, offset, flipped, y, mix, grad_x, grad_taps, grad_offsets, sizes)

@@ -147,6 +147,14 @@ def taps_in_vectors(weight, like):
 
 
 @jit
+def add_identity(taps, size):
+    """Turn the taps of conv(x), of taps_in_vectors, into those of x + conv(x)."""
+    step, one = lanes(taps), splat(taps.dtype.type(1))
+    for at in range(size * size // 2 * step, len(taps), size * size * step):
+        store(taps, at, add(load(taps, at), one))
+
+
+@jit
 def add_taps_piece(item, taps, batch, strips, weight):
     """One vector of channels of :func:`add_taps`."""
     (channels, number), step = weight.shape, lanes(taps)

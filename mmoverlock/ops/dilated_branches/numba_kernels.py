@@ -10,6 +10,8 @@ of each branch K, its dilation, and which tap is its first. `sizes` is B, C, H, 
 the largest branch on either side, and into how many strips of rows a map is cut.
 """
 
+import math
+
 import numpy as np
 
 from mmoverlock.ops._numba.compile import jit
@@ -203,9 +205,10 @@ def forward(pieces, threads, x, weight, gamma, beta, branches, eps, maps, out, m
     statistics(stats, sizes, mean, var)
     factors = np.zeros((1, number + 1, channels))
     for k in range(number):
-        factor = gamma[k] / np.sqrt(var[k] + eps)
-        factors[0, k] = factor
-        factors[0, number] += beta[k] - factor * mean[k]
+        for c in range(channels):
+            factor = gamma[k, c] / math.sqrt(var[k, c] + eps)
+            factors[0, k, c] = factor
+            factors[0, number, c] += beta[k, c] - factor * mean[k, c]
     parallel_for(add_piece, pieces, threads, (maps, to_vectors(factors, maps), out, sizes))
 
 
@@ -225,14 +228,15 @@ def backward(
         add_up(of_images[:, k], totals[k])
     area, mixes = batch * height * width, np.empty((1, 3 * number, channels))
     for k in range(number):
-        rstd = 1 / np.sqrt(var[k] + eps)
-        gradient = (totals[k] + (centers[k] - mean[k]) * totals[number]) * rstd
-        grad_gamma[k], grad_beta[k] = gradient, totals[number]
-        # Of a map: γ·rstd · (grad_out - mean(grad_out) - normalised · mean(grad_out · normalised))
-        factor = gamma[k] * rstd
-        pull = -factor * rstd * gradient / area
-        mixes[0, 3 * k], mixes[0, 3 * k + 1] = factor, pull
-        mixes[0, 3 * k + 2] = -factor * totals[number] / area - pull * mean[k]
+        for c in range(channels):
+            rstd, total = 1 / math.sqrt(var[k, c] + eps), totals[number, c]
+            gradient = (totals[k, c] + (centers[k, c] - mean[k, c]) * total) * rstd
+            grad_gamma[k, c], grad_beta[k, c] = gradient, total
+            # Of a map: γ·rstd · (grad - mean(grad) - normalised · mean(grad · normalised))
+            factor = gamma[k, c] * rstd
+            pull = -factor * rstd * gradient / area
+            mixes[0, 3 * k, c], mixes[0, 3 * k + 1, c] = factor, pull
+            mixes[0, 3 * k + 2, c] = -factor * total / area - pull * mean[k, c]
 
     flipped, every = taps_in_vectors(weight[:, ::-1], maps), weight.shape[1]
     grad_taps, mix = scratch(pieces * every * lanes(maps), maps), to_vectors(mixes, maps)

@@ -1,15 +1,20 @@
-"""Loops of a depthwise convolution whose result takes the place of its input."""
+"""Loops of a residual depthwise convolution whose result takes the place of its input."""
 
 from mmoverlock.ops._numba.compile import jit
 from mmoverlock.ops._numba.layout import aligned, pack, part, scratch, tiled, unpack
 from mmoverlock.ops._numba.parallel import parallel_for
 from mmoverlock.ops._numba.simd import lanes
-from mmoverlock.ops.depthwise.numba_kernels import convolve, piece_bounds, taps_in_vectors
+from mmoverlock.ops.depthwise.numba_kernels import (
+    add_identity,
+    convolve,
+    piece_bounds,
+    taps_in_vectors,
+)
 
 
 @jit
 def overwrite_piece(item, x, taps, bias, sizes):
-    """As forward, the result taking the place of x; a map goes through scratch strip by strip.
+    """The convolution takes the place of x; a map goes through scratch strip by strip.
 
     The rows around a strip's lower edge are read before the strip is written and kept for the next.
     """
@@ -35,6 +40,7 @@ def overwrite_piece(item, x, taps, bias, sizes):
 
 @jit
 def overwrite(pieces, threads, x, weight, bias, sizes):
-    """:func:`overwrite_piece` for every piece, with weight (C, K·K) and bias (C, 1)."""
+    """x += convolution of x, with weight (C, K·K) and bias (C, 1)."""
     taps, offset = taps_in_vectors(weight, x[0]), taps_in_vectors(bias, x[0])
+    add_identity(taps, sizes[4])
     parallel_for(overwrite_piece, pieces, threads, (x, taps, offset, sizes))
