@@ -9,6 +9,7 @@ from torchvision.models import convnext
 
 from mmoverlock.ops import GELU, GRN, Conv1x1, ResDWConv, conv_mlp
 from mmoverlock.ops.arguments import has_hooks
+from mmoverlock.ops.conv1x1 import FEW_PIXELS
 from mmoverlock.ops.dispatch import may_overwrite, reference_mode
 
 # Over the channels of every pixel of a (B, C, H, W) map.
@@ -81,10 +82,32 @@ class ConvMLP(nn.Sequential):
         return conv_mlp(x, *self)
 
 
+class Conv3x3(nn.Conv2d):
+    """3×3 convolution without bias.
+
+    PyTorch copies the weights into the layout of the map on every call. On the CPU, that takes
+    longer than the convolution if the map is small: then it is the map that is copied.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int):
+        super().__init__(in_channels, out_channels, 3, stride, 1, bias=False)
+
+    def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        last = torch.channels_last
+        if self._copies_weights(x) and x.is_contiguous(memory_format=last):
+            return super()._conv_forward(x.contiguous(), weight, bias).contiguous(memory_format=last)
+        return super()._conv_forward(x, weight, bias)
+
+    @staticmethod
+    def _copies_weights(x: Tensor) -> bool:
+        if torch.is_grad_enabled() or reference_mode() or x.device.type != 'cpu':
+            return False
+        return x.numel() // x.shape[1] <= FEW_PIXELS
+
+
 def conv3x3_bn(in_channels: int, out_channels: int, stride: int) -> list[nn.Module]:
-    """3×3 convolution without bias, and its batch norm."""
-    conv = nn.Conv2d(in_channels, out_channels, 3, stride, 1, bias=False)
-    return [conv, nn.BatchNorm2d(out_channels)]
+    """:class:`Conv3x3` and its batch norm."""
+    return [Conv3x3(in_channels, out_channels, stride), nn.BatchNorm2d(out_channels)]
 
 
 def conv1x1_bn(in_channels: int, out_channels: int) -> list[nn.Module]:

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from mmoverlock.models.overlock.layers import SE
+from mmoverlock.models.overlock.layers import SE, Conv3x3
 from mmoverlock.ops import backend
 
-from ...testing import assert_close
+from ...testing import assert_close, randn
 
 
 @pytest.fixture
@@ -57,3 +57,31 @@ def test_squeeze_and_excitation_calls_what_replaces_a_layer(se, x, index):
     se.proj[index] = Replacement()
     assert_close(se(x), expected, 1e-12)
     assert called
+
+
+@pytest.mark.parametrize(
+    ('side', 'mode', 'copied'),
+    [
+        (16, 'inference', True),
+        (17, 'inference', False),  # more than 256 pixels
+        (16, 'training', False),
+        (16, 'reference', False),
+    ],
+)
+def test_convolution_copies_a_small_map_rather_than_its_weights(side, mode, copied):
+    conv, maps = Conv3x3(8, 24, stride=2).double(), []
+    x = randn(1, 8, side, side, dtype=torch.float64, layout='channels_last')
+    expected = nn.functional.conv2d(x, conv.weight, None, 2, 1)
+    plain = nn.Conv2d._conv_forward
+
+    def seen(self, x, *others):
+        maps.append(x)
+        return plain(self, x, *others)
+
+    name = 'reference' if mode == 'reference' else 'auto'
+    patched = mock.patch.object(nn.Conv2d, '_conv_forward', seen)
+    with patched, backend(name), torch.set_grad_enabled(mode == 'training'):
+        out = conv(x)
+    assert maps[0].is_contiguous() == copied
+    assert out.is_contiguous(memory_format=torch.channels_last)
+    assert_close(out, expected, 1e-12)
