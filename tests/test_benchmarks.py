@@ -186,6 +186,20 @@ def test_busy():
     assert len(rows) == 4 and all(int(time) > 0 for _, *times in rows for time in times)
 
 
+def test_checkouts(tmp_path):
+    def run(checkout):
+        options = ['--arch', 'xxt', '--size', '32', '--rounds', '2', '--starts', '1']
+        command = [sys.executable, BENCHMARKS / 'checkouts.py', checkout, *options]
+        return subprocess.run(command, capture_output=True, text=True)
+
+    done = run(BENCHMARKS.parent)
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(r'([\d.]+ → [\d.]+ ms: [\d.]+\n)median [\d.]+, .+\n', done.stdout)
+    wrong = run(tmp_path)
+    assert wrong.returncode == 2
+    assert wrong.stderr.endswith(f"error: '{tmp_path}' is no checkout of mmoverlock\n")
+
+
 def test_ablation_adds_and_removes_every_operator(monkeypatch, capsys):
     monkeypatch.syspath_prepend(BENCHMARKS)
     import model

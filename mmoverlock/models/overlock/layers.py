@@ -93,9 +93,9 @@ class Conv3x3(nn.Conv2d):
         super().__init__(in_channels, out_channels, 3, stride, 1, bias=False)
 
     def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        last = torch.channels_last
-        if self._copies_weights(x) and x.is_contiguous(memory_format=last):
-            return super()._conv_forward(x.contiguous(), weight, bias).contiguous(memory_format=last)
+        last = dict(memory_format=torch.channels_last)
+        if self._copies_weights(x) and x.is_contiguous(**last):
+            return super()._conv_forward(x.contiguous(), weight, bias).contiguous(**last)
         return super()._conv_forward(x, weight, bias)
 
     @staticmethod

@@ -1,0 +1,97 @@
+"""Inference of two commits: what this checkout's network takes, relative to another one's.
+
+    git worktree add --detach /tmp/before COMMIT
+    python benchmarks/checkouts.py /tmp/before [--arch t] [--size 224] [--rounds 24] [--starts 8]
+
+Each checkout is a process of its own; the two run in turns. A process keeps what it found fastest
+and where its memory lies, which changes its time by a few percent: so both are started anew several
+times, and take turns in being the first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parents[1]
+
+
+def worker(arch: str, size: int) -> None:
+    """For every line of the input, run the network twice and print the seconds that it took."""
+    import torch
+
+    from mmoverlock.models import OverLoCK
+
+    torch.manual_seed(0)
+    model, image = OverLoCK(arch, deploy=True).eval(), torch.randn(1, 3, size, size)
+    with torch.inference_mode():
+        for _ in range(4):
+            model(image)
+        print('ready', flush=True)
+        for _ in sys.stdin:
+            start = time.perf_counter()
+            model(image), model(image)
+            print((time.perf_counter() - start) / 2, flush=True)
+
+
+def start(checkout: Path, args: argparse.Namespace) -> subprocess.Popen:
+    """A worker that has run the network: not while another one measures what is fastest."""
+    command = [sys.executable, __file__, str(checkout), '--worker', '--arch', args.arch]
+    command += ['--size', str(args.size)]
+    environment = os.environ | dict(PYTHONPATH=str(checkout))
+    pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, env=environment, cwd=checkout, **pipes)
+    if process.stdout.readline().strip() != 'ready':
+        raise SystemExit(f"error: the network of '{checkout}' does not run")
+    return process
+
+
+def compare(other: Path, args: argparse.Namespace, first: int) -> tuple[float, float]:
+    """Median seconds of the other checkout and of this one, the `first` of them started first."""
+    checkouts = [other, HERE]
+    workers: dict[Path, subprocess.Popen] = {}
+    try:
+        for checkout in (checkouts[first], checkouts[1 - first]):
+            workers[checkout] = start(checkout, args)
+        times: dict[Path, list[float]] = {checkout: [] for checkout in checkouts}
+        for index in range(args.rounds):
+            for checkout in (checkouts[index % 2], checkouts[1 - index % 2]):
+                workers[checkout].stdin.write('run\n')
+                workers[checkout].stdin.flush()
+                times[checkout].append(float(workers[checkout].stdout.readline()))
+        return tuple(statistics.median(times[checkout]) for checkout in checkouts)
+    finally:
+        for process in workers.values():
+            process.kill()
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('other', type=Path, help='a checkout of another commit')
+    parser.add_argument('--arch', default='t')
+    parser.add_argument('--size', type=int, default=224, help='height and width of the image')
+    parser.add_argument('--rounds', type=int, default=24, help='timed runs after each start')
+    parser.add_argument('--starts', type=int, default=8, help='of both processes')
+    parser.add_argument('--worker', action='store_true', help=argparse.SUPPRESS)
+    args = parser.parse_args(argv)
+    other = args.other.resolve()
+    if args.worker:
+        worker(args.arch, args.size)
+        return
+    if not (other / 'mmoverlock').is_dir():
+        parser.error(f"'{args.other}' is no checkout of mmoverlock")
+    ratios = []
+    for index in range(args.starts):
+        before, now = compare(other, args, index % 2)
+        ratios.append(now / before)
+        print(f'{1e3 * before:.1f} → {1e3 * now:.1f} ms: {ratios[-1]:.3f}', flush=True)
+    print(f'median {statistics.median(ratios):.3f}, {min(ratios):.3f} to {max(ratios):.3f}')
+
+
+if __name__ == '__main__':
+    main()
