@@ -27,6 +27,9 @@ def jit(function: Callable) -> Dispatcher:
     another file, which is compiled into this one, changes: hence the fingerprint.
 
     Sums may be reordered, as in any BLAS; NaN and infinity keep their meaning.
+
+    Write loops, not assignments and expressions of whole arrays: of these numba also compiles the
+    message for shapes that do not fit, text and all, which takes seconds.
     """
     fastmath = {'reassoc', 'contract'}
     compiled = njit(cache=True, nogil=True, error_model='numpy', fastmath=fastmath)(function)
