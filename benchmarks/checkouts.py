@@ -18,6 +18,8 @@ import sys
 import time
 from pathlib import Path
 
+from busy import seconds
+
 HERE = Path(__file__).resolve().parents[1]
 
 
@@ -51,20 +53,13 @@ def start(checkout: Path, args: argparse.Namespace) -> subprocess.Popen:
     return process
 
 
-def compare(other: Path, args: argparse.Namespace, first: int) -> tuple[float, float]:
-    """Median seconds of the other checkout and of this one, the `first` of them started first."""
-    checkouts = [other, HERE]
-    workers: dict[Path, subprocess.Popen] = {}
+def compare(checkouts: dict[str, Path], args: argparse.Namespace) -> dict[str, float]:
+    """Median seconds of each checkout; the processes are started in this order."""
+    workers: dict[str, subprocess.Popen] = {}
     try:
-        for checkout in (checkouts[first], checkouts[1 - first]):
-            workers[checkout] = start(checkout, args)
-        times: dict[Path, list[float]] = {checkout: [] for checkout in checkouts}
-        for index in range(args.rounds):
-            for checkout in (checkouts[index % 2], checkouts[1 - index % 2]):
-                workers[checkout].stdin.write('run\n')
-                workers[checkout].stdin.flush()
-                times[checkout].append(float(workers[checkout].stdout.readline()))
-        return tuple(statistics.median(times[checkout]) for checkout in checkouts)
+        for name, checkout in checkouts.items():
+            workers[name] = start(checkout, args)
+        return seconds(workers, args.rounds)
     finally:
         for process in workers.values():
             process.kill()
@@ -85,11 +80,13 @@ def main(argv: list[str] | None = None) -> None:
         return
     if not (other / 'mmoverlock').is_dir():
         parser.error(f"'{args.other}' is no checkout of mmoverlock")
-    ratios = []
-    for index in range(args.starts):
-        before, now = compare(other, args, index % 2)
+    checkouts, ratios = dict(before=other, now=HERE), []
+    for _ in range(args.starts):
+        times = compare(checkouts, args)
+        before, now = times['before'], times['now']
         ratios.append(now / before)
         print(f'{1e3 * before:.1f} → {1e3 * now:.1f} ms: {ratios[-1]:.3f}', flush=True)
+        checkouts = dict(reversed(checkouts.items()))
     print(f'median {statistics.median(ratios):.3f}, {min(ratios):.3f} to {max(ratios):.3f}')
 
 

@@ -85,8 +85,8 @@ class ConvMLP(nn.Sequential):
 class Conv3x3(nn.Conv2d):
     """3×3 convolution without bias.
 
-    PyTorch copies the weights into the layout of the map on every call. On the CPU, that takes
-    longer than the convolution if the map is small: then it is the map that is copied.
+    PyTorch copies the weights into the layout of the map on every call. On the CPU, in inference, a
+    small map is copied into theirs instead, which is less to copy.
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int):
@@ -94,12 +94,12 @@ class Conv3x3(nn.Conv2d):
 
     def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         last = dict(memory_format=torch.channels_last)
-        if self._copies_weights(x) and x.is_contiguous(**last):
+        if self._copies_map(x) and x.is_contiguous(**last):
             return super()._conv_forward(x.contiguous(), weight, bias).contiguous(**last)
         return super()._conv_forward(x, weight, bias)
 
     @staticmethod
-    def _copies_weights(x: Tensor) -> bool:
+    def _copies_map(x: Tensor) -> bool:
         if torch.is_grad_enabled() or reference_mode() or x.device.type != 'cpu':
             return False
         return x.numel() // x.shape[1] <= FEW_PIXELS

@@ -11,6 +11,7 @@ import numba
 import numpy as np
 import pytest
 import torch
+from numba.core.caching import IndexDataCacheFile
 
 from mmoverlock.ops import _numba, dynamic_conv2d, explain
 from mmoverlock.ops._numba import compile as compiling
@@ -124,3 +125,21 @@ def test_numba_compares_the_fingerprint(tmp_path, monkeypatch):
         clear = compiling.jit(numba_kernels.clear.py_func)
         clear(np.ones(64, np.float32), 0, 64)
         assert sum(clear.stats.cache_hits.values()) == hits, mark
+
+
+def test_no_process_finds_stale_code_where_another_will_write(tmp_path, monkeypatch):
+    """numba's index names a file before it is written; an older one must not be there."""
+    monkeypatch.setattr(numba.config, 'CACHE_DIR', str(tmp_path))
+
+    def hits(mark, process):
+        monkeypatch.setattr(compiling, 'fingerprint', lambda: mark)
+        monkeypatch.setattr(compiling, 'PROCESS', process)
+        clear = compiling.jit(numba_kernels.clear.py_func)
+        clear(np.ones(64, np.float32), 0, 64)
+        return sum(clear.stats.cache_hits.values())
+
+    assert [hits('a', 'first'), hits('a', 'second')] == [0, 1]
+    with monkeypatch.context() as patch:  # as if the next process looked before it was written
+        patch.setattr(IndexDataCacheFile, '_save_data', lambda *args: None)
+        assert hits('b', 'third') == 0
+    assert [hits('b', 'fourth'), hits('b', 'fifth')] == [0, 1]
