@@ -18,7 +18,7 @@ class StandInFinder:
 
     @staticmethod
     def find_spec(name, path=None, target=None):
-        """Return the stand-in's spec, or None where mmoverlock is no longer there."""
+        """Return the stand-in's spec, or None where mmoverlock is gone or older than it."""
         if name != 'mmcv._ext':
             return None
         from importlib.util import find_spec, spec_from_file_location
@@ -27,11 +27,12 @@ class StandInFinder:
         if package is None or package.origin is None:
             return None
         folder = os.path.join(os.path.dirname(package.origin), 'compat', 'mmcv_ext')
+        module = os.path.join(folder, 'operators.py')
+        if not os.path.isfile(module):  # a checkout of an older commit in PYTHONPATH
+            return None
         # A package named mmcv._ext, so that its modules load without mmoverlock/__init__.py, which
         # imports libraries that import mmcv.ops.
-        return spec_from_file_location(
-            name, os.path.join(folder, 'operators.py'), submodule_search_locations=[folder]
-        )
+        return spec_from_file_location(name, module, submodule_search_locations=[folder])
 
 
 def install() -> None:

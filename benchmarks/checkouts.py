@@ -1,7 +1,8 @@
-"""Inference of two commits: what this checkout's network takes, relative to another one's.
+"""Two commits: what this checkout's network takes, relative to another one's.
 
     git worktree add --detach /tmp/before COMMIT
-    python benchmarks/checkouts.py /tmp/before [--arch t] [--size 224] [--rounds 24] [--starts 8]
+    python benchmarks/checkouts.py /tmp/before [--size 224,224,1] [--rounds 24] [--starts 8]
+    python benchmarks/checkouts.py /tmp/before --train --size 224,224,4
 
 Each checkout is a process of its own; the two run in turns. A process keeps what it found fastest
 and where its memory lies, which changes its time by a few percent: so both are started anew several
@@ -23,28 +24,38 @@ from busy import seconds
 HERE = Path(__file__).resolve().parents[1]
 
 
-def worker(arch: str, size: int) -> None:
+def worker(args: argparse.Namespace) -> None:
     """For every line of the input, run the network twice and print the seconds that it took."""
     import torch
 
     from mmoverlock.models import OverLoCK
 
     torch.manual_seed(0)
-    model, image = OverLoCK(arch, deploy=True).eval(), torch.randn(1, 3, size, size)
-    with torch.inference_mode():
+    model = OverLoCK(args.arch, deploy=not args.train).train(args.train)
+    height, width, batch = map(int, args.size.split(','))
+    image = torch.randn(batch, 3, height, width)
+
+    def run() -> None:
+        model.zero_grad()
+        out = model(image)
+        if args.train:
+            maps = out if isinstance(out, tuple) else (out,)
+            sum(one.square().mean() for one in maps).backward()
+
+    with torch.inference_mode(not args.train):
         for _ in range(4):
-            model(image)
+            run()
         print('ready', flush=True)
         for _ in sys.stdin:
             start = time.perf_counter()
-            model(image), model(image)
+            run(), run()
             print((time.perf_counter() - start) / 2, flush=True)
 
 
 def start(checkout: Path, args: argparse.Namespace) -> subprocess.Popen:
     """A worker that has run the network: not while another one measures what is fastest."""
     command = [sys.executable, __file__, str(checkout), '--worker', '--arch', args.arch]
-    command += ['--size', str(args.size)]
+    command += ['--size', args.size, *['--train'] * args.train]
     environment = os.environ | dict(PYTHONPATH=str(checkout))
     pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     process = subprocess.Popen(command, env=environment, cwd=checkout, **pipes)
@@ -69,14 +80,15 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('other', type=Path, help='a checkout of another commit')
     parser.add_argument('--arch', default='t')
-    parser.add_argument('--size', type=int, default=224, help='height and width of the image')
+    parser.add_argument('--size', default='224,224,1', metavar='H,W,BATCH')
+    parser.add_argument('--train', action='store_true', help='a training step, not inference')
     parser.add_argument('--rounds', type=int, default=24, help='timed runs after each start')
     parser.add_argument('--starts', type=int, default=8, help='of both processes')
     parser.add_argument('--worker', action='store_true', help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     other = args.other.resolve()
     if args.worker:
-        worker(args.arch, args.size)
+        worker(args)
         return
     if not (other / 'mmoverlock').is_dir():
         parser.error(f"'{args.other}' is no checkout of mmoverlock")

@@ -11,6 +11,7 @@ import json
 import statistics
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
+from itertools import cycle
 from pathlib import Path
 
 import torch
@@ -178,7 +179,8 @@ def draw(rows: list[Row], title: str, file: Path) -> None:
     size = 9, 1.2 + 0.28 * (len(rows) + len(cases))
     figure = Figure(figsize=size, layout='constrained')
     axes = figure.subplots()
-    colours = dict(zip(rivals, colormaps['tab10'].colors, strict=False))
+    palette = colormaps['tab10' if len(rivals) <= 10 else 'tab20'].colors
+    colours = dict(zip(rivals, cycle(palette), strict=False))
     at, ticks = 0, []
     for case in cases:
         group = [row for row in rows if row.case == case]

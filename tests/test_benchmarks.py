@@ -186,9 +186,10 @@ def test_busy():
     assert len(rows) == 4 and all(int(time) > 0 for _, *times in rows for time in times)
 
 
-def test_checkouts(tmp_path):
+@pytest.mark.parametrize('train', [[], ['--train']], ids=['inference', 'training'])
+def test_checkouts(train, tmp_path):
     def run(checkout):
-        options = ['--arch', 'xxt', '--size', '32', '--rounds', '2', '--starts', '1']
+        options = ['--arch', 'xxt', '--size', '32,32,2', '--rounds', '2', '--starts', '1', *train]
         command = [sys.executable, BENCHMARKS / 'checkouts.py', checkout, *options]
         return subprocess.run(command, capture_output=True, text=True)
 
@@ -200,13 +201,13 @@ def test_checkouts(tmp_path):
     assert wrong.stderr.endswith(f"error: '{tmp_path}' is no checkout of mmoverlock\n")
 
 
-def test_ablation_adds_and_removes_every_operator(monkeypatch, capsys):
+def test_ablation_adds_and_removes_every_operator(monkeypatch, capsys, tmp_path):
     monkeypatch.syspath_prepend(BENCHMARKS)
     import model
 
-    model.main(
-        '--ablate --arch xxt --sizes 64,64,1 --train 64,64,2 --rounds 1 --device cpu'.split()
-    )
+    flags = '--ablate --arch xxt --sizes 64,64,1 --train 64,64,2 --rounds 1 --device cpu --out'
+    model.main([*flags.split(), str(tmp_path)])
+    assert {path.suffix for path in tmp_path.iterdir()} == {'.json', '.png'}
     printed = capsys.readouterr().out
     for name in OPERATORS.keys() - {'dynamic_conv2d', 'depthwise_conv2d_backward'}:
         for row in (f'+ {name}', f'- {name}'):

@@ -79,6 +79,13 @@ def test_a_compiled_mmcv_wins(environment, tmp_path):
     assert environment.run('-c', find, PYTHONPATH=str(tmp_path)).strip() == str(compiled)
 
 
+def test_an_older_checkout_has_no_stand_in(environment, tmp_path):
+    (tmp_path / 'mmoverlock').mkdir()
+    (tmp_path / 'mmoverlock/__init__.py').touch()
+    find = "from importlib.util import find_spec; print(find_spec('mmcv._ext'))"
+    assert environment.run('-c', find, PYTHONPATH=str(tmp_path)).strip() == 'None'
+
+
 @pytest.mark.parametrize('kind', INSTALLS)
 def test_uninstalling_leaves_nothing(kind, request, tmp_path):
     def modules() -> set[str]:

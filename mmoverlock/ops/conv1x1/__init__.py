@@ -48,8 +48,10 @@ def _blas(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     bias = None if bias is None else bias.contiguous()
-    pixels = x.permute(0, 2, 3, 1).to_mkldnn()
-    return F.linear(pixels, weight.flatten(1), bias).to_dense().permute(0, 3, 1, 2)
+    pixels, matrix = x.permute(0, 2, 3, 1), weight.flatten(1).contiguous()
+    # What torch.compile calls for nn.Linear: nn.functional has no way to oneDNN's matrix product.
+    y = torch.ops.mkldnn._linear_pointwise(pixels, matrix, bias, 'none', [], '')
+    return y.permute(0, 3, 1, 2)
 
 
 CONV1X1 = Operator(
