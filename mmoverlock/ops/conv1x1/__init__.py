@@ -6,8 +6,7 @@ oneDNN's convolution reorders the weights on every call, which costs more than t
 map is small. Matrix products take them as they are. Whose is faster depends on the processor: on
 Zen 5, MKL's is half as fast as oneDNN's.
 
-Removing it made OverLoCK-T 10% slower at 224×224 when squeeze-and-excitation used it, and 3% in the
-first measurement since (docs/benchmarks/results.md).
+Removing it makes OverLoCK-T 12% slower at 224×224 (docs/benchmarks/results.md).
 """
 
 import torch

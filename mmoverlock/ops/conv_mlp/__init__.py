@@ -5,8 +5,8 @@
 The maps in between are the widest of the network: they cost more to read and write than to
 convolve. The fused backends keep them out of memory where they can.
 
-Removing it made OverLoCK-T 1 and 6% slower at 224×224, and a training step 1 and 14%, in two runs
-each; the step takes 14% more memory without it (docs/benchmarks/results.md).
+Removing it makes OverLoCK-T 6% slower at 800×1344, and a training step 8%; the step takes 14% more
+memory without it (docs/benchmarks/results.md).
 """
 
 import torch

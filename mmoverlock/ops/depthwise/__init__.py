@@ -9,7 +9,7 @@ innermost, at large ones in the forward pass; the loops here are faster in the b
 (docs/benchmarks/results.md). So the fastest is measured, for each direction, on the first input of
 a kind.
 
-Removing it makes OverLoCK-T 6% slower at 224×224 and 13% at 512×512 (docs/benchmarks/results.md).
+Removing it makes OverLoCK-T 4% slower at 224×224 and 10% at 800×1344 (docs/benchmarks/results.md).
 """
 
 from collections.abc import Hashable

@@ -6,7 +6,8 @@ The fused backends compute all branches in one call, and their gradients too. Wi
 `triton` backend exchanges the statistics of all branches at once, and likewise the sums of their
 gradients.
 
-Removing it makes a training step of OverLoCK-T on a CPU 15% slower (docs/benchmarks/results.md).
+Removing it makes a training step of OverLoCK-T on a CPU 8 to 15% slower, depending on the processor
+(docs/benchmarks/results.md).
 """
 
 from collections.abc import Sequence

@@ -2,8 +2,8 @@
 
     out = x + depthwise_conv2d(x, weight, bias)
 
-In inference the `numba` backend writes the result over a large map strip by strip. At 800×1344 that
-saves OverLoCK-T a quarter of its peak memory (docs/benchmarks/results.md).
+In inference the `numba` backend writes the result over a large map strip by strip. Removing it
+makes OverLoCK-T 12% slower at 800×1344 (docs/benchmarks/results.md).
 """
 
 import torch
