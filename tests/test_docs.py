@@ -32,6 +32,14 @@ def test_files_that_a_page_names_exist(page):
     assert sorted(name for name in names if not (ROOT / name).exists()) == []
 
 
+def test_files_that_pages_quote_are_as_quoted():
+    text = '\n'.join(page.read_text(encoding='utf-8') for page in PAGES)
+    quotes = re.findall(r'`(\S+\.py)`:\n\n```python\n(.*?)```', text, re.DOTALL)
+    assert quotes
+    for name, quote in quotes:
+        assert (ROOT / name).read_text(encoding='utf-8') == quote, name
+
+
 @pytest.mark.parametrize('command', COMMANDS)
 def test_every_option_is_documented(command, capsys):
     with pytest.raises(SystemExit):
