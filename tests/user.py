@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.logging import MMLogger
+from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.visualization import Visualizer
 from PIL import Image
@@ -127,8 +127,8 @@ test_evaluator = val_evaluator
 def tool():
     """`tool('train')` and others: the main function of tools/train.py, run in this process.
 
-    MMEngine's hooks take the visualizer that was made last, and messages go to the last logger: those
-    of earlier tests are forgotten.
+    MMEngine takes the visualizer, the logger, the scope and the message hub that were made last, and
+    none is made for a second run of a name in the same second: those of earlier runs are forgotten.
     """
 
     @functools.cache
@@ -139,9 +139,9 @@ def tool():
         return module.main
 
     def fresh(name: str):
-        for kind in (Visualizer, *Visualizer.__subclasses__()):
+        visualizers = Visualizer, *Visualizer.__subclasses__()
+        for kind in (*visualizers, MMLogger, DefaultScope, MessageHub):
             kind._instance_dict.clear()
-        MMLogger._instance_dict.clear()
         return load(name)
 
     return fresh
