@@ -19,6 +19,7 @@ def test_killed_runs(tmp_path, processes):
         env=dict(os.environ, MMOVERLOCK_BACKEND='reference', OMP_NUM_THREADS='1'),
         capture_output=True,
         text=True,
+        cwd=tmp_path,  # where mmengine puts what several processes exchange
         timeout=500,
     )
     assert done.returncode == 0, done.stderr[-2000:]
