@@ -19,6 +19,8 @@ from mmoverlock.ops.dispatch import Backend, Operator
 __all__ = ['Conv1x1', 'conv1x1']
 
 FEW_PIXELS = 256  # of all images together
+# What torch.compile makes of nn.Linear; nn.functional has no way to oneDNN's matrix product.
+ONEDNN_LINEAR = getattr(torch.ops.mkldnn, '_linear_pointwise', None)
 
 
 def _on_cpu(device: torch.device) -> str | None:
@@ -36,9 +38,9 @@ def _for_onednn(x: Tensor, *args: Tensor | None) -> str | None:
         return many
     if x.dtype != torch.float32 or torch.is_autocast_enabled('cpu'):
         return 'float32 is needed'
-    if torch.is_grad_enabled() or not is_eager(x) or not torch.backends.mkldnn.is_available():
-        return 'only in eager inference, if PyTorch has oneDNN'
-    return None
+    if torch.is_grad_enabled() or not is_eager(x):
+        return 'only in eager inference'
+    return None if ONEDNN_LINEAR else 'this PyTorch has no oneDNN'
 
 
 def _blas(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -48,9 +50,7 @@ def _blas(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     bias = None if bias is None else bias.contiguous()
     pixels, matrix = x.permute(0, 2, 3, 1), weight.flatten(1).contiguous()
-    # What torch.compile calls for nn.Linear: nn.functional has no way to oneDNN's matrix product.
-    y = torch.ops.mkldnn._linear_pointwise(pixels, matrix, bias, 'none', [], '')
-    return y.permute(0, 3, 1, 2)
+    return ONEDNN_LINEAR(pixels, matrix, bias, 'none', [], '').permute(0, 3, 1, 2)
 
 
 CONV1X1 = Operator(
