@@ -34,7 +34,7 @@ def test_files_that_a_page_names_exist(page):
 
 def test_files_that_pages_quote_are_as_quoted():
     text = '\n'.join(page.read_text(encoding='utf-8') for page in PAGES)
-    quotes = re.findall(r'`(\S+\.py)`:\n\n```python\n(.*?)```', text, re.DOTALL)
+    quotes = re.findall(r'`(\S+/\S+\.py)`:\n\n```python\n(.*?)```', text, re.DOTALL)
     assert quotes
     for name, quote in quotes:
         assert (ROOT / name).read_text(encoding='utf-8') == quote, name
