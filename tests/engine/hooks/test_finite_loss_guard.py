@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import functools
+import gc
 import math
 import os
 import socket
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.hooks import EMAHook, Hook
-from mmengine.model import BaseModel
+from mmengine.model import BaseModel, MMDistributedDataParallel
 from mmengine.optim import OptimWrapperDict
 from mmengine.optim.optimizer import amp_optimizer_wrapper
 from mmengine.registry import OPTIM_WRAPPERS
@@ -400,6 +401,9 @@ def train_in_process(rank, number, port, folder):
     runner = run(folder, batches(8), fault, guard, launcher='pytorch', cfg=wrapper)
     result = dict(state=runner.model.module.state_dict(), skipped=guard.skipped)
     torch.save(result, folder / f'rank_{rank}.pt')
+    del runner, guard
+    gc.collect()  # gloo's threads end with the group only if no model refers to it
+    assert not any(type(one) is MMDistributedDataParallel for one in gc.get_objects())
     torch.distributed.destroy_process_group()
 
 
