@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from mmoverlock.cli import inspect
+from mmoverlock.datasets.catalog import CATALOG
 
 from ..user import check, snapshot
 
@@ -93,7 +94,7 @@ def test_broken_pictures_are_listed(tool, folder, capsys):
     ('arguments', 'message'),
     [
         (['no/folder'], "folder 'no/folder' does not exist"),
-        (['nothing'], "invalid choice: 'nothing' (choose from imagenet, "),
+        (['nothing'], f"invalid choice: 'nothing' (choose from {next(iter(CATALOG))}, "),
         (['mine', '--seed', '1'], "--seed is no option of the folder 'mine'"),
         (['mine', '--root', 'mine'], "--root is no option of the folder 'mine'"),
         (['digits', '--config', 'a.py'], '--config is no option of digits'),
