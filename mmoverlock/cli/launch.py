@@ -23,7 +23,7 @@ from types import FrameType
 import torch
 from torch.distributed import run
 from torch.distributed.elastic.multiprocessing.api import SignalException
-from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 
 from mmoverlock.utils.signals import AT_ONCE, SAVED, SIGNALS
 
@@ -112,6 +112,20 @@ def _children() -> list[int]:
     return leaders
 
 
+def _first(failures: dict[int, ProcessFailure]) -> int:
+    """The rank that failed first. Others fail because of it, often in the same second.
+
+    torchrun compares whole seconds; the files that processes leave tell more.
+    """
+
+    def when(rank: int) -> tuple[int, float]:
+        file = failures[rank].error_file
+        written = os.stat(file).st_mtime_ns if os.path.isfile(file) else float('inf')
+        return failures[rank].timestamp, written
+
+    return min(failures, key=when)
+
+
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument('gpus', metavar='GPUS', help='number of processes on this machine')
     parser.add_argument('script', metavar='SCRIPT', help='Python script')
@@ -143,7 +157,8 @@ def main(args: argparse.Namespace) -> None:
     try:
         run.run(run.parse_args([*flags, args.script, *args.arguments]))
     except ChildFailedError as error:
-        rank, failure = error.get_first_failure()
+        rank = _first(error.failures)
+        failure = error.failures[rank]
         code = failure.exitcode
         if code == SAVED or any(code in (-one, 128 + one) for one in pass_on.received):
             sys.exit(code if code > 0 else 128 - code)  # the process has said why

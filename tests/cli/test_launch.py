@@ -1,13 +1,16 @@
 """The launcher's mistakes; test_tools.py and test_two_processes.py run it."""
 
+import json
+import os
 import re
 import socket
 import subprocess
 import sys
 
 import pytest
+from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 
-from mmoverlock.cli.launch import main
+from mmoverlock.cli.launch import _first, main
 
 
 @pytest.mark.parametrize(
@@ -33,6 +36,19 @@ def test_launcher(gpus, env, message, monkeypatch, capsys):
             main([gpus, 'script.py'])
     assert stop.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def test_of_failures_in_one_second_the_first_is_told(tmp_path):
+    def failure(rank, written):
+        file = tmp_path / f'{rank}.json'
+        file.write_text(json.dumps(dict(message=f'error {rank}', timestamp=100)))
+        os.utime(file, ns=(written, written))
+        return ProcessFailure(local_rank=rank, pid=rank, exitcode=1, error_file=str(file))
+
+    failures = {0: failure(0, 3), 1: failure(1, 2), 2: ProcessFailure(2, 2, -9, 'none')}
+    assert _first(failures) == 1
+    failures[0].timestamp = 99
+    assert _first(failures) == 0
 
 
 def test_launcher_knows_the_number_of_gpus(monkeypatch, capsys):

@@ -16,7 +16,7 @@ from ..user import ROOT, snapshot
 from .test_tools import run_script
 
 SEND = """
-import os, signal
+import os, signal, subprocess, time
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmoverlock.utils.signals import SIGNALS
@@ -30,11 +30,12 @@ class Send(Hook):
 
     def before_train_iter(self, runner, **kwargs):
         if runner.rank == 1 and runner.iter + 1 == self.step:
+            (worker,) = runner.train_dataloader._iterator._workers
+            for number in SIGNALS:  # not from the worker's parent, which may end it
+                subprocess.run(['kill', f'-{int(number)}', str(worker.pid)], check=True)
             os.kill(os.getppid(), signal.SIGUSR1)
-            for name in os.listdir('/proc'):  # its data loader's workers
-                if name.isdecimal() and f'PPid:\\t{os.getpid()}\\n' in open(f'/proc/{name}/status').read():
-                    for number in SIGNALS:
-                        os.kill(int(name), number)
+            time.sleep(1)  # until the launcher has passed it on
+            assert worker.is_alive()
 """
 CONFIG = f"""
 _base_ = '{ROOT}/configs/quickstart/volo-flat_digits.py'
