@@ -62,7 +62,9 @@ def server(home, hosts, tmp_path_factory):
         os.remove('other.pth')
         examples = example_pictures(read_config('det.py'), tmp_path_factory.mktemp('examples'))
         assert [path.name for path in examples] == ['000000.png', '000001.png']
-        with serve(viewer, 'a <detector>', examples) as server:
+        with socket.create_server(('127.0.0.1', 0)) as free:  # another test process has its own
+            port = free.getsockname()[1]
+        with serve(viewer, 'a <detector>', examples, port=port) as server:
             yield server
 
 
