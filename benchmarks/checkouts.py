@@ -24,6 +24,12 @@ from busy import seconds
 HERE = Path(__file__).resolve().parents[1]
 
 
+def sizes(text: str) -> tuple[int, int, int]:
+    """Height, width and number of images."""
+    height, width, batch = map(int, text.split(','))
+    return height, width, batch
+
+
 def worker(args: argparse.Namespace) -> None:
     """For every line of the input, run the network twice and print the seconds that it took."""
     import torch
@@ -32,14 +38,13 @@ def worker(args: argparse.Namespace) -> None:
 
     torch.manual_seed(0)
     model = OverLoCK(args.arch, deploy=not args.train).train(args.train)
-    height, width, batch = map(int, args.size.split(','))
+    height, width, batch = args.size
     image = torch.randn(batch, 3, height, width)
 
     def run() -> None:
         model.zero_grad()
-        out = model(image)
+        maps = model(image)
         if args.train:
-            maps = out if isinstance(out, tuple) else (out,)
             sum(one.square().mean() for one in maps).backward()
 
     with torch.inference_mode(not args.train):
@@ -55,7 +60,7 @@ def worker(args: argparse.Namespace) -> None:
 def start(checkout: Path, args: argparse.Namespace) -> subprocess.Popen:
     """A worker that has run the network: not while another one measures what is fastest."""
     command = [sys.executable, __file__, str(checkout), '--worker', '--arch', args.arch]
-    command += ['--size', args.size, *['--train'] * args.train]
+    command += ['--size', ','.join(map(str, args.size)), *['--train'] * args.train]
     environment = os.environ | dict(PYTHONPATH=str(checkout))
     pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     process = subprocess.Popen(command, env=environment, cwd=checkout, **pipes)
@@ -80,7 +85,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('other', type=Path, help='a checkout of another commit')
     parser.add_argument('--arch', default='t')
-    parser.add_argument('--size', default='224,224,1', metavar='H,W,BATCH')
+    parser.add_argument('--size', type=sizes, default='224,224,1', metavar='H,W,BATCH')
     parser.add_argument('--train', action='store_true', help='a training step, not inference')
     parser.add_argument('--rounds', type=int, default=24, help='timed runs after each start')
     parser.add_argument('--starts', type=int, default=8, help='of both processes')

@@ -9,6 +9,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from torch.distributed.elastic.utils.distributed import get_free_port
 
 from mmoverlock.demo import Viewer, serve
 from mmoverlock.demo.examples import example_pictures
@@ -62,8 +63,7 @@ def server(home, hosts, tmp_path_factory):
         os.remove('other.pth')
         examples = example_pictures(read_config('det.py'), tmp_path_factory.mktemp('examples'))
         assert [path.name for path in examples] == ['000000.png', '000001.png']
-        with socket.create_server(('127.0.0.1', 0)) as free:  # another test process has its own
-            port = free.getsockname()[1]
+        port = get_free_port()  # another test process has its own
         with serve(viewer, 'a <detector>', examples, port=port) as server:
             yield server
 
