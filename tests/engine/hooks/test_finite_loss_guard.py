@@ -5,6 +5,8 @@ import copy
 import functools
 import gc
 import math
+import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -379,11 +381,11 @@ def test_lines_get_fewer_and_name_the_images(tmp_path, monkeypatch):
     assert lines[-1].startswith('19 of 40 steps were skipped')
 
 
-def train_in_process(rank, number, folder):
+def train_in_process(rank, number, port, folder):
     """One of several processes: only in the last one, three steps are spoilt."""
+    os.environ |= dict(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port), LOCAL_RANK=str(rank))
     torch.set_num_threads(1)
-    store = torch.distributed.FileStore(f'{folder}/store', number)
-    torch.distributed.init_process_group('gloo', store=store, rank=rank, world_size=number)
+    torch.distributed.init_process_group('gloo', rank=rank, world_size=number)
     guard = FiniteLossGuard()
     spoilers = {3: SPOILERS['forward'], 5: SPOILERS['infinite'], 6: SPOILERS['gradient']}
 
@@ -406,13 +408,16 @@ def train_in_process(rank, number, folder):
 
 
 def test_processes_decide_alike(tmp_path):
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = free.getsockname()[1]
     here = Path(__file__)
     processes = [
         subprocess.Popen(
             [
                 *(sys.executable, '-c'),
                 f'from pathlib import Path; from {here.stem} import train_in_process as train; '
-                f'train({rank}, 2, Path({str(tmp_path)!r}))',
+                f'train({rank}, 2, {port}, Path({str(tmp_path)!r}))',
             ],
             cwd=here.parent,
         )
